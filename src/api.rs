@@ -1,0 +1,1 @@
+//! The custom resources of `secateur.dev` and the pure functions on them.

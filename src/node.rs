@@ -1,0 +1,1 @@
+//! One node: containerd and the CRI over gRPC.
