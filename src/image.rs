@@ -1,1 +1,43 @@
-//! The pure core.
+//! The pure core: what is on a node, and what deleting an image does to it.
+//!
+//! An [`Inventory`] and a [`Request`] go in, [`Decision`]s come out. Nothing here does I/O, waits, looks at a clock or
+//! knows Kubernetes. What a decision needs and the inventory does not hold yet comes back as [`Unread`]: whoever reads
+//! it in and asks again gets the same answer as with everything read beforehand.
+//!
+//! The files follow the algorithm: terms ([`record`], [`reference`], [`digest`], [`content`]), [`resolve`], [`same`]
+//! references, [`usage`], [`conflict`], [`lineage`], [`plan`], and many plans in one operation ([`batch`]).
+
+pub mod batch;
+pub mod chain;
+pub mod conflict;
+pub mod container;
+pub mod content;
+pub mod digest;
+pub mod inventory;
+pub mod lineage;
+pub mod pattern;
+pub mod plan;
+pub mod query;
+pub mod record;
+pub mod reference;
+pub mod resolve;
+pub mod rules;
+pub mod same;
+pub mod usage;
+
+pub use batch::{Decision, Entry, InvalidEntry, Request, Selector, decide};
+pub use chain::ChainId;
+pub use conflict::{Cause, Conflict, Hardness};
+pub use container::{Container, Evidence, Owner, Pod, State};
+pub use content::{Config, Content, Unread};
+pub use digest::{Digest, ImageId, InvalidDigest};
+pub use inventory::{Inventory, Parts};
+pub use pattern::{InvalidPattern, Pattern};
+pub use plan::{Fate, NoPlan, Plan, Reason, Refusal, Removal, Step, plan};
+pub use query::Query;
+pub use record::{Kind, Record, dangling_name};
+pub use reference::{InvalidReference, Reference, Repository};
+pub use rules::Rules;
+
+#[cfg(test)]
+mod tests;

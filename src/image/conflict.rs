@@ -1,0 +1,208 @@
+//! Why an image must stay (the algorithm's table of conflicts).
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::container::{Container, Pod, State};
+use super::content::Unread;
+use super::digest::ImageId;
+use super::inventory::Inventory;
+use super::record::Record;
+use super::rules::Rules;
+
+/// One reason why an image can't be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The image.
+    pub image: ImageId,
+    /// What stands in the message for what was to be deleted: the image's short ID or a familiar name.
+    pub subject: Box<str>,
+    /// What holds it.
+    pub cause: Cause,
+}
+
+/// What holds an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A running container uses it.
+    RunningContainer(Arc<Container>),
+    /// A container that doesn't run could be started again.
+    StoppedContainer(Arc<Container>),
+    /// The last name of an image that a container uses was to be deleted.
+    UsedReference(Arc<Container>),
+    /// More than one reference names it, and not all of them were meant.
+    MultipleReferences,
+    /// containerd's pinned label is on a record of it.
+    Pinned,
+    /// A rule of the people who run the node protects it.
+    Protected(Box<str>),
+    /// A pod that is bound to this node needs it and has no container of it yet.
+    PendingPod(Arc<Pod>),
+}
+
+/// Whether forcing helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hardness {
+    /// It blocks unless forced.
+    Soft,
+    /// It always blocks.
+    Hard,
+}
+
+impl Cause {
+    /// Whether forcing helps.
+    pub const fn hardness(&self) -> Hardness {
+        match self {
+            Self::RunningContainer(_) | Self::Pinned | Self::Protected(_) => Hardness::Hard,
+            Self::StoppedContainer(_)
+            | Self::UsedReference(_)
+            | Self::MultipleReferences
+            | Self::PendingPod(_) => Hardness::Soft,
+        }
+    }
+
+    const fn blocks(&self, rules: &Rules) -> bool {
+        matches!(self.hardness(), Hardness::Hard) || !rules.force
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let forcing = match self.cause.hardness() {
+            Hardness::Hard => "cannot be forced",
+            Hardness::Soft => "must be forced",
+        };
+        write!(f, "conflict: unable to delete {} ({forcing}) - ", self.subject)?;
+        match &self.cause {
+            Cause::RunningContainer(container) => {
+                write!(
+                    f,
+                    "image is being used by running container {}",
+                    container.short()
+                )
+            }
+            Cause::StoppedContainer(container) => {
+                write!(
+                    f,
+                    "image is being used by stopped container {}",
+                    container.short()
+                )
+            }
+            Cause::UsedReference(container) => {
+                write!(
+                    f,
+                    "container {} is using its referenced image {}",
+                    container.short(),
+                    self.image.short()
+                )
+            }
+            Cause::MultipleReferences => f.write_str("image is referenced in multiple repositories"),
+            Cause::Pinned => f.write_str("image is pinned"),
+            Cause::Protected(rule) => write!(f, "image is protected by {rule}"),
+            Cause::PendingPod(pod) => write!(f, "image is needed by pod {}/{}", pod.namespace, pod.name),
+        }
+    }
+}
+
+/// Whether several references of an image block its deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ActiveReference {
+    /// They do.
+    Check,
+    /// They were all meant.
+    Ignore,
+}
+
+/// Every conflict that blocks the deletion of an image as a whole.
+pub(super) fn against_deletion(
+    inventory: &Inventory,
+    image: &ImageId,
+    active: ActiveReference,
+    rules: &Rules,
+) -> Result<Vec<Conflict>, Unread> {
+    let parts = inventory.parts(image)?;
+    let containers = inventory.usage().containers(inventory, image)?;
+    let mut causes: Vec<_> = containers
+        .iter()
+        .map(|container| match container.state {
+            State::Running => Cause::RunningContainer(Arc::clone(container)),
+            State::Stopped => Cause::StoppedContainer(Arc::clone(container)),
+        })
+        .collect();
+    if active == ActiveReference::Check && parts.named.len() > 1 {
+        causes.push(Cause::MultipleReferences);
+    }
+    causes.extend(guards(parts.named.iter().chain(&parts.identity), rules));
+    let pods = inventory.usage().pods(inventory, image)?;
+    let waits = |pod: &Arc<Pod>| {
+        !containers
+            .iter()
+            .filter_map(|container| container.owner.as_ref())
+            .any(|owner| {
+                owner.namespace == pod.namespace && owner.pod == pod.name && owner.container.is_some()
+            })
+    };
+    causes.extend(pods.into_iter().filter(waits).map(Cause::PendingPod));
+    Ok(blocking(image, image.short(), causes, rules))
+}
+
+/// Every conflict that blocks the removal of single names of an image.
+pub(super) fn against_removal<'a>(
+    image: &ImageId,
+    records: impl Iterator<Item = &'a Arc<Record>>,
+    rules: &Rules,
+) -> Vec<Conflict> {
+    blocking(image, image.short(), guards(records, rules), rules)
+}
+
+/// The conflicts that block taking the last name, `subject`, from an image that containers use.
+pub(super) fn against_last_name(
+    image: &ImageId,
+    subject: &str,
+    containers: &[Arc<Container>],
+    rules: &Rules,
+) -> Vec<Conflict> {
+    blocking(
+        image,
+        subject,
+        containers.iter().cloned().map(Cause::UsedReference),
+        rules,
+    )
+}
+
+/// Ours: what containerd or the people who run the node want to keep is kept, by any of its names.
+fn guards<'a>(records: impl Iterator<Item = &'a Arc<Record>>, rules: &Rules) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for record in records {
+        let protection = record
+            .reference()
+            .and_then(|reference| rules.protection(reference));
+        let found = [
+            record.pinned.then_some(Cause::Pinned),
+            protection.map(Cause::Protected),
+        ];
+        for cause in found.into_iter().flatten() {
+            if !causes.contains(&cause) {
+                causes.push(cause);
+            }
+        }
+    }
+    causes
+}
+
+fn blocking(
+    image: &ImageId,
+    subject: &str,
+    causes: impl IntoIterator<Item = Cause>,
+    rules: &Rules,
+) -> Vec<Conflict> {
+    causes
+        .into_iter()
+        .filter(|cause| cause.blocks(rules))
+        .map(|cause| Conflict {
+            image: image.clone(),
+            subject: subject.into(),
+            cause,
+        })
+        .collect()
+}

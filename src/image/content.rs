@@ -1,0 +1,51 @@
+//! What an image is made of, as far as it is on the node.
+
+use super::chain::ChainId;
+use super::digest::{Digest, ImageId};
+
+/// The configs that a target leads to. A manifest has one; an index has one for each platform whose manifest is there;
+/// a target whose own content is gone has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// In the order of the index. Immutable, for all of it is named by the digest of what it says.
+    pub configs: Vec<Config>,
+}
+
+/// One image config and the root file system that it describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The config's digest: the image ID that the CRI shows.
+    pub digest: Digest,
+    /// The chain ID of each stack of its layers, lowest first; empty if the config itself is not there or it has no layers.
+    pub chains: Vec<ChainId>,
+}
+
+impl Config {
+    /// The chain ID of the whole root file system.
+    pub fn root(&self) -> Option<&ChainId> {
+        self.chains.last()
+    }
+}
+
+impl Content {
+    /// Whether one of the configs has that digest.
+    pub fn has_config(&self, digest: &Digest) -> bool {
+        self.configs.iter().any(|config| config.digest == *digest)
+    }
+
+    /// Whether one of the root file systems is that chain.
+    pub fn has_root(&self, chain: &ChainId) -> bool {
+        self.configs.iter().any(|config| config.root() == Some(chain))
+    }
+}
+
+/// Content that a decision needs and that the inventory does not hold yet. Read it, let the inventory
+/// [learn](super::Inventory::learn) it and ask again: the decision does not depend on what was read when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unread(pub Vec<ImageId>);
+
+impl From<&ImageId> for Unread {
+    fn from(image: &ImageId) -> Self {
+        Self(vec![image.clone()])
+    }
+}

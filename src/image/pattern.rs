@@ -1,0 +1,177 @@
+//! Patterns: many references named at once. The same matcher serves what is deleted and what is protected.
+
+use std::fmt;
+use std::str::FromStr;
+
+use globset::{GlobBuilder, GlobMatcher};
+use thiserror::Error;
+
+use super::reference::Reference;
+
+/// A pattern over references: `*` and `?` within one path component or tag, `**` across slashes, `{a,b}` for either.
+///
+/// It has the parts of a reference, `repository[:tag][@digest]`. A part that was not written matches anything: `ghcr.io/acme/**`
+/// is every tag of every repository there. The repository is tried in its canonical and in its familiar form, so a registry
+/// must be written with its port to be matched.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: Box<str>,
+    repository: GlobMatcher,
+    tag: Option<GlobMatcher>,
+    digest: Option<GlobMatcher>,
+}
+
+/// Why a text is not a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidPattern {
+    /// Nothing was written.
+    #[error("it is empty: write a pattern such as ghcr.io/acme/**")]
+    Empty,
+    /// Braces hold more than one part of a reference.
+    #[error("`:` and `@` cannot stand inside braces: write one pattern for each")]
+    Braces,
+    /// Something that no reference can contain.
+    #[error("a reference has no {0:?} in it")]
+    Character(char),
+    /// The glob itself is wrong.
+    #[error("{0}")]
+    Glob(String),
+}
+
+impl Pattern {
+    /// Whether a text is a pattern: it contains what no reference can contain.
+    pub fn is_pattern(text: &str) -> bool {
+        text.contains(['*', '?', '{', '}'])
+    }
+
+    /// Whether the reference matches.
+    pub fn matches(&self, reference: &Reference) -> bool {
+        let part = |glob: &Option<GlobMatcher>, part: Option<&str>| {
+            glob.as_ref()
+                .is_none_or(|glob| part.is_some_and(|part| glob.is_match(part)))
+        };
+        let repository = reference.repository();
+        part(&self.tag, reference.tag())
+            && part(&self.digest, reference.digest().map(|digest| digest.as_str()))
+            && (self.repository.is_match(repository.to_string())
+                || self.repository.is_match(repository.familiar().to_string()))
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Err(InvalidPattern::Empty);
+        }
+        let foreign = |c: char| !c.is_ascii_alphanumeric() && !"._-+/:@*?{},[]".contains(c);
+        if let Some(character) = text.chars().find(|&c| foreign(c)) {
+            return Err(InvalidPattern::Character(character));
+        }
+        if separator_in_braces(text) {
+            return Err(InvalidPattern::Braces);
+        }
+        let (rest, digest) = text
+            .split_once('@')
+            .map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+        let path_start = rest.rfind('/').map_or(0, |slash| slash + 1);
+        let (repository, tag) = match rest[path_start..].rfind(':') {
+            Some(colon) => (&rest[..path_start + colon], Some(&rest[path_start + colon + 1..])),
+            None => (rest, None),
+        };
+        Ok(Self {
+            text: text.into(),
+            repository: glob(repository)?,
+            tag: tag.map(glob).transpose()?,
+            digest: digest.map(glob).transpose()?,
+        })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A registry can be an IPv6 address, so brackets are no character class here.
+fn glob(text: &str) -> Result<GlobMatcher, InvalidPattern> {
+    let escaped = text.replace('[', "\\[").replace(']', "\\]");
+    GlobBuilder::new(&escaped)
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build()
+        .map(|glob| glob.compile_matcher())
+        .map_err(|error| InvalidPattern::Glob(error.kind().to_string()))
+}
+
+fn separator_in_braces(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.chars().any(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > 0 && matches!(c, ':' | '@')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_part_by_part() {
+        let digest = format!("sha256:{}", "a1".repeat(32));
+        let by_digest = format!("ghcr.io/acme/api@{digest}");
+        let both = format!("ghcr.io/acme/api:1@{digest}");
+        let rows = [
+            ("ghcr.io/acme/**:1.2.*", "ghcr.io/acme/api:1.2.3", true),
+            ("ghcr.io/acme/**:1.2.*", "ghcr.io/acme/team/api:1.2.3", true),
+            ("ghcr.io/acme/**:1.2.*", "ghcr.io/acme/api:1.3.0", false),
+            ("ghcr.io/acme/**:1.2.*", "ghcr.io/other/api:1.2.3", false),
+            ("ghcr.io/acme/*:1", "ghcr.io/acme/team/api:1", false),
+            ("ghcr.io/acme/*", "ghcr.io/acme/api:anything", true),
+            ("ghcr.io/acme/*", by_digest.as_str(), true),
+            ("ghcr.io/acme/*:*", by_digest.as_str(), false),
+            ("ghcr.io/acme/*@sha256:a1*", by_digest.as_str(), true),
+            ("ghcr.io/acme/*:1", both.as_str(), true),
+            ("app:*", "docker.io/library/app:v1", true),
+            ("docker.io/library/app:*", "docker.io/library/app:v1", true),
+            ("app:*", "ghcr.io/app:v1", false),
+            ("app:v?", "docker.io/library/app:v1", true),
+            ("app:v?", "docker.io/library/app:v10", false),
+            ("app:{v1,v2}", "docker.io/library/app:v2", true),
+            ("{app,api}:v1", "docker.io/library/api:v1", true),
+            ("*", "docker.io/library/app:v1", true),
+            ("*", "ghcr.io/acme/app:v1", false),
+            ("**", "ghcr.io/acme/app:v1", true),
+            ("registry.k8s.io/**", "registry.k8s.io/pause:3.9", true),
+            // A registry with a port is that registry only.
+            ("localhost:5000/app:*", "localhost:5000/app:v1", true),
+            ("localhost:5000/app:*", "localhost/app:v1", false),
+            ("localhost:5000/**", "localhost:5001/app:v1", false),
+            ("localhost/**", "localhost:5000/app:v1", false),
+            ("[::1]:5000/*:v1", "[::1]:5000/app:v1", true),
+        ];
+        for (pattern, reference, verdict) in rows {
+            let pattern: Pattern = pattern.parse().unwrap();
+            assert_eq!(
+                pattern.matches(&reference.parse().unwrap()),
+                verdict,
+                "{pattern} on {reference}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_with_a_reason() {
+        let refused = |text: &str| text.parse::<Pattern>().err();
+        assert_eq!(refused(""), Some(InvalidPattern::Empty));
+        assert_eq!(refused("{app:v1,api:v2}"), Some(InvalidPattern::Braces));
+        assert_eq!(refused("app *"), Some(InvalidPattern::Character(' ')));
+        assert!(matches!(refused("app:{v1"), Some(InvalidPattern::Glob(_))));
+    }
+}

@@ -1,0 +1,173 @@
+//! Who uses an image. By identity, not by name: a tag can have moved since the container was started.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::chain::ChainId;
+use super::container::{Container, Evidence, Pod, State};
+use super::content::{Content, Unread};
+use super::digest::{Digest, ImageId};
+use super::inventory::Inventory;
+use super::reference::Reference;
+
+/// The containers and pods of a node, found by what is known of their images.
+#[derive(Debug, Default)]
+pub struct Usage {
+    by_digest: HashMap<Digest, Vec<Arc<Container>>>,
+    by_chain: HashMap<ChainId, Vec<(Arc<Container>, Option<ImageId>)>>,
+    by_image: HashMap<ImageId, Vec<Arc<Container>>>,
+    pods_by_digest: HashMap<Digest, Vec<Arc<Pod>>>,
+    pods_by_image: HashMap<ImageId, Vec<Arc<Pod>>>,
+}
+
+/// What a name stands for on a node.
+enum Named {
+    Image(ImageId),
+    Digest(Digest),
+    Nothing,
+}
+
+impl Usage {
+    /// Sorts the containers and pods; their names are looked up in the records of `inventory`.
+    pub(super) fn new(inventory: &Inventory, containers: Vec<Container>, pods: Vec<Pod>) -> Self {
+        let mut usage = Self::default();
+        for container in containers.into_iter().map(Arc::new) {
+            for evidence in std::iter::once(&container.image).chain(&container.volumes) {
+                usage.add(inventory, &container, evidence);
+            }
+        }
+        for pod in pods.into_iter().map(Arc::new) {
+            for name in &pod.images {
+                match Named::of(inventory, name) {
+                    Named::Image(image) => push(&mut usage.pods_by_image, image, &pod),
+                    Named::Digest(digest) => push(&mut usage.pods_by_digest, digest, &pod),
+                    Named::Nothing => {}
+                }
+            }
+        }
+        usage
+    }
+
+    fn add(&mut self, inventory: &Inventory, container: &Arc<Container>, evidence: &Evidence) {
+        match evidence {
+            Evidence::Config(digest) => push(&mut self.by_digest, digest.clone(), container),
+            Evidence::Chain { chain, name } => {
+                let named = match Named::of(inventory, name) {
+                    Named::Image(image) => Some(image),
+                    Named::Digest(_) | Named::Nothing => None,
+                };
+                self.by_chain
+                    .entry(chain.clone())
+                    .or_default()
+                    .push((Arc::clone(container), named));
+            }
+            Evidence::Name(name) => match Named::of(inventory, name) {
+                Named::Image(image) => push(&mut self.by_image, image, container),
+                Named::Digest(digest) => push(&mut self.by_digest, digest, container),
+                Named::Nothing => {}
+            },
+        }
+    }
+
+    /// The containers that use an image: running ones first, then by ID.
+    pub fn containers(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Container>>, Unread> {
+        let content = inventory.content(image)?;
+        let mut found: Vec<_> = self.by_image.get(image).into_iter().flatten().cloned().collect();
+        for digest in digests_of(inventory, image, content) {
+            found.extend(self.by_digest.get(digest).into_iter().flatten().cloned());
+        }
+        for root in content.configs.iter().filter_map(|config| config.root()) {
+            for (container, named) in self.by_chain.get(root).into_iter().flatten() {
+                if means(inventory, named.as_ref(), root, image)? {
+                    found.push(Arc::clone(container));
+                }
+            }
+        }
+        if content.configs.iter().all(|config| config.chains.is_empty()) {
+            found.extend(self.by_chain.values().flatten().filter_map(|(container, named)| {
+                (named.as_ref() == Some(image)).then(|| Arc::clone(container))
+            }));
+        }
+        found.sort_by(|a, b| (a.state == State::Stopped, &a.id).cmp(&(b.state == State::Stopped, &b.id)));
+        found.dedup_by(|a, b| a.id == b.id);
+        Ok(found)
+    }
+
+    /// The unfinished pods that name the image, by namespace and name.
+    pub fn pods(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Pod>>, Unread> {
+        if self.pods_by_image.is_empty() && self.pods_by_digest.is_empty() {
+            return Ok(Vec::new());
+        }
+        let content = inventory.content(image)?;
+        let mut found: Vec<_> = self
+            .pods_by_image
+            .get(image)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        for digest in digests_of(inventory, image, content) {
+            found.extend(self.pods_by_digest.get(digest).into_iter().flatten().cloned());
+        }
+        found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        found.dedup();
+        Ok(found)
+    }
+}
+
+/// The digests that stand for an image: its target and its configs, or, where nothing of it is left to read, what the
+/// records named by a digest say.
+fn digests_of<'a>(
+    inventory: &'a Inventory,
+    image: &'a ImageId,
+    content: &'a Content,
+) -> impl Iterator<Item = &'a Digest> {
+    let from_names = content.configs.is_empty().then(|| {
+        inventory
+            .records_of(image)
+            .filter_map(|record| match &record.kind {
+                super::record::Kind::Digest(digest) => Some(digest),
+                _ => None,
+            })
+    });
+    std::iter::once(image.digest())
+        .chain(content.configs.iter().map(|config| &config.digest))
+        .chain(from_names.into_iter().flatten())
+}
+
+/// Of several images with one root file system, the one that the container's image name points at is meant, else all.
+fn means(
+    inventory: &Inventory,
+    named: Option<&ImageId>,
+    root: &ChainId,
+    image: &ImageId,
+) -> Result<bool, Unread> {
+    match named {
+        Some(named) if named != image => Ok(!inventory.content(named)?.has_root(root)),
+        _ => Ok(true),
+    }
+}
+
+impl Named {
+    fn of(inventory: &Inventory, name: &str) -> Self {
+        if let Some(record) = inventory.record(name) {
+            return Self::Image(record.target.clone());
+        }
+        if let Ok(digest) = name.parse() {
+            return Self::Digest(digest);
+        }
+        let Ok(reference) = Reference::normalize(name) else {
+            return Self::Nothing;
+        };
+        let reference = reference.or_latest();
+        match (inventory.record(&reference.to_string()), reference.digest()) {
+            (Some(record), _) => Self::Image(record.target.clone()),
+            (None, Some(digest)) => Self::Digest(digest.clone()),
+            (None, None) => Self::Nothing,
+        }
+    }
+}
+
+fn push<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, Vec<Arc<V>>>, key: K, value: &Arc<V>) {
+    map.entry(key).or_default().push(Arc::clone(value));
+}
