@@ -34,7 +34,7 @@ pub enum Selector {
     /// One image.
     One(Query),
     /// Every reference of the node that matches, as if each had been named.
-    Pattern(Pattern),
+    Pattern(Box<Pattern>),
 }
 
 /// Why a text is neither.
@@ -65,7 +65,7 @@ impl std::str::FromStr for Entry {
         let text = text.to_owned();
         let selector = if Pattern::is_pattern(&text) {
             text.parse()
-                .map(Selector::Pattern)
+                .map(|pattern| Selector::Pattern(Box::new(pattern)))
                 .map_err(|reason| InvalidEntry::Pattern {
                     text: text.clone(),
                     reason,

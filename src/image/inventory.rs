@@ -69,6 +69,11 @@ impl Inventory {
         self.images.keys()
     }
 
+    /// Whether the image has a record.
+    pub fn has_image(&self, image: &ImageId) -> bool {
+        self.images.contains_key(image)
+    }
+
     /// The records of an image, by name.
     pub fn records_of(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
         self.images.get(image).into_iter().flat_map(BTreeMap::values)

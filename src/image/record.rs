@@ -73,6 +73,14 @@ impl Record {
 }
 
 impl Kind {
+    /// The digest that the name is, if it is one.
+    pub const fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Digest(digest) => Some(digest),
+            Self::Reference(_) | Self::Dangling | Self::Unparsable => None,
+        }
+    }
+
     fn of(name: &str, target: &ImageId) -> Self {
         if name == dangling_name(target) {
             return Self::Dangling;

@@ -14,17 +14,27 @@ use super::reference::Reference;
 #[derive(Debug, Default)]
 pub struct Usage {
     by_digest: HashMap<Digest, Vec<Arc<Container>>>,
-    by_chain: HashMap<ChainId, Vec<(Arc<Container>, Option<ImageId>)>>,
+    by_chain: HashMap<ChainId, Vec<Rooted>>,
+    /// The containers of `by_chain` again, by the image that their image name points at.
+    by_name_on_chain: HashMap<ImageId, Vec<Arc<Container>>>,
     by_image: HashMap<ImageId, Vec<Arc<Container>>>,
     pods_by_digest: HashMap<Digest, Vec<Arc<Pod>>>,
     pods_by_image: HashMap<ImageId, Vec<Arc<Pod>>>,
 }
 
+/// A container that is known by its root file system.
+#[derive(Debug)]
+struct Rooted {
+    container: Arc<Container>,
+    named: Option<ImageId>,
+}
+
 /// What a name stands for on a node.
-enum Named {
-    Image(ImageId),
-    Digest(Digest),
-    Nothing,
+struct Named {
+    /// The image that the record of that name points at.
+    image: Option<ImageId>,
+    /// The digest that the name is or has in it.
+    digest: Option<Digest>,
 }
 
 impl Usage {
@@ -38,11 +48,9 @@ impl Usage {
         }
         for pod in pods.into_iter().map(Arc::new) {
             for name in &pod.images {
-                match Named::of(inventory, name) {
-                    Named::Image(image) => push(&mut usage.pods_by_image, image, &pod),
-                    Named::Digest(digest) => push(&mut usage.pods_by_digest, digest, &pod),
-                    Named::Nothing => {}
-                }
+                let Named { image, digest } = Named::of(inventory, name);
+                push(&mut usage.pods_by_image, image, &pod);
+                push(&mut usage.pods_by_digest, digest, &pod);
             }
         }
         usage
@@ -50,22 +58,20 @@ impl Usage {
 
     fn add(&mut self, inventory: &Inventory, container: &Arc<Container>, evidence: &Evidence) {
         match evidence {
-            Evidence::Config(digest) => push(&mut self.by_digest, digest.clone(), container),
+            Evidence::Config(digest) => push(&mut self.by_digest, Some(digest.clone()), container),
             Evidence::Chain { chain, name } => {
-                let named = match Named::of(inventory, name) {
-                    Named::Image(image) => Some(image),
-                    Named::Digest(_) | Named::Nothing => None,
-                };
-                self.by_chain
-                    .entry(chain.clone())
-                    .or_default()
-                    .push((Arc::clone(container), named));
+                let named = Named::of(inventory, name).into_image(inventory);
+                push(&mut self.by_name_on_chain, named.clone(), container);
+                self.by_chain.entry(chain.clone()).or_default().push(Rooted {
+                    container: Arc::clone(container),
+                    named,
+                });
             }
-            Evidence::Name(name) => match Named::of(inventory, name) {
-                Named::Image(image) => push(&mut self.by_image, image, container),
-                Named::Digest(digest) => push(&mut self.by_digest, digest, container),
-                Named::Nothing => {}
-            },
+            Evidence::Name(name) => {
+                let Named { image, digest } = Named::of(inventory, name);
+                push(&mut self.by_image, image, container);
+                push(&mut self.by_digest, digest, container);
+            }
         }
     }
 
@@ -77,16 +83,14 @@ impl Usage {
             found.extend(self.by_digest.get(digest).into_iter().flatten().cloned());
         }
         for root in content.configs.iter().filter_map(|config| config.root()) {
-            for (container, named) in self.by_chain.get(root).into_iter().flatten() {
-                if means(inventory, named.as_ref(), root, image)? {
-                    found.push(Arc::clone(container));
+            for rooted in self.by_chain.get(root).into_iter().flatten() {
+                if means(inventory, rooted.named.as_ref(), root, image)? {
+                    found.push(Arc::clone(&rooted.container));
                 }
             }
         }
         if content.configs.iter().all(|config| config.chains.is_empty()) {
-            found.extend(self.by_chain.values().flatten().filter_map(|(container, named)| {
-                (named.as_ref() == Some(image)).then(|| Arc::clone(container))
-            }));
+            found.extend(self.by_name_on_chain.get(image).into_iter().flatten().cloned());
         }
         found.sort_by(|a, b| (a.state == State::Stopped, &a.id).cmp(&(b.state == State::Stopped, &b.id)));
         found.dedup_by(|a, b| a.id == b.id);
@@ -125,10 +129,7 @@ fn digests_of<'a>(
     let from_names = content.configs.is_empty().then(|| {
         inventory
             .records_of(image)
-            .filter_map(|record| match &record.kind {
-                super::record::Kind::Digest(digest) => Some(digest),
-                _ => None,
-            })
+            .filter_map(|record| record.kind.digest())
     });
     std::iter::once(image.digest())
         .chain(content.configs.iter().map(|config| &config.digest))
@@ -150,24 +151,37 @@ fn means(
 
 impl Named {
     fn of(inventory: &Inventory, name: &str) -> Self {
-        if let Some(record) = inventory.record(name) {
-            return Self::Image(record.target.clone());
-        }
+        let image = |name: &str| inventory.record(name).map(|record| record.target.clone());
         if let Ok(digest) = name.parse() {
-            return Self::Digest(digest);
+            return Self {
+                image: image(name),
+                digest: Some(digest),
+            };
         }
-        let Ok(reference) = Reference::normalize(name) else {
-            return Self::Nothing;
-        };
-        let reference = reference.or_latest();
-        match (inventory.record(&reference.to_string()), reference.digest()) {
-            (Some(record), _) => Self::Image(record.target.clone()),
-            (None, Some(digest)) => Self::Digest(digest.clone()),
-            (None, None) => Self::Nothing,
+        match Reference::normalize(name).map(Reference::or_latest) {
+            Ok(reference) => Self {
+                image: image(name).or_else(|| image(&reference.to_string())),
+                digest: reference.digest().cloned(),
+            },
+            Err(_) => Self {
+                image: image(name),
+                digest: None,
+            },
         }
+    }
+
+    /// The one image that is meant: the record decides, and the digest where there is none.
+    fn into_image(self, inventory: &Inventory) -> Option<ImageId> {
+        self.image.or_else(|| {
+            self.digest
+                .map(ImageId::new)
+                .filter(|image| inventory.has_image(image))
+        })
     }
 }
 
-fn push<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, Vec<Arc<V>>>, key: K, value: &Arc<V>) {
-    map.entry(key).or_default().push(Arc::clone(value));
+fn push<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, Vec<Arc<V>>>, key: Option<K>, value: &Arc<V>) {
+    if let Some(key) = key {
+        map.entry(key).or_default().push(Arc::clone(value));
+    }
 }
