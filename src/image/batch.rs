@@ -41,7 +41,7 @@ pub enum Selector {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEntry {
     /// It would be a reference.
-    #[error("not a valid image reference: {text:?}: {reason}")]
+    #[error("{text:?} is not a valid image reference: {reason}")]
     Reference {
         /// What was written.
         text: String,
@@ -49,7 +49,7 @@ pub enum InvalidEntry {
         reason: InvalidReference,
     },
     /// It would be a pattern.
-    #[error("not a valid image pattern: {text:?}: {reason}")]
+    #[error("{text:?} is not a valid image pattern: {reason}")]
     Pattern {
         /// What was written.
         text: String,

@@ -60,9 +60,12 @@ impl Cause {
             | Self::PendingPod(_) => Hardness::Soft,
         }
     }
+}
 
-    const fn blocks(&self, rules: &Rules) -> bool {
-        matches!(self.hardness(), Hardness::Hard) || !rules.force
+impl Conflict {
+    /// Whether it blocks under these rules.
+    pub const fn blocks(&self, rules: &Rules) -> bool {
+        matches!(self.cause.hardness(), Hardness::Hard) || !rules.force
     }
 }
 
@@ -113,14 +116,13 @@ pub(super) enum ActiveReference {
     Ignore,
 }
 
-/// Every conflict that blocks the deletion of an image as a whole.
+/// Every conflict with the deletion of an image as a whole.
 pub(super) fn against_deletion(
     inventory: &Inventory,
     image: &ImageId,
     active: ActiveReference,
     rules: &Rules,
 ) -> Result<Vec<Conflict>, Unread> {
-    let parts = inventory.parts(image)?;
     let containers = inventory.usage().containers(inventory, image)?;
     let mut causes: Vec<_> = containers
         .iter()
@@ -129,10 +131,45 @@ pub(super) fn against_deletion(
             State::Stopped => Cause::StoppedContainer(Arc::clone(container)),
         })
         .collect();
-    if active == ActiveReference::Check && parts.named.len() > 1 {
+    if active == ActiveReference::Check && inventory.parts(image)?.named.len() > 1 {
         causes.push(Cause::MultipleReferences);
     }
-    causes.extend(guards(parts.named.iter().chain(&parts.identity), rules));
+    causes.extend(guards(inventory.records_of(image), rules));
+    causes.extend(pending(inventory, image, &containers)?);
+    Ok(about(image, image.short(), causes))
+}
+
+/// Every conflict with the removal of single names of an image.
+pub(super) fn against_removal<'a>(
+    image: &ImageId,
+    records: impl Iterator<Item = &'a Arc<Record>>,
+    rules: &Rules,
+) -> Vec<Conflict> {
+    about(image, image.short(), guards(records, rules))
+}
+
+/// Every conflict with taking the last name, `subject`, from an image that containers use.
+pub(super) fn against_last_name(
+    inventory: &Inventory,
+    image: &ImageId,
+    subject: &str,
+    containers: &[Arc<Container>],
+    rules: &Rules,
+) -> Result<Vec<Conflict>, Unread> {
+    let used = containers.iter().cloned().map(Cause::UsedReference);
+    let mut held = guards(inventory.records_of(image), rules);
+    held.extend(pending(inventory, image, containers)?);
+    let mut conflicts = about(image, subject, used);
+    conflicts.extend(about(image, image.short(), held));
+    Ok(conflicts)
+}
+
+/// Ours: a pod needs the image and none of the image's containers is the pod's.
+fn pending(
+    inventory: &Inventory,
+    image: &ImageId,
+    containers: &[Arc<Container>],
+) -> Result<impl Iterator<Item = Cause>, Unread> {
     let pods = inventory.usage().pods(inventory, image)?;
     let waits = |pod: &Arc<Pod>| {
         !containers
@@ -142,32 +179,7 @@ pub(super) fn against_deletion(
                 owner.namespace == pod.namespace && owner.pod == pod.name && owner.container.is_some()
             })
     };
-    causes.extend(pods.into_iter().filter(waits).map(Cause::PendingPod));
-    Ok(blocking(image, image.short(), causes, rules))
-}
-
-/// Every conflict that blocks the removal of single names of an image.
-pub(super) fn against_removal<'a>(
-    image: &ImageId,
-    records: impl Iterator<Item = &'a Arc<Record>>,
-    rules: &Rules,
-) -> Vec<Conflict> {
-    blocking(image, image.short(), guards(records, rules), rules)
-}
-
-/// The conflicts that block taking the last name, `subject`, from an image that containers use.
-pub(super) fn against_last_name(
-    image: &ImageId,
-    subject: &str,
-    containers: &[Arc<Container>],
-    rules: &Rules,
-) -> Vec<Conflict> {
-    blocking(
-        image,
-        subject,
-        containers.iter().cloned().map(Cause::UsedReference),
-        rules,
-    )
+    Ok(pods.into_iter().filter(waits).map(Cause::PendingPod))
 }
 
 /// Ours: what containerd or the people who run the node want to keep is kept, by any of its names.
@@ -190,15 +202,9 @@ fn guards<'a>(records: impl Iterator<Item = &'a Arc<Record>>, rules: &Rules) -> 
     causes
 }
 
-fn blocking(
-    image: &ImageId,
-    subject: &str,
-    causes: impl IntoIterator<Item = Cause>,
-    rules: &Rules,
-) -> Vec<Conflict> {
+fn about(image: &ImageId, subject: &str, causes: impl IntoIterator<Item = Cause>) -> Vec<Conflict> {
     causes
         .into_iter()
-        .filter(|cause| cause.blocks(rules))
         .map(|cause| Conflict {
             image: image.clone(),
             subject: subject.into(),

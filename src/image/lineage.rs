@@ -58,19 +58,20 @@ fn parents_known(
     Ok(parents)
 }
 
-/// The chain of the parent label, without the image itself, also where the labels go in a circle.
+/// The chain of the parent label as far as its images are on the node, without the image itself, also where the labels go
+/// in a circle.
 fn written_parents(inventory: &Inventory, image: &ImageId) -> Vec<ImageId> {
+    let written = |child: &ImageId| {
+        inventory
+            .records_of(child)
+            .find_map(|record| record.parent.clone())
+            .filter(|parent| inventory.has_image(parent))
+    };
     let mut chain: Vec<ImageId> = Vec::new();
-    let mut child = image;
-    while let Some(parent) = inventory
-        .records_of(child)
-        .find_map(|record| record.parent.as_ref())
-    {
-        if parent == image || chain.contains(parent) {
-            break;
-        }
-        chain.push(parent.clone());
-        child = parent;
+    let mut next = written(image);
+    while let Some(parent) = next.filter(|parent| parent != image && !chain.contains(parent)) {
+        next = written(&parent);
+        chain.push(parent);
     }
     chain
 }

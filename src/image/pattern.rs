@@ -30,6 +30,9 @@ pub enum InvalidPattern {
     /// Braces hold more than one part of a reference.
     #[error("`:` and `@` cannot stand inside braces: write one pattern for each")]
     Braces,
+    /// `**` beside something else in a path component.
+    #[error("`**` stands for whole path components: write it between slashes, as in ghcr.io/acme/**")]
+    PartialComponents,
     /// Something that no reference can contain.
     #[error("a reference has no {0:?} in it")]
     Character(char),
@@ -97,6 +100,9 @@ impl fmt::Display for Pattern {
 
 /// A registry can be an IPv6 address, so brackets are no character class here.
 fn glob(text: &str) -> Result<GlobMatcher, InvalidPattern> {
+    if has_partial_components(text) {
+        return Err(InvalidPattern::PartialComponents);
+    }
     let escaped = text.replace('[', "\\[").replace(']', "\\]");
     GlobBuilder::new(&escaped)
         .literal_separator(true)
@@ -104,6 +110,15 @@ fn glob(text: &str) -> Result<GlobMatcher, InvalidPattern> {
         .build()
         .map(|glob| glob.compile_matcher())
         .map_err(|error| InvalidPattern::Glob(error.kind().to_string()))
+}
+
+/// Where `**` does not fill a path component, the glob crate takes it for `*`.
+fn has_partial_components(text: &str) -> bool {
+    text.match_indices("**").any(|(start, stars)| {
+        let before = text[..start].chars().next_back();
+        let after = text[start + stars.len()..].chars().next();
+        !before.is_none_or(|c| "/{,".contains(c)) || !after.is_none_or(|c| "/},".contains(c))
+    })
 }
 
 fn separator_in_braces(text: &str) -> bool {
@@ -154,6 +169,17 @@ mod tests {
             ("localhost:5000/app:*", "localhost/app:v1", false),
             ("localhost:5000/**", "localhost:5001/app:v1", false),
             ("localhost/**", "localhost:5000/app:v1", false),
+            ("ghcr.io/acme/{api,web/**}", "ghcr.io/acme/web/a/b:1", true),
+            ("ghcr.io/acme/{api,web/**}", "ghcr.io/acme/web2/a:1", false),
+            (
+                "{ghcr.io/acme,docker.io/library}/app:v1",
+                "docker.io/library/app:v1",
+                true,
+            ),
+            ("ghcr.io/**/api", "ghcr.io/api:1", true),
+            ("ghcr.io/**/api", "ghcr.io/a/b/api:1", true),
+            ("**/app:**", "docker.io/library/app:v1", true),
+            ("*:5000/**", "localhost:5000/a/b:v1", true),
             ("[::1]:5000/*:v1", "[::1]:5000/app:v1", true),
         ];
         for (pattern, reference, verdict) in rows {
@@ -172,6 +198,16 @@ mod tests {
         assert_eq!(refused(""), Some(InvalidPattern::Empty));
         assert_eq!(refused("{app:v1,api:v2}"), Some(InvalidPattern::Braces));
         assert_eq!(refused("app *"), Some(InvalidPattern::Character(' ')));
+        for text in [
+            "ghcr.io/acme**",
+            "ghcr.io/**api",
+            "a***",
+            "app:v**",
+            "app@**a1",
+            "localhost:**/app",
+        ] {
+            assert_eq!(refused(text), Some(InvalidPattern::PartialComponents), "{text}");
+        }
         assert!(matches!(refused("app:{v1"), Some(InvalidPattern::Glob(_))));
     }
 }

@@ -213,11 +213,13 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
         }
         By::Digest(reference) => {
             let same = same_references(&parts.named, Some(&reference));
-            match same.len() {
-                0 => Err(Refusal::NoSuchImage(query.to_string()).into()),
-                some if some == parts.named.len() => planner.delete_image(planner.active_reference(true)),
-                _ => planner.untag(same),
+            if !same.iter().any(|record| record.reference().is_some()) {
+                return Err(Refusal::NoSuchImage(query.to_string()).into());
             }
+            if same.len() != parts.named.len() {
+                return planner.untag(same);
+            }
+            planner.delete_image(planner.active_reference(true))
         }
         By::Record(record, reference) => {
             let same = same_references(&parts.named, Some(&reference));
@@ -229,12 +231,11 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
                 Some(first) if rules.force => {
                     planner.keep_content(&record, Reason::KeptForContainer(first.short().into()))
                 }
-                Some(_) => Err(conflicts(against_last_name(
-                    &image,
-                    &record.familiar(),
-                    &containers,
-                    rules,
-                ))),
+                Some(_) => {
+                    let name = record.familiar();
+                    let conflicts = against_last_name(inventory, &image, &name, &containers, rules)?;
+                    Err(Refusal::Conflict(conflicts).into())
+                }
                 None => planner.delete_image(planner.active_reference(same.len() > 1)),
             }
         }
@@ -261,7 +262,7 @@ impl Planner<'_> {
 
     /// Takes some of its names from the image.
     fn untag(&self, same: Vec<Arc<Record>>) -> Result<Plan, NoPlan> {
-        refuse(against_removal(self.image, same.iter(), self.rules))?;
+        self.refuse(against_removal(self.image, same.iter(), self.rules))?;
         let others = self.parts.named.iter().filter(|record| !same.contains(record));
         let mut reasons = vec![Reason::OtherReferences(
             others.map(|record| record.familiar()).collect(),
@@ -273,7 +274,7 @@ impl Planner<'_> {
 
     /// Takes a name from the image and keeps its content, under a dangling record if nothing else keeps it.
     fn keep_content(&self, record: &Arc<Record>, reason: Reason) -> Result<Plan, NoPlan> {
-        refuse(against_removal(self.image, [record].into_iter(), self.rules))?;
+        self.refuse(against_removal(self.image, [record].into_iter(), self.rules))?;
         let mut steps = Vec::new();
         if self.parts.named.len() == 1 && self.parts.identity.is_empty() {
             steps.push(Step::Keep(Arc::clone(record)));
@@ -284,7 +285,7 @@ impl Planner<'_> {
 
     /// Deletes every record of the image, then its dangling parents.
     fn delete_image(&self, active: ActiveReference) -> Result<Plan, NoPlan> {
-        refuse(against_deletion(self.inventory, self.image, active, self.rules)?)?;
+        self.refuse(against_deletion(self.inventory, self.image, active, self.rules)?)?;
         if let [last] = &*self.parts.named
             && last.kind != Kind::Dangling
             && active == ActiveReference::Check
@@ -302,16 +303,12 @@ impl Planner<'_> {
 
     /// Each parent in order while it is a dangling image that nothing holds. Forcing does not reach parents.
     fn prune(&self, steps: &mut Vec<Step>, reasons: &mut Vec<Reason>) -> Result<(), Unread> {
-        let rules = Rules {
-            force: false,
-            ..self.rules.clone()
-        };
         for parent in lineage::parents(self.inventory, self.image)? {
             if !self.inventory.is_dangling(&parent)? {
                 reasons.push(Reason::ParentNamed(parent));
                 break;
             }
-            let conflicts = against_deletion(self.inventory, &parent, ActiveReference::Check, &rules)?;
+            let conflicts = against_deletion(self.inventory, &parent, ActiveReference::Check, self.rules)?;
             if let Some(conflict) = conflicts.into_iter().next() {
                 reasons.push(Reason::ParentHeld(conflict));
                 break;
@@ -319,6 +316,18 @@ impl Planner<'_> {
             steps.extend(removal_of(&parent, &self.inventory.parts(&parent)?));
         }
         Ok(())
+    }
+
+    fn refuse(&self, found: Vec<Conflict>) -> Result<(), NoPlan> {
+        let blocking: Vec<_> = found
+            .into_iter()
+            .filter(|conflict| conflict.blocks(self.rules))
+            .collect();
+        if blocking.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Conflict(blocking).into())
+        }
     }
 
     fn plan(&self, fate: Fate, steps: Vec<Step>, reasons: Vec<Reason>) -> Plan {
@@ -343,18 +352,6 @@ fn removal_of(image: &ImageId, parts: &Parts) -> Vec<Step> {
         .chain(named)
         .chain([Step::Deleted(image.clone())])
         .collect()
-}
-
-fn refuse(found: Vec<Conflict>) -> Result<(), NoPlan> {
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(conflicts(found))
-    }
-}
-
-fn conflicts(found: Vec<Conflict>) -> NoPlan {
-    NoPlan::Refused(Refusal::Conflict(found))
 }
 
 fn unparsable(records: &[Arc<Record>]) -> Vec<Reason> {
