@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The cgroup below which all containers of the node are: `/secateur-bed/<name of the directory>`.
+/// The cgroup below which all containers of the node are: `/secateur-bed-<name of the directory>`.
 pub(crate) fn parent(home: &Path) -> String {
     let name = home.file_name().expect("a node's directory has a name");
-    format!("/secateur-bed/{}", name.display())
+    format!("/secateur-bed-{}", name.display())
 }
 
 /// Lets paused containers go on: a frozen process does not even die.

@@ -11,12 +11,11 @@ use super::{State, cgroup};
 impl Node {
     /// Makes a container with `ctr`, in the CRI's namespace and unknown to the CRI. The image is a record's name.
     pub(crate) async fn plain_container(&self, id: &str, image: &str, state: State) {
-        let cgroup = format!("{}/{id}", cgroup::parent(self.home.path()));
         if state == State::Created {
-            self.ctr(["containers", "create", "--cgroup", &cgroup, image, id])
-                .await;
+            self.ctr(["containers", "create", image, id]).await;
             return;
         }
+        let cgroup = format!("{}/{id}", cgroup::parent(self.home.path()));
         let runc = self.home.join("runc");
         let runc = runc.to_str().expect("the path is text");
         self.ctr([

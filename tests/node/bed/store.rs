@@ -123,10 +123,10 @@ impl Node {
 
     /// Makes a record point at the target of another record, as a pull of a tag that moved does.
     pub(crate) async fn move_record(&self, name: &str, like: &str) {
-        let target = self.descriptor(like).await;
+        let target = Some(self.descriptor(like).await);
         let image = ImageMessage {
             name: name.to_owned(),
-            target: Some(target),
+            target,
             ..ImageMessage::default()
         };
         self.update_record(image, "target").await;
@@ -134,9 +134,12 @@ impl Node {
 
     /// Sets a label of a record.
     pub(crate) async fn label(&self, name: &str, key: &str, value: &str) {
+        // containerd 2.3 ends with a nil dereference on an update without a target, also where only labels change.
+        let target = Some(self.descriptor(name).await);
         let labels = HashMap::from([(key.to_owned(), value.to_owned())]);
         let image = ImageMessage {
             name: name.to_owned(),
+            target,
             labels,
             ..ImageMessage::default()
         };
