@@ -21,6 +21,7 @@ both!(
     pods_have_containers_in_every_state,
     plain_containers_are_in_every_state,
     a_restart_keeps_containers,
+    a_saved_store_can_be_restored,
     a_dropped_node_leaves_nothing,
     a_killed_run_is_swept_and_a_live_one_is_not,
     many_images_come_in_one_archive,
@@ -266,6 +267,24 @@ async fn a_restart_keeps_containers(version: Version) {
     assert_eq!(node.cri_state(&stopped).await, ContainerState::ContainerExited);
     assert_eq!(node.tasks().await.get("plain"), Some(&Status::Running));
     assert_eq!(node.records().await, records);
+    assert_eq!(node.cri_image(APP).await.unwrap().id, **app.config());
+}
+
+async fn a_saved_store_can_be_restored(version: Version) {
+    let mut node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let saved = (node.records().await, node.content().await, node.snapshots().await);
+    node.save().await;
+    node.delete_record(app.config()).await;
+    node.delete_record(APP).await;
+    assert_ne!(node.records().await, saved.0);
+
+    node.restore().await;
+
+    assert_eq!(
+        (node.records().await, node.content().await, node.snapshots().await),
+        saved
+    );
     assert_eq!(node.cri_image(APP).await.unwrap().id, **app.config());
 }
 

@@ -81,6 +81,38 @@ impl Node {
         self.await_ready().await;
     }
 
+    /// Keeps a copy of the whole store, for [`Node::restore`]. The daemon is restarted; there must be no containers.
+    pub(crate) async fn save(&mut self) {
+        self.replace_directory("root", "saved").await;
+    }
+
+    /// Puts the store back as it was at [`Node::save`]. The daemon is restarted; there must be no containers.
+    pub(crate) async fn restore(&mut self) {
+        self.replace_directory("saved", "root").await;
+    }
+
+    async fn replace_directory(&mut self, from: &str, to: &str) {
+        let containers = self.containers().await;
+        assert!(
+            containers.is_empty(),
+            "there must be no containers: {containers:?}"
+        );
+        self.kill();
+        let (from, to) = (self.home.join(from), self.home.join(to));
+        if to.exists() {
+            std::fs::remove_dir_all(&to).expect("a stopped node's directory can be removed");
+        }
+        // Layers keep owners, modes and extended attributes, which the standard library does not copy.
+        let status = Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status()
+            .expect("cp starts");
+        assert!(status.success(), "cp ended with {status}");
+        self.daemon = Daemon::spawn(self.version, &self.home);
+        self.await_ready().await;
+    }
+
     /// Makes the node one that a killed test run left. The next sweep removes it.
     pub(crate) fn abandon(&mut self) {
         self.home.abandon();
