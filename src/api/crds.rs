@@ -12,5 +12,16 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 }
 #[test]
 fn dump() {
-    for c in all() { std::fs::write(format!("/tmp/{}.json", c.spec.names.kind), serde_json::to_string_pretty(&c).unwrap()).unwrap(); std::fs::write(format!("/tmp/{}.yaml", c.spec.names.kind), serde_saphyr::to_string(&c).unwrap()).unwrap();}
+    for c in all() {
+        std::fs::write(
+            format!("/tmp/{}.json", c.spec.names.kind),
+            serde_json::to_string_pretty(&c).unwrap(),
+        )
+        .unwrap();
+        std::fs::write(
+            format!("/tmp/{}.yaml", c.spec.names.kind),
+            serde_saphyr::to_string(&c).unwrap(),
+        )
+        .unwrap();
+    }
 }

@@ -1,7 +1,10 @@
 //! `ImageDeletion`: what a person asks to be deleted, from which nodes, and how.
+//!
+//! Unknown fields are refused when an object comes in (by the API server, and by [`parse`](super::validate::parse)), and
+//! read over afterwards, so that an older agent can read what a newer API server stored.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,9 +14,9 @@ use super::schema;
 use super::status::{ImageDeletionStatus, Phase};
 
 /// How long a deletion may take when it does not say, in seconds.
-pub const DEFAULT_DEADLINE_SECONDS: u32 = 600;
+pub const DEFAULT_DEADLINE_SECONDS: u64 = 600;
 /// How long a finished deletion is kept when it does not say, in seconds.
-pub const DEFAULT_TTL_SECONDS: u32 = 86_400;
+pub const DEFAULT_TTL_SECONDS: u64 = 86_400;
 
 /// Why a part of the spec cannot be changed, and what to do instead.
 macro_rules! immutable {
@@ -25,9 +28,6 @@ macro_rules! immutable {
 }
 
 /// What to delete, from which nodes, and how.
-///
-/// Unknown fields are refused when an object comes in (by the API server, and by [`parse`](super::validate::parse)), and
-/// read over afterwards, so that an older agent can read what a newer API server stored.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "secateur.dev",
@@ -137,7 +137,7 @@ pub struct ImageDeletionSpec {
     #[x_kube(validation = Rule::new("self > 0").message(
         "must be at least 1 second: write 600 for ten minutes, or leave it out for that default",
     ))]
-    pub active_deadline_seconds: u32,
+    pub active_deadline_seconds: u64,
 
     /// How many seconds the deletion and its reports are kept once it has finished. 0: gone at once.
     #[serde(default = "default_ttl")]
@@ -145,18 +145,18 @@ pub struct ImageDeletionSpec {
     #[x_kube(validation = Rule::new("self >= 0").message(
         "must not be negative: write 0 to remove the deletion as soon as it has finished, or leave it out for one day",
     ))]
-    pub ttl_seconds_after_finished: u32,
+    pub ttl_seconds_after_finished: u64,
 }
 
 fn default_prune() -> bool {
     true
 }
 
-fn default_deadline() -> u32 {
+fn default_deadline() -> u64 {
     DEFAULT_DEADLINE_SECONDS
 }
 
-fn default_ttl() -> u32 {
+fn default_ttl() -> u64 {
     DEFAULT_TTL_SECONDS
 }
 
@@ -192,28 +192,32 @@ impl ImageDeletion {
     pub fn deadline(&self) -> Option<Timestamp> {
         let created = self.metadata.creation_timestamp.as_ref();
         let started = self.status.as_ref().and_then(|status| status.start_time.as_ref());
-        let from = created.or(started)?.0;
-        let seconds = SignedDuration::from_secs(self.spec.active_deadline_seconds.into());
-        Some(from.saturating_add(seconds).unwrap_or(Timestamp::MAX))
+        Some(later(created.or(started)?, self.spec.active_deadline_seconds))
     }
 
     /// Whether the deletion has come to its end. Its status does not change any more.
     pub fn is_finished(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Complete | Phase::Failed))
+        self.status
+            .as_ref()
+            .is_some_and(|status| matches!(status.phase, Phase::Complete | Phase::Failed))
     }
 
     /// When the finished deletion and its reports may go; `None` while it is under way.
     pub fn expires(&self) -> Option<Timestamp> {
-        let completed = self.status.as_ref()?.completion_time.as_ref()?.0;
-        let seconds = SignedDuration::from_secs(self.spec.ttl_seconds_after_finished.into());
-        Some(completed.saturating_add(seconds).unwrap_or(Timestamp::MAX))
+        let completed = self.status.as_ref()?.completion_time.as_ref()?;
+        Some(later(completed, self.spec.ttl_seconds_after_finished))
     }
+}
+
+/// `time` and so many seconds, or the end of time where that comes first.
+fn later(time: &Time, seconds: u64) -> Timestamp {
+    let seconds = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    time.0.saturating_add(seconds).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     fn at(seconds: i64) -> Time {
@@ -235,7 +239,10 @@ mod tests {
     fn the_deadline_counts_from_the_creation_else_from_the_start() {
         let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
         assert_eq!(deletion.deadline(), None);
-        deletion.status = Some(ImageDeletionStatus { start_time: Some(at(50)), ..Default::default() });
+        deletion.status = Some(ImageDeletionStatus {
+            start_time: Some(at(50)),
+            ..Default::default()
+        });
         assert_eq!(deletion.deadline(), Some(at(650).0));
         deletion.metadata.creation_timestamp = Some(at(20));
         assert_eq!(deletion.deadline(), Some(at(620).0));

@@ -84,8 +84,8 @@ const DIGEST: &str = "(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{1
 const MAX_PATH: u32 = 255;
 
 struct Rule {
-    /// Where the rule applies. Elsewhere an earlier rule speaks, or none needs to.
-    when: String,
+    /// Where the rule applies, unless everywhere. Elsewhere an earlier rule speaks, or none needs to.
+    when: Option<String>,
     holds: String,
     message: Message,
 }
@@ -97,7 +97,10 @@ enum Message {
 
 impl Rule {
     fn to_json(&self) -> Value {
-        let rule = format!("!({}) || ({})", self.when, self.holds);
+        let rule = match &self.when {
+            Some(when) => format!("!({when}) || ({})", self.holds),
+            None => self.holds.clone(),
+        };
         match &self.message {
             Message::Text(text) => json!({"rule": rule, "message": text}),
             Message::Expression(expression) => json!({
@@ -117,87 +120,86 @@ fn rules() -> Vec<Value> {
     let name_is_valid = matches_name(NAME_PART);
     let name_is_valid_in_lowercase = matches_name(&format!("{NAME_PART}.lowerAscii()"));
     let rest = format!("self.substring(size({NAME_PART}))");
-    let lowercased = format!(
-        "'repository name must be lowercase: write ' + {NAME_PART}.lowerAscii() + {rest}"
-    );
+    let lowercased =
+        format!("'repository name must be lowercase: write ' + {NAME_PART}.lowerAscii() + {rest}");
     let path = format!("{NAME_PART}.substring(size({NAME_PART}.find('^(localhost|[^/]*[.:A-Z][^/]*)/')))");
     let is_pattern = format!("{printable} && !{scheme} && {pattern}");
     let pattern_characters = r"self.matches('^(\\[[a-fA-F0-9:]+\\])?[a-zA-Z0-9._:/@*?{},-]+$')";
 
     [
         Rule {
-            when: "true".into(),
+            when: None,
             holds: "self != ''".into(),
             message: Message::Text(
                 "an entry must not be empty: write an image name such as app:v1, a digest, an ID or a pattern",
             ),
         },
         Rule {
-            when: "self != ''".into(),
+            when: Some("self != ''".into()),
             holds: printable.into(),
             message: Message::Text(
                 "an entry must not contain white space or characters outside ASCII: write each image as an entry of its own, such as app:v1",
             ),
         },
         Rule {
-            when: format!("{printable} && {scheme}"),
+            when: Some(format!("{printable} && {scheme}")),
             holds: "false".into(),
             message: Message::Expression(
                 "'an image name has no scheme: write ' + self.substring(self.indexOf('://') + 3)".into(),
             ),
         },
         Rule {
-            when: format!("{reference} && !{name_is_valid}"),
+            when: Some(format!("{reference} && !{name_is_valid}")),
             holds: format!("!{name_is_valid_in_lowercase}"),
             message: Message::Expression(lowercased.clone()),
         },
         Rule {
-            when: reference.clone(),
+            when: Some(reference.clone()),
             holds: format!("{name_is_valid} || {name_is_valid_in_lowercase}"),
             message: Message::Text(
                 "not a valid image reference: write [registry[:port]/]repository[:tag][@digest] such as ghcr.io/acme/api:2, a digest, or an ID prefix of at least 4 digits",
             ),
         },
         Rule {
-            when: format!("{reference} && {name_is_valid}"),
+            when: Some(format!("{reference} && {name_is_valid}")),
             holds: format!("size({path}) <= {MAX_PATH}"),
             message: Message::Text("repository name must not be longer than 255 characters"),
         },
         Rule {
-            when: format!("{reference} && {name_is_valid} && {rest}.find('^[^@]*') != ''"),
+            when: Some(format!("{reference} && {name_is_valid} && {rest}.find('^[^@]*') != ''")),
             holds: format!("{rest}.find('^[^@]*').matches('^:{TAG}$')"),
             message: Message::Text(
                 "not a valid tag: write 1 to 128 letters, digits, underscores, dots and dashes, the first neither a dot nor a dash",
             ),
         },
         Rule {
-            when: format!("{reference} && {name_is_valid} && {rest}.contains('@')"),
+            when: Some(format!("{reference} && {name_is_valid} && {rest}.contains('@')")),
             holds: format!("{rest}.find('@.*$').matches('^@{DIGEST}$')"),
             message: Message::Text(
                 "not a valid digest: write sha256: and 64 lowercase hexadecimal digits (or sha384: and 96, or sha512: and 128)",
             ),
         },
         Rule {
-            when: is_pattern.clone(),
+            when: Some(is_pattern.clone()),
             holds: pattern_characters.into(),
             message: Message::Text(
                 "not a valid pattern: write an image name with * (within one path component or tag), ** (across slashes), ? or {a,b}, such as ghcr.io/acme/**:1.2.*",
             ),
         },
         Rule {
-            when: format!("{is_pattern} && {pattern_characters}"),
+            when: Some(format!("{is_pattern} && {pattern_characters}")),
             holds: "self.matches('^([^{}]|[{][^{}]+[}])*$')".into(),
             message: Message::Text("every { of a pattern needs its own }: write {a,b}, without another { in it"),
         },
         Rule {
-            when: format!("{is_pattern} && {pattern_characters}"),
+            when: Some(format!("{is_pattern} && {pattern_characters}")),
             holds: "!self.matches('(^/|//|/$|[*]{3})')".into(),
             message: Message::Text(
                 "a pattern must not begin or end with a slash, nor have two slashes or three stars together: write ** to match across slashes",
             ),
         },
         Rule {
-            when: format!("{is_pattern} && {pattern_characters}"),
+            when: Some(format!("{is_pattern} && {pattern_characters}")),
             holds: format!("!{NAME_PART}.matches('/.*[A-Z]')"),
             message: Message::Expression(lowercased),
         },

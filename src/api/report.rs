@@ -34,7 +34,12 @@ use super::result::{ImageResult, Outcome};
         json_path = ".outcome",
         description = "The worst outcome of the images"
     ),
-    printcolumn(name = "Completed", type_ = "date", json_path = ".completionTime", priority = 1),
+    printcolumn(
+        name = "Completed",
+        type_ = "date",
+        json_path = ".completionTime",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -110,7 +115,11 @@ pub fn name_of(node: &str, uid: &str) -> String {
     if node.len() <= room {
         return format!("{node}.{uid}");
     }
-    let hash = Sha256::digest(node).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = Sha256::digest(node)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     let kept: String = node.chars().take(room.saturating_sub(hash.len() + 1)).collect();
     format!("{kept}-{hash}.{uid}")
 }
@@ -150,7 +159,10 @@ mod tests {
             "startTime": "2023-11-14T22:13:20Z",
         });
         assert_eq!(serde_json::to_value(&report).unwrap(), written);
-        assert_eq!(serde_json::from_value::<ImageDeletionReport>(written).unwrap(), report);
+        assert_eq!(
+            serde_json::from_value::<ImageDeletionReport>(written).unwrap(),
+            report
+        );
     }
 
     #[test]

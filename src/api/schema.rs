@@ -74,7 +74,7 @@ pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A number of seconds that fits 31 bits. What it may be is for a rule to say, in words of its own.
+/// A number of seconds. That it is not negative is for a rule to say, in words of its own.
 pub(super) fn seconds(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "integer", "format": "int32"})
+    json_schema!({"type": "integer", "format": "int64"})
 }
