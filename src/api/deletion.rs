@@ -3,6 +3,11 @@
 //! Unknown fields are refused when an object comes in (by the API server, and by [`parse`](super::validate::parse)), and
 //! read over afterwards, so that an older agent can read what a newer API server stored.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a name and a type"
+)]
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};

@@ -3,6 +3,11 @@
 //! The fields sit at the top level and not under `spec`, because nobody asks for anything with them, and so that
 //! `.nodeName` and `.imageDeletion` can be selected by.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a name and a type"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{CustomResource, Resource};
 use schemars::JsonSchema;
