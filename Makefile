@@ -1,0 +1,41 @@
+# Everything is done from here; `make` alone lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: tools
+tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny)
+	@tests/tools/build
+
+.PHONY: lint
+lint: ## Check format, lints, and the dependencies' licences, bans and sources
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	deny=$$(tests/tools/build deny) && "$$deny" --locked --log-level error check licenses bans sources
+
+.PHONY: test
+test: root tools lint ## Run every check and every test (needs root)
+	$(CARGO) test --locked
+
+.PHONY: test-one
+test-one: root tools ## Run the tests whose name holds T, with their output: make test-one T=a_node_answers::v2
+	@[[ -n "$(T)" ]] || { echo "test-one: name a test, as in: make test-one T=a_node_answers::v2" >&2; exit 1; }
+	$(CARGO) test --locked -- $(T) --nocapture
+
+.PHONY: clean-bed
+clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
+	@# Starting a node does it.
+	$(CARGO) test --locked --test node -- --exact --nocapture smoke::a_node_answers::v1
+
+.PHONY: root
+root:
+	@((EUID == 0)) || { echo "the tests start containerd and containers: run as root" >&2; exit 1; }

@@ -1,0 +1,493 @@
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use proptest::prelude::*;
+
+use super::super::deletion::{ImageDeletion, ImageDeletionSpec};
+use super::super::report::ImageDeletionReport;
+use super::super::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
+use super::super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, Phase};
+use super::*;
+
+const CREATED: i64 = 1_000;
+
+fn at(seconds_after_creation: i64) -> Timestamp {
+    Timestamp::from_second(CREATED + seconds_after_creation).unwrap()
+}
+
+/// A deletion with the default deadline of 600 seconds.
+fn deletion() -> ImageDeletion {
+    let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
+    deletion.metadata.uid = Some("uid".into());
+    deletion.metadata.generation = Some(1);
+    deletion.metadata.creation_timestamp = Some(Time(at(0)));
+    deletion
+}
+
+fn result(outcome: Outcome) -> ImageResult {
+    let records = match outcome {
+        Outcome::Deleted => vec![
+            Record::Untagged("app:v1".into()),
+            Record::Deleted("sha256:276a".into()),
+        ],
+        Outcome::Untagged => vec![Record::Untagged("app:v1".into())],
+        Outcome::Absent | Outcome::Conflict | Outcome::Failed => vec![],
+    };
+    let conflict = Conflict {
+        image: "app:v1".into(),
+        kind: ConflictKind::RunningContainer,
+        forcible: false,
+        namespace: Some("shop".into()),
+        pod: Some("cart-7d9".into()),
+        container: Some("cart".into()),
+        message: "image is being used by running container 0d3f".into(),
+    };
+    ImageResult {
+        image: "app:v1".into(),
+        outcome,
+        reclaimed_bytes: if outcome == Outcome::Deleted { 1_992_294 } else { 0 },
+        conflicts: if outcome == Outcome::Conflict {
+            vec![conflict]
+        } else {
+            vec![]
+        },
+        message: (outcome == Outcome::Failed).then(|| "containerd is gone".into()),
+        records,
+    }
+}
+
+fn report_with(node: &str, results: Vec<ImageResult>) -> ImageDeletionReport {
+    ImageDeletionReport::of(&deletion(), node, results, Time(at(1)), Some(Time(at(2))))
+}
+
+fn report(node: &str, outcome: Outcome) -> ImageDeletionReport {
+    report_with(node, vec![result(outcome)])
+}
+
+fn names<const N: usize>(nodes: [&str; N]) -> Vec<String> {
+    nodes.map(str::to_owned).into()
+}
+
+#[track_caller]
+fn assert_condition(status: &ImageDeletionStatus, type_: &str, value: &str, reason: &str, message: &str) {
+    let condition = condition(status, type_);
+    assert_eq!(
+        (&*condition.status, &*condition.reason, &*condition.message),
+        (value, reason, message)
+    );
+}
+
+fn condition<'a>(status: &'a ImageDeletionStatus, type_: &str) -> &'a Condition {
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .unwrap()
+}
+
+#[test]
+fn before_any_report_a_deletion_is_pending() {
+    let status = aggregate(&deletion(), &names(["a", "b"]), 0, &[], at(3));
+    assert_eq!(status.phase, Phase::Pending);
+    assert_eq!(status.start_time, Some(Time(at(3))));
+    assert_eq!(status.completion_time, None);
+    assert_eq!(status.observed_generation, Some(1));
+    assert_eq!(
+        status.nodes,
+        NodeCounts {
+            desired: 2,
+            ..NodeCounts::default()
+        }
+    );
+    assert_eq!(status.nodes_reported, "0/2");
+    assert_condition(
+        &status,
+        "Complete",
+        "False",
+        "WaitingForNodes",
+        "0 of 2 nodes reported; waiting for a, b",
+    );
+    assert_condition(
+        &status,
+        "Conflicted",
+        "False",
+        "NoConflicts",
+        "no node reported a conflict",
+    );
+    assert_condition(&status, "Failed", "False", "NoFailure", "no node has failed");
+}
+
+#[test]
+fn with_some_reports_it_is_active_and_names_the_missing() {
+    let mut deletion = deletion();
+    deletion.status = Some(aggregate(&deletion, &names(["a", "b"]), 0, &[], at(3)));
+    let status = aggregate(
+        &deletion,
+        &names(["a", "b"]),
+        0,
+        &[report("b", Outcome::Failed)],
+        at(4),
+    );
+    assert_eq!(status.phase, Phase::Active);
+    assert_eq!(status.start_time, Some(Time(at(3))));
+    assert_condition(
+        &status,
+        "Complete",
+        "False",
+        "WaitingForNodes",
+        "1 of 2 nodes reported: 1 failed; waiting for a",
+    );
+    assert_condition(
+        &status,
+        "Failed",
+        "False",
+        "WaitingForNodes",
+        "failed on b; the other nodes are not done yet",
+    );
+}
+
+#[test]
+fn a_conflict_does_not_keep_it_from_being_complete() {
+    let reports = [report("b", Outcome::Conflict), report("a", Outcome::Deleted)];
+    let status = aggregate(&deletion(), &names(["a", "b"]), 1, &reports, at(5));
+    assert_eq!(status.phase, Phase::Complete);
+    assert_eq!(status.completion_time, Some(Time(at(5))));
+    assert_eq!(
+        status.nodes,
+        NodeCounts {
+            desired: 2,
+            reported: 2,
+            deleted: 1,
+            conflicted: 1,
+            without_agent: 1,
+            ..NodeCounts::default()
+        }
+    );
+    assert_eq!((status.reclaimed_bytes, &*status.reclaimed), (1_992_294, "1.9Mi"));
+    assert_eq!(
+        status.records,
+        [
+            Record::Untagged("app:v1".into()),
+            Record::Deleted("sha256:276a".into())
+        ]
+        .map(|record| MergedRecord { record, nodes: 1 })
+    );
+    assert!(!status.truncated);
+    assert_condition(
+        &status,
+        "Complete",
+        "True",
+        "AllNodesReported",
+        "2 of 2 nodes reported: 1 deleted, 1 conflicted; 1 selected node runs no agent and was left alone",
+    );
+    assert_condition(
+        &status,
+        "Conflicted",
+        "True",
+        "ConflictsReported",
+        "images left alone on b",
+    );
+
+    let first = serde_json::to_value(&status.node_results[0]).unwrap();
+    assert_eq!(
+        first,
+        serde_json::json!({
+            "node": "b",
+            "outcome": "Conflict",
+            "message": "image is being used by running container 0d3f",
+            "conflicts": [{
+                "image": "app:v1", "kind": "RunningContainer", "forcible": false, "namespace": "shop",
+                "pod": "cart-7d9", "container": "cart", "message": "image is being used by running container 0d3f",
+            }],
+            "records": [],
+        })
+    );
+    assert_eq!(
+        serde_json::to_value(&status.records[0]).unwrap(),
+        serde_json::json!({"untagged": "app:v1", "nodes": 1})
+    );
+}
+
+#[test]
+fn a_conflict_shows_also_where_something_worse_happened() {
+    let reports = [report_with(
+        "a",
+        vec![result(Outcome::Conflict), result(Outcome::Failed)],
+    )];
+    let status = aggregate(&deletion(), &names(["a"]), 0, &reports, at(5));
+    assert_eq!((status.nodes.failed, status.nodes.conflicted), (1, 0));
+    assert_condition(
+        &status,
+        "Conflicted",
+        "True",
+        "ConflictsReported",
+        "images left alone on a",
+    );
+    assert_eq!(
+        status.node_results[0].message.as_deref(),
+        Some("containerd is gone")
+    );
+}
+
+#[test]
+fn a_failed_node_fails_it_once_all_have_reported() {
+    let reports = [report("a", Outcome::Failed), report("b", Outcome::Deleted)];
+    let status = aggregate(&deletion(), &names(["a", "b"]), 0, &reports, at(5));
+    assert_eq!(status.phase, Phase::Failed);
+    assert_condition(&status, "Failed", "True", "NodesFailed", "failed on a");
+    assert_condition(
+        &status,
+        "Complete",
+        "False",
+        "NodesFailed",
+        "2 of 2 nodes reported: 1 deleted, 1 failed",
+    );
+}
+
+#[test]
+fn past_the_deadline_the_silent_nodes_are_named() {
+    let desired = names(["a", "b", "c"]);
+    let reports = [report("b", Outcome::Deleted)];
+    assert_eq!(
+        aggregate(&deletion(), &desired, 0, &reports, at(599)).phase,
+        Phase::Active
+    );
+    let status = aggregate(&deletion(), &desired, 0, &reports, at(600));
+    assert_eq!(status.phase, Phase::Failed);
+    assert_eq!(status.completion_time, Some(Time(at(600))));
+    assert_condition(
+        &status,
+        "Failed",
+        "True",
+        "DeadlineExceeded",
+        "no report within 600 seconds from a, c",
+    );
+}
+
+#[test]
+fn a_node_that_waits_keeps_it_active_until_the_deadline() {
+    let mut waiting = report("a", Outcome::Conflict);
+    waiting.spec.completion_time = None;
+    let desired = names(["a"]);
+    let status = aggregate(&deletion(), &desired, 0, std::slice::from_ref(&waiting), at(599));
+    assert_eq!(status.phase, Phase::Active);
+    assert_condition(
+        &status,
+        "Complete",
+        "False",
+        "WaitingForConflicts",
+        "1 of 1 node reported: 1 conflicted; images in use on a",
+    );
+    let status = aggregate(&deletion(), &desired, 0, &[waiting], at(600));
+    assert_eq!(status.phase, Phase::Complete);
+    assert_eq!(condition(&status, "Conflicted").status, "True");
+}
+
+#[test]
+fn without_a_node_it_is_complete_at_once() {
+    let status = aggregate(&deletion(), &[], 2, &[], at(1));
+    assert_eq!(status.phase, Phase::Complete);
+    assert_condition(
+        &status,
+        "Complete",
+        "True",
+        "NoNodes",
+        "no selected node runs an agent, so there was nothing to do; 2 selected nodes run no agent and were left alone",
+    );
+}
+
+#[test]
+fn only_reports_of_desired_nodes_on_this_deletion_count() {
+    let mut of_another = report("a", Outcome::Deleted);
+    of_another.spec.image_deletion_uid = "another".into();
+    let reports = [of_another, report("stranger", Outcome::Failed)];
+    let status = aggregate(&deletion(), &names(["a"]), 0, &reports, at(1));
+    assert_eq!(
+        status.nodes,
+        NodeCounts {
+            desired: 1,
+            ..NodeCounts::default()
+        }
+    );
+    assert_eq!(status.phase, Phase::Pending);
+}
+
+#[test]
+fn a_finished_status_stays_as_it_is() {
+    let mut deletion = deletion();
+    let status = aggregate(
+        &deletion,
+        &names(["a", "b"]),
+        0,
+        &[report("a", Outcome::Deleted)],
+        at(600),
+    );
+    deletion.status = Some(status.clone());
+    let late = [report("a", Outcome::Deleted), report("b", Outcome::Deleted)];
+    assert_eq!(
+        aggregate(&deletion, &names(["a", "b"]), 0, &late, at(700)),
+        status
+    );
+}
+
+#[test]
+fn a_condition_keeps_its_time_until_its_status_changes() {
+    let mut deletion = deletion();
+    let desired = names(["a", "b"]);
+    deletion.status = Some(aggregate(&deletion, &desired, 0, &[], at(1)));
+    deletion.status = Some(aggregate(
+        &deletion,
+        &desired,
+        0,
+        &[report("a", Outcome::Conflict)],
+        at(2),
+    ));
+    let times = |status: &ImageDeletionStatus| {
+        ["Complete", "Conflicted", "Failed"]
+            .map(|type_| condition(status, type_).last_transition_time.0.as_second() - CREATED)
+    };
+    assert_eq!(times(deletion.status.as_ref().unwrap()), [1, 2, 1]);
+    let both = [report("a", Outcome::Conflict), report("b", Outcome::Absent)];
+    assert_eq!(times(&aggregate(&deletion, &desired, 0, &both, at(3))), [3, 2, 1]);
+}
+
+#[test]
+fn five_thousand_nodes_with_much_to_say_fit_the_bound() {
+    let long = |what: &str, length: usize| format!("{what}\"{}", "\\\u{e9}".repeat(length / 3));
+    let nodes: Vec<_> = (0..5_000).map(|n| format!("{n:04}{}", "n".repeat(249))).collect();
+    let reports: Vec<_> = nodes
+        .iter()
+        .map(|node| {
+            let results = (0..64).map(|image| ImageResult {
+                image: format!("app-{image}"),
+                records: vec![Record::Untagged(long(&format!("{}{image}", &node[..4]), 150))],
+                conflicts: vec![Conflict {
+                    message: long("held", 300),
+                    ..result(Outcome::Conflict).conflicts.remove(0)
+                }],
+                message: Some(long("bad", 300)),
+                ..result(Outcome::Failed)
+            });
+            report_with(node, results.collect())
+        })
+        .collect();
+    for (desired, now) in [(&nodes[..], at(1)), (&nodes[..2_500], at(1))] {
+        let status = aggregate(&deletion(), desired, usize::MAX, &reports, now);
+        let size = serde_json::to_vec(&status).unwrap().len();
+        assert!(size < MAX_STATUS_BYTES, "{size} bytes");
+        assert!(status.truncated);
+        assert_eq!(status.nodes.failed as usize, desired.len());
+        assert!(
+            status.node_results.len() > 30,
+            "{} nodes",
+            status.node_results.len()
+        );
+    }
+    let status = aggregate(&deletion(), &nodes, 0, &[], at(600));
+    assert!(serde_json::to_vec(&status).unwrap().len() < 8 * 1024);
+    assert!(
+        condition(&status, "Failed").message.ends_with("and 4996 more"),
+        "{:?}",
+        condition(&status, "Failed")
+    );
+}
+
+#[test]
+fn at_most_100_nodes_are_shown_and_bad_ones_first() {
+    let nodes: Vec<_> = (0..150).map(|n| format!("node-{n:03}")).collect();
+    let reports: Vec<_> = nodes
+        .iter()
+        .enumerate()
+        .map(|(n, node)| {
+            report(
+                node,
+                [
+                    Outcome::Absent,
+                    Outcome::Deleted,
+                    Outcome::Untagged,
+                    Outcome::Conflict,
+                    Outcome::Failed,
+                ][n % 5],
+            )
+        })
+        .collect();
+    let status = aggregate(&deletion(), &nodes, 0, &reports, at(1));
+    let outcomes: Vec<_> = status.node_results.iter().map(|node| node.outcome).collect();
+    assert_eq!(outcomes.len(), 100);
+    assert!(outcomes.is_sorted_by(|one, next| one >= next));
+    assert!(status.truncated);
+    assert!(!aggregate(&deletion(), &nodes[..100], 0, &reports, at(1)).truncated);
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    prop::sample::select(vec![
+        Outcome::Absent,
+        Outcome::Deleted,
+        Outcome::Untagged,
+        Outcome::Conflict,
+        Outcome::Failed,
+    ])
+}
+
+/// Results of up to 20 nodes, not all of which are desired.
+fn any_reports() -> impl Strategy<Value = Vec<ImageDeletionReport>> {
+    prop::collection::btree_map(0..30u8, prop::collection::vec(any_outcome(), 0..4), 0..20).prop_map(
+        |nodes| {
+            let of_node = |(node, outcomes): (u8, Vec<Outcome>)| {
+                report_with(
+                    &format!("node-{node}"),
+                    outcomes.into_iter().map(result).collect(),
+                )
+            };
+            nodes.into_iter().map(of_node).collect()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_reports_does_not_matter(
+        (reports, shuffled) in any_reports().prop_flat_map(|reports| (Just(reports.clone()), Just(reports).prop_shuffle())),
+        desired in prop::collection::vec(0..30u8, 0..30),
+        now in 0..1_000i64,
+    ) {
+        let desired: Vec<_> = desired.iter().map(|node| format!("node-{node}")).collect();
+        prop_assert_eq!(
+            aggregate(&deletion(), &desired, 0, &reports, at(now)),
+            aggregate(&deletion(), &desired, 0, &shuffled, at(now))
+        );
+    }
+
+    #[test]
+    fn the_counts_add_up(reports in any_reports(), desired in prop::collection::btree_set(0..30u8, 0..30), now in 0..1_000i64) {
+        let desired: Vec<_> = desired.iter().map(|node| format!("node-{node}")).collect();
+        let status = aggregate(&deletion(), &desired, 3, &reports, at(now));
+        let counts = status.nodes;
+        let by_outcome = [counts.deleted, counts.untagged, counts.absent, counts.conflicted, counts.failed];
+        prop_assert_eq!(by_outcome.iter().sum::<u32>(), counts.reported);
+        prop_assert_eq!(counts.desired as usize, desired.len());
+        prop_assert!(counts.reported <= counts.desired);
+        prop_assert_eq!(status.node_results.len(), counts.reported as usize);
+        prop_assert!(status.records.iter().all(|record| (1..=counts.reported).contains(&record.nodes)));
+        let deleted: usize = reports
+            .iter()
+            .filter(|report| desired.contains(&report.spec.node_name))
+            .flat_map(|report| &report.spec.results)
+            .filter(|result| result.outcome == Outcome::Deleted)
+            .count();
+        prop_assert_eq!(status.reclaimed_bytes, 1_992_294 * deleted as u64);
+        let is_final = matches!(status.phase, Phase::Complete | Phase::Failed);
+        prop_assert_eq!(is_final, counts.reported == counts.desired || now >= 600);
+        prop_assert_eq!(status.completion_time.is_some(), is_final);
+        prop_assert_eq!(condition(&status, "Complete").status == "True", status.phase == Phase::Complete);
+        prop_assert_eq!(condition(&status, "Failed").status == "True", status.phase == Phase::Failed);
+    }
+
+    #[test]
+    fn aggregating_again_changes_nothing(reports in any_reports(), nodes in 0..30u8, now in 0..1_000i64) {
+        let desired: Vec<_> = (0..nodes).map(|node| format!("node-{node}")).collect();
+        let mut deletion = deletion();
+        let status = aggregate(&deletion, &desired, 0, &reports, at(now));
+        deletion.status = Some(status.clone());
+        prop_assert_eq!(aggregate(&deletion, &desired, 0, &reports, at(now)), status);
+    }
+}

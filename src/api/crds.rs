@@ -1,0 +1,145 @@
+//! The CustomResourceDefinitions, and their YAML as `crds/` and the chart hold it.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+use super::deletion::ImageDeletion;
+use super::report::ImageDeletionReport;
+
+/// Every CustomResourceDefinition of this project, always in the same order.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![ImageDeletion::crd(), ImageDeletionReport::crd()]
+}
+
+/// The name of the file in `crds/` that holds this definition: `imagedeletions.secateur.dev` is in
+/// `secateur.dev_imagedeletions.yaml`, as other generators call it.
+pub fn file_name(definition: &CustomResourceDefinition) -> String {
+    format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural)
+}
+
+/// The definition as a YAML document with its separator. The same definition gives the same bytes.
+pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::SerializeError> {
+    let body = serde_saphyr::to_string(definition)?;
+    Ok(format!(
+        "---\n# Generated from the types in src/api: change those, then run `make crds`.\n{body}"
+    ))
+}
+
+/// Every definition as one stream of YAML documents, ready for `kubectl apply -f -`.
+pub fn all_as_yaml() -> Result<String, serde_saphyr::SerializeError> {
+    all().iter().map(to_yaml).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::Path;
+
+    /// With `UPDATE_CRDS` set (as `make crds` does) the files are written instead.
+    #[test]
+    fn the_files_in_crds_are_current() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        let generated: BTreeMap<_, _> = all()
+            .iter()
+            .map(|definition| (file_name(definition), to_yaml(definition).unwrap()))
+            .collect();
+        if std::env::var_os("UPDATE_CRDS").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            for (name, yaml) in &generated {
+                fs::write(folder.join(name), yaml).unwrap();
+            }
+        }
+        let on_disk: BTreeMap<_, _> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                (
+                    entry.file_name().into_string().unwrap(),
+                    fs::read_to_string(entry.path()).unwrap(),
+                )
+            })
+            .collect();
+        let files = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            files(&on_disk),
+            files(&generated),
+            "crds/ has other files than are generated"
+        );
+        for (name, yaml) in &generated {
+            assert!(on_disk[name] == *yaml, "crds/{name} is stale: run `make crds`");
+        }
+    }
+
+    #[test]
+    fn the_stream_has_every_definition() {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&all_as_yaml().unwrap()).unwrap();
+        assert_eq!(
+            documents,
+            all()
+                .iter()
+                .map(|definition| json!(definition))
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn the_definitions_say_what_people_type_and_see() {
+        let [deletion, report] = [0, 1].map(|index| json!(all()[index]));
+        for (definition, kind, short) in [
+            (&deletion, "ImageDeletion", "imgdel"),
+            (&report, "ImageDeletionReport", "imgdelrep"),
+        ] {
+            let spec = &definition["spec"];
+            assert_eq!(spec["group"], crate::api::GROUP);
+            assert_eq!(spec["scope"], "Cluster");
+            assert_eq!(spec["names"]["kind"], kind);
+            assert_eq!(spec["names"]["shortNames"], json!([short]));
+            assert_eq!(spec["names"]["categories"], json!(["secateur"]));
+            assert_eq!(spec["versions"][0]["name"], crate::api::VERSION);
+        }
+        assert_eq!(
+            deletion["spec"]["versions"][0]["subresources"],
+            json!({"status": {}})
+        );
+        assert_eq!(
+            report["spec"]["versions"][0]["selectableFields"],
+            json!([{"jsonPath": ".nodeName"}, {"jsonPath": ".imageDeletion"}])
+        );
+        let columns = |definition: &Value, wide: bool| {
+            let columns = definition["spec"]["versions"][0]["additionalPrinterColumns"]
+                .as_array()
+                .unwrap()
+                .clone();
+            let is_shown = |column: &Value| wide || column["priority"].is_null();
+            columns
+                .into_iter()
+                .filter(is_shown)
+                .map(|column| column["name"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            columns(&deletion, false),
+            ["Phase", "Nodes", "Deleted", "Conflicted", "Reclaimed", "Age"]
+        );
+        assert_eq!(columns(&report, false), ["Deletion", "Node", "Outcome", "Age"]);
+    }
+
+    #[test]
+    fn the_schema_has_the_defaults_of_the_types() {
+        let schema =
+            &json!(all()[0])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        assert_eq!(schema["required"], json!(["images"]));
+        let defaults: serde_json::Map<_, _> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter_map(|(name, field)| Some((name.clone(), field.get("default")?.clone())))
+            .collect();
+        let mut of_the_types = json!(crate::api::deletion::ImageDeletionSpec::of(["app"]));
+        of_the_types.as_object_mut().unwrap().remove("images");
+        assert_eq!(Value::Object(defaults), of_the_types);
+    }
+}

@@ -1,0 +1,181 @@
+//! `ImageDeletionReport`: what one agent says about one deletion on its node.
+//!
+//! The fields sit at the top level and not under `spec`, because nobody asks for anything with them, and so that
+//! `.nodeName` and `.imageDeletion` can be selected by.
+
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a name and a type"
+)]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::{CustomResource, Resource};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::deletion::ImageDeletion;
+use super::result::{ImageResult, Outcome};
+
+/// The outcome of a deletion on one node, in full.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "secateur.dev",
+    version = "v1alpha1",
+    kind = "ImageDeletionReport",
+    plural = "imagedeletionreports",
+    shortname = "imgdelrep",
+    category = "secateur",
+    doc = "What came of an ImageDeletion on one node. Agents write it; it goes when its ImageDeletion goes.",
+    derive = "PartialEq",
+    no_spec,
+    selectable = ".nodeName",
+    selectable = ".imageDeletion",
+    printcolumn(name = "Deletion", type_ = "string", json_path = ".imageDeletion"),
+    printcolumn(name = "Node", type_ = "string", json_path = ".nodeName"),
+    printcolumn(
+        name = "Outcome",
+        type_ = "string",
+        json_path = ".outcome",
+        description = "The worst outcome of the images"
+    ),
+    printcolumn(
+        name = "Completed",
+        type_ = "date",
+        json_path = ".completionTime",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageDeletionReportSpec {
+    /// The node that this report is from.
+    #[schemars(length(min = 1, max = 253))]
+    pub node_name: String,
+    /// The name of the ImageDeletion.
+    #[schemars(length(min = 1, max = 253))]
+    pub image_deletion: String,
+    /// The UID of the ImageDeletion: one of the same name that came later is another.
+    pub image_deletion_uid: String,
+    /// The generation of the ImageDeletion that the agent acted on.
+    pub generation: i64,
+    /// The worst outcome of the images.
+    pub outcome: Outcome,
+    /// What came of each entry of the ImageDeletion's `images`, in their order.
+    pub results: Vec<ImageResult>,
+    /// When the agent began.
+    pub start_time: Time,
+    /// When the agent was done. Absent: something holds an image, and the agent waits for its end (`onConflict: Wait`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+}
+
+impl ImageDeletionReport {
+    /// The report of `node` on `deletion`: named for both and owned by the deletion.
+    ///
+    /// `completed` is `None` while the agent waits for a conflict to end.
+    pub fn of(
+        deletion: &ImageDeletion,
+        node: &str,
+        results: Vec<ImageResult>,
+        started: Time,
+        completed: Option<Time>,
+    ) -> Self {
+        let name = deletion.metadata.name.clone().unwrap_or_default();
+        let uid = deletion.metadata.uid.clone().unwrap_or_default();
+        let mut report = Self::new(
+            &name_of(node, &uid),
+            ImageDeletionReportSpec {
+                node_name: node.to_owned(),
+                image_deletion: name.clone(),
+                image_deletion_uid: uid.clone(),
+                generation: deletion.metadata.generation.unwrap_or_default(),
+                outcome: Outcome::worst(results.iter().map(|result| result.outcome)),
+                results,
+                start_time: started,
+                completion_time: completed,
+            },
+        );
+        report.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: ImageDeletion::api_version(&()).into_owned(),
+            kind: ImageDeletion::kind(&()).into_owned(),
+            name,
+            uid,
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]);
+        report
+    }
+}
+
+/// The longest name of an object (RFC 1123 subdomain).
+const MAX_NAME: usize = 253;
+
+/// The name of a node's report on the deletion with this UID: `NODE.UID`, where a node name that is too long for that is
+/// cut and ends in a part of its hash.
+///
+/// The UID keeps apart two deletions that had one name after another, and no node name can pretend to be another pair.
+pub fn name_of(node: &str, uid: &str) -> String {
+    let room = MAX_NAME.saturating_sub(uid.len() + 1);
+    if node.len() <= room {
+        return format!("{node}.{uid}");
+    }
+    let hash = Sha256::digest(node)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    let kept: String = node.chars().take(room.saturating_sub(hash.len() + 1)).collect();
+    format!("{kept}-{hash}.{uid}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::deletion::ImageDeletionSpec;
+    use super::*;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    const UID: &str = "5f2c1f7e-3c55-4a38-9a3f-1f0e2a1b2c3d";
+
+    #[test]
+    fn the_fields_are_at_the_top_and_the_deletion_owns_it() {
+        let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
+        deletion.metadata.uid = Some(UID.into());
+        deletion.metadata.generation = Some(2);
+        let start = Time(Timestamp::from_second(1_700_000_000).unwrap());
+        let report = ImageDeletionReport::of(&deletion, "node-a", vec![], start, None);
+        let written = json!({
+            "apiVersion": "secateur.dev/v1alpha1",
+            "kind": "ImageDeletionReport",
+            "metadata": {
+                "name": format!("node-a.{UID}"),
+                "ownerReferences": [{
+                    "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletion", "name": "drop", "uid": UID,
+                    "controller": true,
+                }],
+            },
+            "nodeName": "node-a",
+            "imageDeletion": "drop",
+            "imageDeletionUid": UID,
+            "generation": 2,
+            "outcome": "Absent",
+            "results": [],
+            "startTime": "2023-11-14T22:13:20Z",
+        });
+        assert_eq!(serde_json::to_value(&report).unwrap(), written);
+        assert_eq!(
+            serde_json::from_value::<ImageDeletionReport>(written).unwrap(),
+            report
+        );
+    }
+
+    #[test]
+    fn a_long_node_name_is_cut_and_stays_distinct() {
+        let [one, other] = ["a", "b"].map(|end| name_of(&format!("{}{end}", "n".repeat(252)), UID));
+        assert_eq!((one.len(), other.len()), (253, 253));
+        assert_ne!(one, other);
+        assert!(one.ends_with(UID));
+        assert_eq!(name_of(&"n".repeat(216), UID).len(), 253);
+    }
+}

@@ -1,0 +1,178 @@
+//! What came of one image on one node. The command line prints these types, reports and statuses carry them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// What came of an image on a node, or of a node: the worst of its images.
+///
+/// The order is from good to bad, so that the worst of several is their maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Outcome {
+    /// The node does not have the image.
+    Absent,
+    /// The image and all its names are gone.
+    Deleted,
+    /// Names are gone; the image stays, under other names or for a container.
+    Untagged,
+    /// Something uses or guards the image, so it was left alone.
+    Conflict,
+    /// The deletion went wrong; the message says how.
+    Failed,
+}
+
+impl Outcome {
+    /// The worst of several outcomes; [`Outcome::Absent`] of none.
+    pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
+        outcomes.into_iter().max().unwrap_or(Outcome::Absent)
+    }
+}
+
+/// One thing that was removed, written as `{untagged: NAME}` or `{deleted: DIGEST}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Record {
+    /// A name that was removed, in its familiar form: `app:v1`.
+    Untagged(String),
+    /// The digest of an image that was removed: `sha256:...`.
+    Deleted(String),
+}
+
+/// What stands in the way of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ConflictKind {
+    /// A container that runs uses the image. Never forced.
+    RunningContainer,
+    /// A container that has stopped uses the image.
+    StoppedContainer,
+    /// The image has names in several repositories.
+    MultipleReferences,
+    /// The image is pinned on the node. Never forced.
+    Pinned,
+    /// A rule of the cluster protects the image. Never forced.
+    Protected,
+    /// A pod that is bound to the node needs the image and has no container yet.
+    PendingPod,
+}
+
+/// One reason why an image was left alone, and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Conflict {
+    /// The entry of `images` that was asked for.
+    pub image: String,
+    /// What stands in the way.
+    pub kind: ConflictKind,
+    /// Whether `force: true` would have deleted the image all the same.
+    pub forcible: bool,
+    /// The namespace of the pod that holds the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name of the pod that holds the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The container that holds the image: its name in the pod, or its ID where there is no pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The conflict in one sentence.
+    pub message: String,
+}
+
+/// What came of one entry of `images` on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageResult {
+    /// The entry as it was written.
+    pub image: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was removed, in the order of removal. In a dry run: what would be.
+    pub records: Vec<Record>,
+    /// Everything that stood in the way.
+    pub conflicts: Vec<Conflict>,
+    /// The bytes that the node got back.
+    #[schemars(schema_with = "schema::bytes")]
+    pub reclaimed_bytes: u64,
+    /// The outcome in one sentence, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_worst_outcome_wins() {
+        use Outcome::*;
+        let from_bad_to_good = [Failed, Conflict, Untagged, Deleted, Absent];
+        for (rank, worse) in from_bad_to_good.iter().enumerate() {
+            for better in &from_bad_to_good[rank..] {
+                assert_eq!(Outcome::worst([*better, *worse]), *worse);
+                assert_eq!(Outcome::worst([*worse, *better]), *worse);
+            }
+        }
+        assert_eq!(Outcome::worst([]), Absent);
+    }
+
+    #[test]
+    fn a_result_keeps_empty_arrays_and_omits_absent_strings() {
+        let result = ImageResult {
+            image: "app:v1".into(),
+            outcome: Outcome::Deleted,
+            records: vec![
+                Record::Untagged("app:v1".into()),
+                Record::Deleted("sha256:276a".into()),
+            ],
+            conflicts: vec![],
+            reclaimed_bytes: 7,
+            message: None,
+        };
+        let written = json!({
+            "image": "app:v1",
+            "outcome": "Deleted",
+            "records": [{"untagged": "app:v1"}, {"deleted": "sha256:276a"}],
+            "conflicts": [],
+            "reclaimedBytes": 7,
+        });
+        assert_eq!(serde_json::to_value(&result).unwrap(), written);
+        assert_eq!(serde_json::from_value::<ImageResult>(written).unwrap(), result);
+    }
+
+    #[test]
+    fn a_conflict_names_its_holder_where_it_is_known() {
+        let written = json!({
+            "image": "app:v1", "kind": "RunningContainer", "forcible": false,
+            "namespace": "shop", "pod": "cart-7d9", "container": "cart", "message": "in use",
+        });
+        let conflict: Conflict = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&conflict).unwrap(), written);
+
+        let nameless = Conflict {
+            namespace: None,
+            pod: None,
+            container: None,
+            ..conflict
+        };
+        let written = json!({
+            "image": "app:v1", "kind": "RunningContainer", "forcible": false, "message": "in use",
+        });
+        assert_eq!(serde_json::to_value(&nameless).unwrap(), written);
+    }
+
+    #[test]
+    fn a_record_is_one_thing_or_the_other() {
+        for wrong in [
+            json!({}),
+            json!({"untagged": "a", "deleted": "b"}),
+            json!({"renamed": "a"}),
+        ] {
+            assert!(
+                serde_json::from_value::<Record>(wrong.clone()).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+}

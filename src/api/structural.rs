@@ -1,0 +1,310 @@
+//! An object against a structural schema, as the API server checks it, in its words.
+//!
+//! It knows the keywords that the schema of `ImageDeletion`'s spec uses, and a test holds it to that. Expressions
+//! (`x-kubernetes-validations`) are not evaluated here.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// One thing that is wrong with an object, displayed as the API server says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `spec.images[0]`.
+    pub path: String,
+    /// What is wrong there.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It must be there and is not. Holds what more there is to say, if anything.
+    Required(Option<&'static str>),
+    /// It has another type than the schema says.
+    Type {
+        /// The type it has.
+        found: &'static str,
+        /// The type it should have.
+        expected: String,
+    },
+    /// It is none of the values it may have.
+    NotSupported {
+        /// What it is, as JSON.
+        value: String,
+        /// What it may be.
+        supported: Vec<String>,
+    },
+    /// It is a string that is too long.
+    TooLong {
+        /// The greatest length.
+        max: u64,
+    },
+    /// It has too many entries.
+    TooMany {
+        /// How many it has.
+        actual: usize,
+        /// How many it may have.
+        max: u64,
+    },
+    /// It is in a set for the second time. Holds it as JSON.
+    Duplicate(String),
+    /// It breaks a rule.
+    Invalid {
+        /// What it is, as JSON; absent for lists and objects, which are not repeated.
+        value: Option<String>,
+        /// The rule's message.
+        message: String,
+    },
+}
+
+impl Flaw {
+    /// A value that breaks a rule with this message.
+    pub(super) fn invalid(value: &Value, message: impl Into<String>) -> Self {
+        let value = (!value.is_object() && !value.is_array()).then(|| value.to_string());
+        Flaw::Invalid {
+            value,
+            message: message.into(),
+        }
+    }
+
+    /// Whether the API server evaluates no rule on an object with this flaw.
+    pub(super) fn blocks_rules(&self) -> bool {
+        match self {
+            Flaw::Required(_)
+            | Flaw::Type { .. }
+            | Flaw::NotSupported { .. }
+            | Flaw::TooLong { .. }
+            | Flaw::TooMany { .. } => true,
+            Flaw::Duplicate(_) | Flaw::Invalid { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match &self.flaw {
+            Flaw::Required(None) => write!(f, "{path}: Required value"),
+            Flaw::Required(Some(more)) => write!(f, "{path}: Required value: {more}"),
+            Flaw::Type { found, expected } => {
+                write!(
+                    f,
+                    "{path}: Invalid value: \"{found}\": {path} in body must be of type {expected}: \"{found}\""
+                )
+            }
+            Flaw::NotSupported { value, supported } => {
+                let supported = supported
+                    .iter()
+                    .map(|one| format!("\"{one}\""))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                write!(
+                    f,
+                    "{path}: Unsupported value: {value}: supported values: {supported}"
+                )
+            }
+            Flaw::TooLong { max } => write!(f, "{path}: Too long: may not be more than {max} bytes"),
+            Flaw::TooMany { actual, max } => {
+                write!(f, "{path}: Too many: {actual}: must have at most {max} items")
+            }
+            Flaw::Duplicate(value) => write!(f, "{path}: Duplicate value: {value}"),
+            Flaw::Invalid {
+                value: Some(value),
+                message,
+            } => write!(f, "{path}: Invalid value: {value}: {message}"),
+            Flaw::Invalid { value: None, message } => write!(f, "{path}: Invalid value: {message}"),
+        }
+    }
+}
+
+/// The paths of the fields that the schema does not know.
+pub(super) fn unknown_fields(schema: &Value, object: &Value) -> Vec<String> {
+    let mut unknown = Vec::new();
+    collect_unknown(schema, object, "", &mut unknown);
+    unknown
+}
+
+fn collect_unknown(schema: &Value, value: &Value, path: &str, unknown: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let path = child(path, name);
+                match field_schema(schema, name) {
+                    Some(schema) => collect_unknown(schema, field, &path, unknown),
+                    None if schema.get("properties").is_some() => unknown.push(path),
+                    None => {}
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_unknown(&schema["items"], item, &format!("{path}[{index}]"), unknown);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Drops the fields that are null and may not be, as the API server does before it fills in defaults.
+pub(super) fn drop_nulls(schema: &Value, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, field| {
+                !field.is_null()
+                    || field_schema(schema, name).is_some_and(|schema| schema["nullable"] == true)
+            });
+            for (name, field) in fields {
+                if let Some(schema) = field_schema(schema, name) {
+                    drop_nulls(schema, field);
+                }
+            }
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| drop_nulls(&schema["items"], item)),
+        _ => {}
+    }
+}
+
+/// Everything about an object that the schema does not allow, in the order of the schema's fields.
+pub(super) fn check(schema: &Value, object: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    check_value(schema, object, "", &mut problems);
+    problems
+}
+
+fn check_value(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) {
+    let mut report = |flaw| {
+        problems.push(Problem {
+            path: path.to_owned(),
+            flaw,
+        })
+    };
+    let found = type_of(value);
+    if let Some(expected) = schema["type"].as_str()
+        && expected != found
+        && !(expected == "number" && found == "integer")
+    {
+        let expected = match schema["format"].as_str() {
+            Some(format) if found == "float64" => format,
+            _ => expected,
+        };
+        return report(Flaw::Type {
+            found,
+            expected: expected.to_owned(),
+        });
+    }
+    if let Some(supported) = schema["enum"].as_array()
+        && !supported.contains(value)
+    {
+        let supported = supported
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        report(Flaw::NotSupported {
+            value: value.to_string(),
+            supported,
+        });
+    }
+    match value {
+        Value::String(text) => {
+            if let Some(max) = schema["maxLength"].as_u64()
+                && text.chars().count() as u64 > max
+            {
+                report(Flaw::TooLong { max });
+            }
+        }
+        Value::Array(items) => check_items(schema, items, path, problems),
+        Value::Object(fields) => check_fields(schema, fields, path, problems),
+        _ => {}
+    }
+}
+
+fn check_items(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<Problem>) {
+    if let Some(max) = schema["maxItems"].as_u64()
+        && items.len() as u64 > max
+    {
+        problems.push(Problem {
+            path: path.to_owned(),
+            flaw: Flaw::TooMany {
+                actual: items.len(),
+                max,
+            },
+        });
+    }
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        check_value(&schema["items"], item, &path, problems);
+        let before = &items[..index];
+        let is_first_repetition = before.iter().filter(|one| *one == item).count() == 1;
+        if schema["x-kubernetes-list-type"] == "set" && is_first_repetition {
+            problems.push(Problem {
+                path,
+                flaw: Flaw::Duplicate(item.to_string()),
+            });
+        }
+    }
+}
+
+fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, problems: &mut Vec<Problem>) {
+    if let Some(max) = schema["maxProperties"].as_u64()
+        && fields.len() as u64 > max
+    {
+        problems.push(Problem {
+            path: path.to_owned(),
+            flaw: Flaw::TooMany {
+                actual: fields.len(),
+                max,
+            },
+        });
+    }
+    for required in schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        if !fields.contains_key(required) {
+            problems.push(Problem {
+                path: child(path, required),
+                flaw: Flaw::Required(None),
+            });
+        }
+    }
+    for (name, field) in fields {
+        if let Some(schema) = field_schema(schema, name)
+            && !(field.is_null() && schema["nullable"] == true)
+        {
+            check_value(schema, field, &child(path, name), problems);
+        }
+    }
+}
+
+fn field_schema<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    schema["properties"]
+        .get(name)
+        .or_else(|| schema.get("additionalProperties"))
+}
+
+fn child(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// The type of a value in the API server's words.
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_i64() => "integer",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

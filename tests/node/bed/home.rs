@@ -1,0 +1,106 @@
+//! The directory of one node.
+//!
+//! All nodes of all test runs live below one parent, so that what a killed run left can be found: a node whose lock
+//! nobody holds has no test any more.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, process};
+
+use super::leftovers;
+
+/// A node's directory, locked for as long as this value lives and emptied when it goes.
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+    /// Held open; the lock goes with the process, however that ends.
+    lock: Option<File>,
+}
+
+impl Home {
+    /// Makes the directory of a new node. The first one of a process removes the leftovers of dead runs.
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep);
+
+        let _gate = gate();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = parent().join(format!("{}-{number}", process::id()));
+        fs::create_dir(&path).expect("a node's directory is new");
+        let lock = lock_file(&path.join("lock"));
+        lock.lock().expect("a new lock is free");
+        Self {
+            path,
+            lock: Some(lock),
+        }
+    }
+
+    /// The directory itself. It is absolute.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives up the lock, as the end of the process would.
+    pub(crate) fn abandon(&mut self) {
+        self.lock = None;
+    }
+
+    /// A file or directory of the node.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        leftovers::remove(&self.path);
+    }
+}
+
+/// Where all nodes live: `$SECATEUR_BED`, or `secateur-bed` in the directory for temporary files.
+fn parent() -> PathBuf {
+    env::var_os("SECATEUR_BED").map_or_else(|| env::temp_dir().join("secateur-bed"), PathBuf::from)
+}
+
+/// Nobody may sweep between the making of a directory and the taking of its lock. The gate is open when this is dropped.
+fn gate() -> File {
+    fs::create_dir_all(parent()).expect("the directory of the test nodes can be made");
+    let gate = lock_file(&parent().join("lock"));
+    gate.lock().expect("the lock of the test nodes can be taken");
+    gate
+}
+
+/// Removes the nodes that no process holds.
+pub(crate) fn sweep() {
+    let _gate = gate();
+    for entry in fs::read_dir(parent())
+        .expect("the directory of the test nodes can be read")
+        .flatten()
+    {
+        let path = entry.path();
+        if path.is_dir() && !is_held(&path) {
+            eprintln!("bed: removing {}, which a test run left", path.display());
+            leftovers::remove(&path);
+        }
+    }
+}
+
+fn is_held(home: &Path) -> bool {
+    match lock_file(&home.join("lock")).try_lock() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(error)) => panic!("cannot lock {}: {error}", home.display()),
+    }
+}
+
+fn lock_file(path: &Path) -> File {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
+}
