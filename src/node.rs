@@ -1,1 +1,33 @@
 //! One node: containerd and the CRI over gRPC.
+//!
+//! The adapters ([`client`], [`images`], [`blobs`], [`snapshots`], [`leases`], [`containers`], [`cri`]) speak to the daemon and
+//! say what the core understands. On top of them, [`survey`] builds an [`Inventory`](crate::image::Inventory) and reads only
+//! what a decision asks for, [`operation`] carries decisions out under a lease that is also the [`journal`], and
+//! [`reclaim`] measures what left the disk. Nothing here knows Kubernetes objects, a terminal or metrics.
+
+pub mod blobs;
+pub mod client;
+pub mod containers;
+pub mod cri;
+pub mod document;
+pub mod error;
+mod execution;
+pub mod images;
+pub mod journal;
+pub mod leases;
+mod lock;
+pub mod operation;
+pub mod reclaim;
+mod recovery;
+pub mod result;
+pub mod snapshots;
+mod stop;
+pub mod survey;
+pub mod trees;
+
+pub use client::{Containerd, DEFAULT_ADDRESS, DEFAULT_NAMESPACE};
+pub use error::{CallError, ConnectError, Error};
+pub use operation::{Done, Node, Operation, Progress, Recovered, Watch};
+pub use result::{EntryResult, Outcome};
+#[cfg(feature = "failpoints")]
+pub use stop::read_stops;

@@ -139,6 +139,14 @@ pub(super) fn against_deletion(
     Ok(about(image, image.short(), causes))
 }
 
+/// What has come to hold an image since its deletion was decided, and blocks it. Several references do not: they were all
+/// meant.
+pub fn since(inventory: &Inventory, image: &ImageId, rules: &Rules) -> Result<Vec<Conflict>, Unread> {
+    let mut conflicts = against_deletion(inventory, image, ActiveReference::Ignore, rules)?;
+    conflicts.retain(|conflict| conflict.blocks(rules));
+    Ok(conflicts)
+}
+
 /// Every conflict with the removal of single names of an image.
 pub(super) fn against_removal<'a>(
     image: &ImageId,

@@ -35,7 +35,7 @@ pub enum InvalidDigest {
 
 impl Digest {
     /// The digest whose 32 bytes sha256 has computed.
-    pub(super) fn sha256(bytes: &[u8]) -> Self {
+    pub(crate) fn sha256(bytes: &[u8]) -> Self {
         let encoded: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{encoded}").into())
     }

@@ -168,7 +168,7 @@ impl Inventory {
     }
 
     /// The snapshot after a record was made, in place of any other of that name.
-    pub(super) fn insert(&mut self, record: Arc<Record>) {
+    pub(crate) fn insert(&mut self, record: Arc<Record>) {
         self.remove(&record.name);
         self.records.insert(Arc::clone(&record.name), Arc::clone(&record));
         if let Some(parent) = &record.parent {

@@ -1,0 +1,213 @@
+//! containerd's content store.
+
+use std::collections::{HashMap, HashSet};
+
+use containerd_client::services::v1::content_client::ContentClient;
+use containerd_client::services::v1::{
+    Info, InfoRequest, ListContentRequest, ReadContentRequest, UpdateRequest, WriteAction,
+    WriteContentRequest,
+};
+use prost_types::FieldMask;
+use tonic::Status;
+
+use super::client::{Containerd, DEADLINE, LONG_DEADLINE, MESSAGE_MAX, Service, call, within};
+use super::error::{CallError, found};
+use crate::image::{Digest, ImageId};
+
+/// By this label, with whatever after it, one blob keeps another.
+const CONTENT_REFERENCE: &str = "containerd.io/gc.ref.content";
+/// By this label, with a snapshotter's name after it, a config keeps the root file system that it describes.
+const SNAPSHOT_REFERENCE: &str = "containerd.io/gc.ref.snapshot.";
+
+/// What the store knows of a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its size in bytes.
+    pub size: u64,
+    /// The snapshotters in which it keeps a root file system; only a config does.
+    pub snapshotters: Vec<String>,
+    /// Whether it keeps other blobs.
+    pub keeps_blobs: bool,
+}
+
+impl Stored {
+    fn read(info: &Info) -> Self {
+        Self {
+            size: info.size.try_into().unwrap_or_default(),
+            snapshotters: snapshotters(info).map(str::to_owned).collect(),
+            keeps_blobs: info.labels.keys().any(|key| key.starts_with(CONTENT_REFERENCE)),
+        }
+    }
+}
+
+impl Containerd {
+    fn content(&self) -> ContentClient<Service> {
+        ContentClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX)
+    }
+
+    /// A blob of at most `limit` bytes; none if it is not there or larger.
+    pub async fn read_blob(&self, digest: &Digest, limit: usize) -> Result<Option<Vec<u8>>, CallError> {
+        let request = ReadContentRequest {
+            digest: digest.to_string(),
+            offset: 0,
+            size: 0,
+        };
+        let reading = within(DEADLINE, "content.Read", digest.as_str(), async {
+            let mut blob = Vec::new();
+            let mut answers = self.content().read(request).await?.into_inner();
+            while let Some(answer) = answers.message().await? {
+                if blob.len() + answer.data.len() > limit {
+                    return Ok(None);
+                }
+                blob.extend(answer.data);
+            }
+            Ok(Some(blob))
+        });
+        Ok(found(reading.await)?.flatten())
+    }
+
+    /// What the store knows of a blob; none if it is not there.
+    async fn blob_info(&self, digest: &Digest) -> Result<Option<Info>, CallError> {
+        let request = InfoRequest {
+            digest: digest.to_string(),
+        };
+        let answer = found(call("content.Info", digest.as_str(), self.content().info(request)).await)?;
+        Ok(answer.and_then(|answer| answer.info))
+    }
+
+    /// What is known of one blob; none if it is not there.
+    pub async fn blob(&self, digest: &Digest) -> Result<Option<Stored>, CallError> {
+        Ok(self.blob_info(digest).await?.as_ref().map(Stored::read))
+    }
+
+    /// Calls `visit` with every blob of the namespace.
+    async fn each_blob(&self, mut visit: impl FnMut(Info)) -> Result<(), CallError> {
+        let request = ListContentRequest { filters: Vec::new() };
+        within(LONG_DEADLINE, "content.List", "", async {
+            let mut answers = self.content().list(request).await?.into_inner();
+            while let Some(answer) = answers.message().await? {
+                answer.info.into_iter().for_each(&mut visit);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// What is known of those of these blobs that are there.
+    pub async fn blobs(&self, wanted: &HashSet<Digest>) -> Result<HashMap<Digest, Stored>, CallError> {
+        let mut stored = HashMap::new();
+        self.each_blob(|info| {
+            if let Some(digest) = wanted.get(info.digest.as_str()) {
+                stored.insert(digest.clone(), Stored::read(&info));
+            }
+        })
+        .await?;
+        Ok(stored)
+    }
+
+    /// Everything that keeps one of these blobs, them included, up to the indexes: by the labels of the blobs, without
+    /// reading any. One pass over the store for each level.
+    pub async fn holders_of(&self, blob: &Digest) -> Result<HashSet<Digest>, CallError> {
+        let mut holders = HashSet::from([blob.clone()]);
+        let mut level: HashSet<String> = HashSet::from([blob.to_string()]);
+        while !level.is_empty() {
+            let mut above = HashSet::new();
+            self.each_blob(|info| {
+                let mut references = info
+                    .labels
+                    .iter()
+                    .filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
+                if references.any(|(_, digest)| level.contains(digest))
+                    && let Ok(holder) = info.digest.parse::<Digest>()
+                    && holders.insert(holder)
+                {
+                    above.insert(info.digest);
+                }
+            })
+            .await?;
+            level = above;
+        }
+        Ok(holders)
+    }
+
+    /// Lets a config keep no root file system any longer. Says whether it did.
+    pub async fn release_snapshots(&self, config: &Digest) -> Result<bool, CallError> {
+        let Some(info) = self.blob_info(config).await? else {
+            return Ok(false);
+        };
+        let labels: Vec<String> = snapshotters(&info)
+            .map(|snapshotter| format!("{SNAPSHOT_REFERENCE}{snapshotter}"))
+            .collect();
+        if labels.is_empty() {
+            return Ok(false);
+        }
+        let paths = labels.iter().map(|label| format!("labels.{label}")).collect();
+        let emptied = labels.into_iter().map(|label| (label, String::new())).collect();
+        self.update_labels(config, emptied, paths).await?;
+        Ok(true)
+    }
+
+    /// Lets a blob keep nothing any longer.
+    pub async fn clear_labels(&self, digest: &Digest) -> Result<(), CallError> {
+        self.update_labels(digest, HashMap::new(), vec!["labels".to_owned()])
+            .await
+    }
+
+    async fn update_labels(
+        &self,
+        digest: &Digest,
+        labels: HashMap<String, String>,
+        paths: Vec<String>,
+    ) -> Result<(), CallError> {
+        let info = Info {
+            digest: digest.to_string(),
+            labels,
+            ..Info::default()
+        };
+        let request = UpdateRequest {
+            info: Some(info),
+            update_mask: Some(FieldMask { paths }),
+        };
+        found(call("content.Update", digest.as_str(), self.content().update(request)).await).map(|_| ())
+    }
+
+    /// Writes a blob that keeps these others.
+    pub async fn write_blob<'a>(
+        &self,
+        digest: &Digest,
+        data: Vec<u8>,
+        keeps: impl Iterator<Item = &'a ImageId>,
+    ) -> Result<(), CallError> {
+        let labels = keeps
+            .enumerate()
+            .map(|(index, image)| (format!("{CONTENT_REFERENCE}.secateur.{index}"), image.to_string()))
+            .collect();
+        let request = WriteContentRequest {
+            action: WriteAction::Commit.into(),
+            r#ref: format!("secateur-{}", digest.encoded()),
+            total: data.len().try_into().unwrap_or_default(),
+            expected: digest.to_string(),
+            offset: 0,
+            data,
+            labels,
+        };
+        let writing = within(DEADLINE, "content.Write", digest.as_str(), async {
+            let mut answers = self
+                .content()
+                .write(futures::stream::iter([request]))
+                .await?
+                .into_inner();
+            answers
+                .message()
+                .await?
+                .ok_or_else(|| Status::internal("the daemon ended the write without an answer"))
+        });
+        writing.await.map(|_| ())
+    }
+}
+
+fn snapshotters(info: &Info) -> impl Iterator<Item = &str> {
+    info.labels
+        .keys()
+        .filter_map(|key| key.strip_prefix(SNAPSHOT_REFERENCE))
+}

@@ -1,0 +1,159 @@
+//! The containers of a node: containerd's, each with what the CRI adds to it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use containerd_client::services::v1::containers_client::ContainersClient;
+use containerd_client::services::v1::tasks_client::TasksClient;
+use containerd_client::services::v1::{
+    Container as ContainerdContainer, ListContainersRequest, ListTasksRequest,
+};
+use containerd_client::types::v1::Status as TaskStatus;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within};
+use super::cri::CriContainer;
+use super::error::CallError;
+use crate::image::{Container, Evidence, Owner, State};
+
+/// How many calls about single containers are under way at once.
+const CONCURRENCY: usize = 16;
+
+const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
+const POD_NAME_LABEL: &str = "io.kubernetes.pod.name";
+const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
+
+/// What never changes in the life of a container, by its ID: the images that were mounted into it and the parent of its
+/// snapshot. Holds what the last look at the node found, so it is bounded by the containers of the node.
+#[derive(Debug, Default)]
+pub(super) struct KnownContainers(Mutex<HashMap<Box<str>, Arc<Origin>>>);
+
+#[derive(Debug)]
+struct Origin {
+    image: Evidence,
+    volumes: Vec<Evidence>,
+}
+
+impl Containerd {
+    /// Every container of the namespace, and whether it runs.
+    pub(super) async fn containers(&self, known: &KnownContainers) -> Result<Vec<Container>, CallError> {
+        let (listed, tasks, cri) =
+            tokio::try_join!(self.list_containers(), self.list_tasks(), self.cri_containers())?;
+        let before = known.take();
+        let containers: Vec<Container> = stream::iter(listed)
+            .map(|listed| {
+                let (before, tasks, cri) = (&before, &tasks, &cri);
+                async move {
+                    let told = cri.as_ref().and_then(|cri| cri.get(&listed.id));
+                    let origin = match before.get(&*listed.id) {
+                        Some(origin) => Arc::clone(origin),
+                        None => Arc::new(self.origin(&listed, told).await?),
+                    };
+                    let running = tasks.get(&listed.id).is_some_and(|status| is_running(*status))
+                        || told.is_some_and(|told| told.running);
+                    Ok::<_, CallError>((
+                        Container {
+                            owner: owner(&listed.labels),
+                            id: listed.id.into(),
+                            state: if running { State::Running } else { State::Stopped },
+                            image: origin.image.clone(),
+                            volumes: origin.volumes.clone(),
+                        },
+                        origin,
+                    ))
+                }
+            })
+            .buffer_unordered(CONCURRENCY)
+            .map_ok(|(container, origin)| {
+                known.put(&container.id, origin);
+                container
+            })
+            .try_collect()
+            .await?;
+        Ok(containers)
+    }
+
+    async fn origin(
+        &self,
+        container: &ContainerdContainer,
+        told: Option<&CriContainer>,
+    ) -> Result<Origin, CallError> {
+        let volumes = match told {
+            Some(_) => self.image_volumes(&container.id).await?,
+            None => Vec::new(),
+        };
+        let image = match told.and_then(|told| told.image.clone()) {
+            Some(config) => Evidence::Config(config),
+            None => self.evidence(container).await?,
+        };
+        Ok(Origin { image, volumes })
+    }
+
+    async fn evidence(&self, container: &ContainerdContainer) -> Result<Evidence, CallError> {
+        let name: Box<str> = container.image.as_str().into();
+        if container.snapshot_key.is_empty() {
+            return Ok(Evidence::Name(name));
+        }
+        let parent = self
+            .snapshot_parent(&container.snapshotter, &container.snapshot_key)
+            .await?;
+        Ok(match parent {
+            Some(chain) => Evidence::Chain { chain, name },
+            None => Evidence::Name(name),
+        })
+    }
+
+    async fn list_containers(&self) -> Result<Vec<ContainerdContainer>, CallError> {
+        let mut client = ContainersClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX);
+        let request = ListContainersRequest { filters: Vec::new() };
+        Ok(
+            call_within(LONG_DEADLINE, "containers.List", "", client.list(request))
+                .await?
+                .containers,
+        )
+    }
+
+    async fn list_tasks(&self) -> Result<HashMap<String, TaskStatus>, CallError> {
+        let mut client = TasksClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX);
+        let request = ListTasksRequest {
+            filter: String::new(),
+        };
+        let tasks = call_within(LONG_DEADLINE, "tasks.List", "", client.list(request))
+            .await?
+            .tasks;
+        Ok(tasks
+            .into_iter()
+            .map(|task| (task.id.clone(), task.status()))
+            .collect())
+    }
+}
+
+impl KnownContainers {
+    fn take(&self) -> HashMap<Box<str>, Arc<Origin>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, id: &str, origin: Arc<Origin>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.into(), origin);
+    }
+}
+
+/// A task that is created, running, paused or pausing can use its image; a status that we don't know may as well.
+const fn is_running(status: TaskStatus) -> bool {
+    match status {
+        TaskStatus::Created | TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing => true,
+        TaskStatus::Unknown => true,
+        TaskStatus::Stopped => false,
+    }
+}
+
+fn owner(labels: &HashMap<String, String>) -> Option<Owner> {
+    Some(Owner {
+        namespace: labels.get(POD_NAMESPACE_LABEL)?.as_str().into(),
+        pod: labels.get(POD_NAME_LABEL)?.as_str().into(),
+        container: labels.get(CONTAINER_NAME_LABEL).map(|name| name.as_str().into()),
+    })
+}

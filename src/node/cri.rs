@@ -1,0 +1,86 @@
+//! The CRI's runtime and image services, on the same socket as containerd.
+
+use std::collections::HashMap;
+
+use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
+use k8s_cri::v1::{ContainerState, ContainerStatusRequest, ListContainersRequest};
+use tonic::Code;
+use tonic::transport::Channel;
+
+use super::client::{Containerd, DEFAULT_NAMESPACE, MESSAGE_MAX, call};
+use super::error::{CallError, found};
+use crate::image::{Digest, Evidence};
+
+/// What the CRI knows of a container and containerd does not say.
+#[derive(Debug, Clone)]
+pub(super) struct CriContainer {
+    /// The config digest of its image.
+    pub image: Option<Digest>,
+    /// Whether the CRI believes that it runs.
+    pub running: bool,
+}
+
+impl Containerd {
+    fn runtime(&self) -> RuntimeServiceClient<Channel> {
+        RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_MAX)
+    }
+
+    /// The containers of every pod, by ID. None where there is no CRI: a containerd without the plugin, or a namespace that
+    /// it does not serve.
+    pub(super) async fn cri_containers(&self) -> Result<Option<HashMap<String, CriContainer>>, CallError> {
+        if self.namespace() != DEFAULT_NAMESPACE {
+            return Ok(None);
+        }
+        let request = ListContainersRequest { filter: None };
+        let answer = match call("cri.ListContainers", "", self.runtime().list_containers(request)).await {
+            Err(error) if error.code() == Some(Code::Unimplemented) => return Ok(None),
+            answer => answer?,
+        };
+        let read = |container: k8s_cri::v1::Container| {
+            let id = if container.image_id.is_empty() {
+                &container.image_ref
+            } else {
+                &container.image_id
+            };
+            let running = container.state == i32::from(ContainerState::ContainerRunning);
+            (
+                container.id,
+                CriContainer {
+                    image: id.parse().ok(),
+                    running,
+                },
+            )
+        };
+        Ok(Some(answer.containers.into_iter().map(read).collect()))
+    }
+
+    /// The images that are mounted into a container (KEP-4639); they don't change while it lives.
+    pub(super) async fn image_volumes(&self, container: &str) -> Result<Vec<Evidence>, CallError> {
+        let request = ContainerStatusRequest {
+            container_id: container.to_owned(),
+            verbose: false,
+        };
+        let answer = found(
+            call(
+                "cri.ContainerStatus",
+                container,
+                self.runtime().container_status(request),
+            )
+            .await,
+        )?;
+        let mounts = answer
+            .and_then(|answer| answer.status)
+            .map(|status| status.mounts)
+            .unwrap_or_default();
+        Ok(mounts
+            .into_iter()
+            .filter_map(|mount| mount.image)
+            .map(|image| {
+                image
+                    .image
+                    .parse()
+                    .map_or_else(|_| Evidence::Name(image.image.into()), Evidence::Config)
+            })
+            .collect())
+    }
+}

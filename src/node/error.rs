@@ -1,0 +1,129 @@
+//! What can go wrong between us and the daemon. Nothing here is told apart by the text of a message.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use tonic::{Code, Status};
+
+/// A call that did not succeed: what was asked for, of what, and the daemon's answer.
+#[derive(Debug, Clone, Error)]
+#[error("{method} {resource}: {reason}")]
+pub struct CallError {
+    /// Service and method, `images.Delete`.
+    pub method: &'static str,
+    /// What it was about: a name, a digest, a key; empty where the method is about everything.
+    pub resource: String,
+    /// Why.
+    pub reason: CallFailure,
+}
+
+/// Why a call did not succeed.
+#[derive(Debug, Clone, Error)]
+pub enum CallFailure {
+    /// The daemon refused, or the connection broke.
+    #[error("{message} ({code:?})")]
+    Status {
+        /// The gRPC code.
+        code: Code,
+        /// The daemon's words.
+        message: String,
+    },
+    /// The answer did not come in time.
+    #[error("no answer within {0:?}")]
+    Deadline(Duration),
+    /// The answer lacks what the API promises.
+    #[error("the answer is incomplete: {0} is missing")]
+    Incomplete(&'static str),
+}
+
+impl CallError {
+    pub(super) fn status(method: &'static str, resource: &str, status: &Status) -> Self {
+        let reason = CallFailure::Status {
+            code: status.code(),
+            message: status.message().to_owned(),
+        };
+        Self {
+            method,
+            resource: resource.to_owned(),
+            reason,
+        }
+    }
+
+    pub(super) fn incomplete(method: &'static str, resource: &str, what: &'static str) -> Self {
+        Self {
+            method,
+            resource: resource.to_owned(),
+            reason: CallFailure::Incomplete(what),
+        }
+    }
+
+    /// The gRPC code; none if no answer came.
+    pub const fn code(&self) -> Option<Code> {
+        match self.reason {
+            CallFailure::Status { code, .. } => Some(code),
+            CallFailure::Deadline(_) | CallFailure::Incomplete(_) => None,
+        }
+    }
+}
+
+/// `None` where the daemon says that there is no such thing.
+pub(super) fn found<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// There is no socket.
+    #[error("no containerd at {0}: start it, or name its socket with --address")]
+    NoSocket(PathBuf),
+    /// The socket is not for us.
+    #[error("permission denied on {0}: run as root or as a user who may open it")]
+    Permission(PathBuf),
+    /// Nobody listens at the socket.
+    #[error("containerd does not answer at {0}: the socket is there but nobody listens; is it running?")]
+    NotListening(PathBuf),
+    /// It is there and is no socket, or opening it failed in another way.
+    #[error("cannot open {path}: {source}")]
+    Io {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A name that no gRPC header can carry.
+    #[error("not a valid containerd namespace: {0:?}")]
+    Namespace(String),
+    /// Something answers, but not as containerd does.
+    #[error("{path} does not answer as containerd: {source}")]
+    NotContainerd {
+        /// The socket's path.
+        path: PathBuf,
+        /// The call that failed.
+        source: CallError,
+    },
+}
+
+/// Why an operation as a whole could not be done.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The lock file beside the socket can't be used.
+    #[error("cannot lock {path}: {source}")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The journal can't be written down.
+    #[error("cannot write the journal: {0}")]
+    Journal(serde_json::Error),
+}

@@ -1,0 +1,467 @@
+//! Carrying plans out: hold everything, remove, look once more, put back what has come into use, let go.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+
+use super::error::{CallError, Error};
+use super::images::{Removed, Row};
+use super::journal::{Journal, OpenJournal, PlannedEntry, collect};
+use super::operation::{Node, Operation, Progress, Watch};
+use super::reclaim::Holdings;
+use super::result::{EntryResult, Outcome};
+use super::stop::stop_at;
+use super::survey::Survey;
+use crate::image::conflict::since;
+use crate::image::{Conflict, Digest, ImageId, Kind, Plan, Pod, Record, Rules, Step, dangling_name};
+
+/// How many images lose records at once. The store commits one record at a time, but the calls overlap.
+const CONCURRENCY: usize = 16;
+
+/// Labels that name the record which they are on, so a dangling record has none of them.
+const NAME_LABELS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+
+/// The plans of one operation while they are carried out.
+pub(super) struct Execution<'a> {
+    node: &'a Node,
+    survey: Survey,
+    /// The entry that each plan is for.
+    entries: Vec<String>,
+    plans: Vec<Plan>,
+    rules: Rules,
+    pods: Vec<Pod>,
+    owner: String,
+}
+
+/// What became of one plan.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// Whether anything was done for it.
+    begun: bool,
+    /// The names that are gone by it.
+    removed: BTreeSet<Arc<str>>,
+    moved: Vec<(Arc<str>, String)>,
+    failed: Option<CallError>,
+    conflicts: Vec<Conflict>,
+    /// Images that were to go and stay: put back, or named by someone else meanwhile.
+    stays: BTreeMap<ImageId, Vec<String>>,
+}
+
+impl<'a> Execution<'a> {
+    /// An execution of these plans, each for an entry, on what the survey found.
+    pub(super) fn new(
+        node: &'a Node,
+        survey: Survey,
+        (entries, plans): (Vec<String>, Vec<Plan>),
+        operation: &Operation,
+    ) -> Self {
+        let Operation { owner, request, pods } = operation.clone();
+        Self {
+            node,
+            survey,
+            entries,
+            plans,
+            rules: request.rules,
+            pods,
+            owner,
+        }
+    }
+
+    /// Carries the plans out and returns what became of each. The journal is written before anything else is.
+    pub(super) async fn run(
+        self,
+        watch: &Watch<'_>,
+        journals: &mut Vec<OpenJournal>,
+    ) -> Result<Vec<EntryResult>, Error> {
+        if self.plans.is_empty() || watch.cancel.is_cancelled() {
+            return Ok(self
+                .plans
+                .iter()
+                .map(|plan| Carried::default().result(plan))
+                .collect());
+        }
+        let journal = self.journal().open(&self.node.containerd).await?;
+        stop_at("journal-open");
+        let carried = self.plans.iter().map(|_| Carried::default()).collect();
+        let (results, journal) = self.finish(carried, journal, watch).await?;
+        journals.push(journal);
+        Ok(results)
+    }
+
+    /// Everything after the journal: also what is left to do of a journal that was found.
+    pub(super) async fn finish(
+        mut self,
+        mut carried: Vec<Carried>,
+        mut journal: OpenJournal,
+        watch: &Watch<'_>,
+    ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
+        let containerd = &self.node.containerd;
+        let going: BTreeSet<&ImageId> = self.plans.iter().flat_map(Plan::deleted).collect();
+        let measuring = Holdings::of(containerd, &self.survey, &going);
+        let (holdings, ()) = tokio::join!(measuring, self.remove_all(&mut carried, watch));
+        stop_at("removed");
+        let rows = self.look_again(&mut carried).await?;
+        self.notice_names(&rows, &mut carried).await?;
+        stop_at("looked-again");
+        journal.settle(containerd).await?;
+        stop_at("settled");
+        let results = self.let_go(&carried, holdings?, watch).await?;
+        Ok((results, journal))
+    }
+
+    /// What remains once the outcome is certain: let everything leave the disk and measure it.
+    pub(super) async fn let_go(
+        &self,
+        carried: &[Carried],
+        holdings: Holdings,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<EntryResult>, Error> {
+        let containerd = &self.node.containerd;
+        (watch.progress)(Progress::Collecting);
+        collect(containerd).await?;
+        stop_at("collected");
+        self.release_snapshots(carried).await?;
+        let mut reclaimed = holdings.gone(containerd).await?;
+        let result = |(plan, carried): (&Plan, &Carried)| {
+            let bytes = carried
+                .gone(plan)
+                .map(|image| reclaimed.take(&self.survey, image))
+                .sum();
+            EntryResult {
+                reclaimed_bytes: bytes,
+                ..carried.result(plan)
+            }
+        };
+        Ok(self.plans.iter().zip(carried).map(result).collect())
+    }
+
+    fn journal(&self) -> Journal {
+        let names: BTreeSet<&str> = self
+            .plans
+            .iter()
+            .flat_map(Plan::removed)
+            .map(|record| &*record.name)
+            .collect();
+        Journal {
+            id: Journal::new_id(),
+            owner: self.owner.clone(),
+            force: self.rules.force,
+            rows: names
+                .into_iter()
+                .filter_map(|name| self.survey.rows.get(name).cloned())
+                .collect(),
+            plans: self
+                .entries
+                .iter()
+                .zip(&self.plans)
+                .map(PlannedEntry::write)
+                .collect(),
+        }
+    }
+
+    /// Removes the records of every plan; plans that touch the same image one after another.
+    async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) {
+        let total = self.plans.len();
+        let mut slots: HashMap<usize, &mut Carried> = carried.iter_mut().enumerate().collect();
+        let groups: Vec<Vec<(&Plan, &mut Carried)>> = groups(&self.plans)
+            .into_iter()
+            .map(|group| {
+                group
+                    .into_iter()
+                    .filter_map(|index| Some((&self.plans[index], slots.remove(&index)?)))
+                    .collect()
+            })
+            .collect();
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        stream::iter(groups)
+            .for_each_concurrent(CONCURRENCY, |group| async {
+                for (plan, carried) in group {
+                    if carried.conflicts.is_empty() && !watch.cancel.is_cancelled() {
+                        carried.begun = true;
+                        carried.failed = self.remove(plan, carried).await.err();
+                    }
+                    let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                    (watch.progress)(Progress::Removing { done, total });
+                }
+            })
+            .await;
+    }
+
+    async fn remove(&self, plan: &Plan, carried: &mut Carried) -> Result<(), CallError> {
+        let containerd = &self.node.containerd;
+        for step in &plan.steps {
+            match step {
+                Step::Keep(record) => {
+                    if let Some(row) = self.survey.rows.get(&*record.name) {
+                        containerd
+                            .create_image(&dangling_row(row, &record.target))
+                            .await?;
+                    }
+                }
+                Step::Remove { record, .. } if carried.is_due(record) => {
+                    let Some(row) = self.survey.rows.get(&*record.name) else {
+                        continue;
+                    };
+                    stop_at("removing");
+                    match containerd.delete_image(row).await? {
+                        Removed::Now => {
+                            tracing::info!(image = %plan.image, name = %record.name, "removed");
+                            carried.removed.insert(Arc::clone(&record.name));
+                        }
+                        Removed::Before => {}
+                        Removed::Moved(to) => carried.moved.push((Arc::clone(&record.name), to)),
+                    }
+                }
+                Step::Remove { .. } | Step::Deleted(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads usage once more. What has come into use since it was decided is put back as it was. Returns the records that
+    /// are there now.
+    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
+        let node = self.node;
+        let (rows, containers) = tokio::try_join!(
+            node.containerd.list_images(),
+            node.containerd.containers(&node.known)
+        )?;
+        for record in rows
+            .iter()
+            .filter(|row| !self.survey.rows.contains_key(&row.name))
+            .filter_map(Row::record)
+        {
+            self.survey.inventory.insert(Arc::new(record));
+        }
+        self.survey.inventory.observe(containers, self.pods.clone());
+        for (index, carried) in carried.iter_mut().enumerate() {
+            let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
+            for image in going {
+                let parent = image != self.plans[index].image;
+                let rules = Rules {
+                    force: self.rules.force && !parent,
+                    ..self.rules.clone()
+                };
+                let conflicts = node
+                    .ask(&mut self.survey, |now| since(now, &image, &rules))
+                    .await?;
+                if !conflicts.is_empty() {
+                    self.put_back(index, &image, carried).await?;
+                    if !parent {
+                        carried.conflicts = conflicts;
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Makes the records of an image anew, and of every parent that was pruned after it.
+    async fn put_back(&self, index: usize, image: &ImageId, carried: &mut Carried) -> Result<(), CallError> {
+        let plan = &self.plans[index];
+        let after: BTreeSet<&ImageId> = plan.deleted().skip_while(|gone| *gone != image).collect();
+        for record in plan.removed().filter(|record| after.contains(&record.target)) {
+            if let Some(row) = self
+                .survey
+                .rows
+                .get(&*record.name)
+                .filter(|_| carried.removed.remove(&record.name))
+            {
+                self.node.containerd.create_image(row).await?;
+                tracing::info!(image = %plan.image, name = %record.name, "put back");
+            }
+        }
+        carried
+            .stays
+            .extend(after.into_iter().map(|image| (image.clone(), Vec::new())));
+        Ok(())
+    }
+
+    /// An image that others named meanwhile stays; an identity record alone, which the CRI plugin may have made anew in between,
+    /// names nothing and goes.
+    pub(super) async fn notice_names(&self, rows: &[Row], carried: &mut [Carried]) -> Result<(), CallError> {
+        let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
+        for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {
+            left.entry(record.target.clone()).or_default().push((row, record));
+        }
+        for (plan, carried) in self.plans.iter().zip(carried) {
+            for image in plan.deleted() {
+                let Some(left) = left.get(image) else { continue };
+                let nameless = left
+                    .iter()
+                    .all(|(_, record)| matches!(record.kind, Kind::Digest(_)));
+                if nameless && carried.went(image) {
+                    for (row, _) in left {
+                        self.node.containerd.delete_image(row).await?;
+                    }
+                } else {
+                    let names = left.iter().map(|(_, record)| record.familiar()).collect();
+                    carried.stays.entry(image.clone()).or_insert(names);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A config that something else keeps must not keep the root file system of an image that is gone.
+    async fn release_snapshots(&self, carried: &[Carried]) -> Result<(), Error> {
+        let containerd = &self.node.containerd;
+        let gone = self
+            .plans
+            .iter()
+            .zip(carried)
+            .flat_map(|(plan, carried)| carried.gone(plan));
+        let trees = gone.filter_map(|image| self.survey.trees.get(image));
+        let configs: BTreeSet<&Digest> = trees
+            .flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest))
+            .collect();
+        let mut released = false;
+        for config in configs {
+            if containerd
+                .blob(config)
+                .await?
+                .is_none_or(|stored| stored.snapshotters.is_empty())
+            {
+                continue;
+            }
+            let holders = containerd.holders_of(config).await?;
+            let rows = containerd.list_images().await?;
+            let used = rows
+                .iter()
+                .any(|row| holders.contains(row.target.digest.as_str()));
+            released |= !used && containerd.release_snapshots(config).await?;
+        }
+        if released {
+            collect(containerd).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Carried {
+    /// What a killed operation had done of a plan, by the names that are gone.
+    pub(super) fn resumed(removed: impl Iterator<Item = Arc<str>>) -> Self {
+        Self {
+            begun: true,
+            removed: removed.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The images of a plan that are gone.
+    fn gone<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a ImageId> {
+        plan.deleted().filter(|image| self.went(image))
+    }
+
+    fn went(&self, image: &ImageId) -> bool {
+        self.begun && self.failed.is_none() && self.conflicts.is_empty() && !self.stays.contains_key(image)
+    }
+
+    /// Whether a record is still to be removed.
+    fn is_due(&self, record: &Record) -> bool {
+        !self.removed.contains(&record.name) && !self.stays.contains_key(&record.target)
+    }
+
+    fn result(&self, plan: &Plan) -> EntryResult {
+        if !self.conflicts.is_empty() {
+            return EntryResult::held(self.conflicts.clone());
+        }
+        if !self.begun {
+            let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];
+            return EntryResult {
+                outcome: Outcome::Failed,
+                messages,
+                ..EntryResult::default()
+            };
+        }
+        let gone: HashSet<&ImageId> = self.gone(plan).collect();
+        let happened = |step: &&Step| match step {
+            Step::Keep(_) => false,
+            Step::Remove { record, .. } => self.removed.contains(&record.name),
+            Step::Deleted(image) => gone.contains(image),
+        };
+        let removals: Vec<_> = plan
+            .steps
+            .iter()
+            .filter(happened)
+            .filter_map(Step::report)
+            .collect();
+        let outcome = match (&self.failed, removals.is_empty()) {
+            (Some(_), _) => Outcome::Failed,
+            (None, true) if !self.moved.is_empty() => Outcome::Failed,
+            _ if gone.contains(&plan.image) => Outcome::Deleted,
+            _ => Outcome::Untagged,
+        };
+        let reasons = plan.reasons.clone();
+        EntryResult {
+            outcome,
+            removals,
+            messages: self.messages(),
+            reasons,
+            ..EntryResult::default()
+        }
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let moved = self.moved.iter().map(|(name, to)| {
+            format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
+        });
+        let stays = self
+            .stays
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(image, names)| {
+                format!(
+                    "image {} stays: meanwhile it was named {}",
+                    image.short(),
+                    names.join(", ")
+                )
+            });
+        let failed = self.failed.iter().map(ToString::to_string);
+        moved.chain(stays).chain(failed).collect()
+    }
+}
+
+/// The dangling record that keeps an image: its record's labels, but for those that name it.
+fn dangling_row(row: &Row, image: &ImageId) -> Row {
+    let mut dangling = Row {
+        name: dangling_name(image),
+        ..row.clone()
+    };
+    dangling
+        .labels
+        .retain(|label, _| !NAME_LABELS.contains(&label.as_str()));
+    dangling
+}
+
+/// The plans by what they touch: those of one group share an image, those of two groups none.
+fn groups(plans: &[Plan]) -> Vec<Vec<usize>> {
+    let mut group_of: HashMap<&ImageId, usize> = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, plan) in plans.iter().enumerate() {
+        let touched: BTreeSet<&ImageId> = plan.deleted().chain([&plan.image]).collect();
+        let mut joined: BTreeSet<usize> = touched
+            .iter()
+            .filter_map(|image| group_of.get(*image))
+            .copied()
+            .collect();
+        let group = joined.pop_first().unwrap_or_else(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        for other in joined {
+            let members = std::mem::take(&mut groups[other]);
+            groups[group].extend(members);
+            group_of
+                .values_mut()
+                .filter(|of| **of == other)
+                .for_each(|of| *of = group);
+        }
+        groups[group].push(index);
+        group_of.extend(touched.into_iter().map(|image| (image, group)));
+    }
+    groups.iter_mut().for_each(|group| group.sort_unstable());
+    groups
+}

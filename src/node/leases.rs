@@ -1,0 +1,60 @@
+//! containerd's leases: what holds content and snapshots from its collector.
+
+use std::collections::HashMap;
+
+use containerd_client::services::v1::leases_client::LeasesClient;
+use containerd_client::services::v1::{CreateRequest, DeleteRequest, Lease, ListRequest};
+use tonic::metadata::{Ascii, MetadataValue};
+
+use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
+use super::error::{CallError, found};
+
+/// Whether a deletion waits for the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Collect {
+    /// It returns when everything that nothing holds any longer has left the disk.
+    Now,
+    /// It returns at once.
+    Later,
+}
+
+impl Containerd {
+    fn leases(&self) -> LeasesClient<Service> {
+        LeasesClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX)
+    }
+
+    /// Makes a lease and returns the connection on which it holds what is made.
+    pub(super) async fn create_lease(
+        &self,
+        id: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<Self, CallError> {
+        let header: MetadataValue<Ascii> = id
+            .parse()
+            .map_err(|_| CallError::incomplete("leases.Create", id, "an ID that a header can carry"))?;
+        let request = CreateRequest {
+            id: id.to_owned(),
+            labels,
+        };
+        call("leases.Create", id, self.leases().create(request)).await?;
+        Ok(self.under(&header))
+    }
+
+    /// The leases that have a label of that key.
+    pub(super) async fn leases_with(&self, label: &str) -> Result<Vec<Lease>, CallError> {
+        let request = ListRequest {
+            filters: vec![format!("labels.\"{label}\"")],
+        };
+        Ok(call("leases.List", "", self.leases().list(request)).await?.leases)
+    }
+
+    /// Ends a lease; one that is gone already is no error.
+    pub(super) async fn delete_lease(&self, id: &str, collect: Collect) -> Result<(), CallError> {
+        let request = DeleteRequest {
+            id: id.to_owned(),
+            sync: collect == Collect::Now,
+        };
+        let answer = call_within(LONG_DEADLINE, "leases.Delete", id, self.leases().delete(request)).await;
+        found(answer).map(|_| ())
+    }
+}

@@ -1,0 +1,137 @@
+//! One operation on a node, from a request to its results.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::client::Containerd;
+use super::containers::KnownContainers;
+use super::error::{ConnectError, Error};
+use super::execution::Execution;
+use super::journal::OpenJournal;
+use super::lock::Lock;
+use super::result::{EntryResult, planned, results};
+use super::trees::Trees;
+use crate::image::{Pod, Request};
+
+/// A node: the daemon, and what was read of it that does not change.
+#[derive(Debug)]
+pub struct Node {
+    pub(super) containerd: Containerd,
+    pub(super) trees: Trees,
+    pub(super) known: KnownContainers,
+}
+
+/// What is asked of a node.
+#[derive(Debug, Clone, Default)]
+pub struct Operation {
+    /// Whose operation it is; empty for a command line.
+    pub owner: String,
+    /// What to delete.
+    pub request: Request,
+    /// The unfinished pods of the node, which need their images.
+    pub pods: Vec<Pod>,
+}
+
+/// How an operation is watched and ended early.
+pub struct Watch<'a> {
+    /// What was begun is finished, the rest is left.
+    pub cancel: CancellationToken,
+    /// Is told how far it is.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Looking at the node.
+    Reading,
+    /// Removing records.
+    Removing {
+        /// Images that are done.
+        done: usize,
+        /// All images.
+        total: usize,
+    },
+    /// Waiting until everything has left the disk.
+    Collecting,
+}
+
+/// What an operation did. What it leaves on the node ends when it is [acknowledged](Node::acknowledge).
+#[derive(Debug, Default)]
+#[must_use = "a result is reported and then acknowledged"]
+pub struct Done {
+    /// What killed operations had begun, and what became of it.
+    pub recovered: Vec<Recovered>,
+    /// A result for each entry, in order.
+    pub results: Vec<EntryResult>,
+    pub(super) journals: Vec<OpenJournal>,
+    /// Held until the results are acknowledged, so that nobody takes the journals for abandoned.
+    lock: Option<Lock>,
+}
+
+/// A killed operation that was finished or put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Whose operation it was; empty for a command line.
+    pub owner: String,
+    /// What became of its entries.
+    pub results: Vec<EntryResult>,
+}
+
+impl Node {
+    /// Connects to the containerd that listens at `address`.
+    pub async fn connect(address: &Path, namespace: &str) -> Result<Self, ConnectError> {
+        let containerd = Containerd::connect(address, namespace).await?;
+        Ok(Self {
+            containerd,
+            trees: Trees::default(),
+            known: KnownContainers::default(),
+        })
+    }
+
+    /// Says what an operation would do.
+    pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
+        let mut survey = self.survey(operation.pods.clone()).await?;
+        let decisions = self.decide(&mut survey, &operation.request).await?;
+        Ok(planned(&operation.request, &decisions))
+    }
+
+    /// Deletes what is asked for, after finishing or putting back what killed operations had begun.
+    ///
+    /// # Errors
+    ///
+    /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
+    /// back, and reports.
+    pub async fn delete(&self, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
+        let mut done = Done {
+            lock: Some(Lock::acquire(&self.containerd).await?),
+            ..Done::default()
+        };
+        self.recover(&operation.pods, watch, &mut done).await?;
+        (watch.progress)(Progress::Reading);
+        let mut survey = self.survey(operation.pods.clone()).await?;
+        let decisions = self.decide(&mut survey, &operation.request).await?;
+        let plans = decisions.iter().filter_map(|decision| {
+            let entry = &operation.request.entries[decision.entry];
+            Some((entry.text.clone(), decision.verdict.as_ref().ok()?.clone()))
+        });
+        let execution = Execution::new(self, survey, plans.unzip(), operation);
+        let mut carried = execution.run(watch, &mut done.journals).await?.into_iter();
+        done.results = results(&operation.request, &decisions, |_| {
+            carried.next().unwrap_or_default()
+        });
+        Ok(done)
+    }
+
+    /// Ends what an operation left on the node, after its results were reported. Results that are not acknowledged are reported
+    /// again by the next operation.
+    pub async fn acknowledge(&self, done: Done) -> Result<(), Error> {
+        let Done { journals, lock, .. } = done;
+        for journal in journals {
+            journal.close(&self.containerd).await?;
+        }
+        drop(lock);
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! What left the disk, measured.
+//!
+//! Before the removal every blob and every snapshot of the images that are to go is looked up, with its size; after the
+//! collection, which of *those* are still there. The difference is what was reclaimed. What others removed meanwhile is not
+//! among them, so it is never counted; and what several images share is counted once, for the first of them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::blobs::Stored;
+use super::client::Containerd;
+use super::error::CallError;
+use super::survey::Survey;
+use crate::image::{ChainId, Digest, ImageId};
+
+/// How many calls about single things are under way at once.
+const CONCURRENCY: usize = 32;
+/// Past this many things, one listing of everything costs less than a call for each.
+const FEW: usize = 64;
+
+/// What the images that are to go have on the disk, in bytes.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    blobs: HashMap<Digest, Stored>,
+    snapshots: HashMap<Snapshot, u64>,
+}
+
+/// A snapshot and the snapshotter that has it.
+type Snapshot = (String, ChainId);
+
+/// What is gone of the holdings, and not yet counted.
+#[derive(Debug, Default)]
+pub(super) struct Reclaimed {
+    blobs: HashMap<Digest, u64>,
+    snapshots: HashMap<ChainId, u64>,
+}
+
+impl Holdings {
+    /// Looks up everything that these images lead to.
+    pub(super) async fn of(
+        containerd: &Containerd,
+        survey: &Survey,
+        images: &BTreeSet<&ImageId>,
+    ) -> Result<Self, CallError> {
+        let trees = || images.iter().filter_map(|image| survey.trees.get(*image));
+        let wanted: HashSet<Digest> = trees().flat_map(|tree| tree.blobs.iter().cloned()).collect();
+        let blobs = stored(containerd, wanted).await?;
+        let mut snapshots = HashSet::new();
+        for config in trees().flat_map(|tree| &tree.content.configs) {
+            for snapshotter in blobs
+                .get(&config.digest)
+                .into_iter()
+                .flat_map(|blob| &blob.snapshotters)
+            {
+                snapshots.extend(
+                    config
+                        .chains
+                        .iter()
+                        .map(|chain| (snapshotter.clone(), chain.clone())),
+                );
+            }
+        }
+        let size = |snapshot: Snapshot| async move {
+            let size = containerd.snapshot_size(&snapshot.0, &snapshot.1).await?;
+            Ok::<_, CallError>(size.map(|size| (snapshot, size)))
+        };
+        let sizes: Vec<_> = stream::iter(snapshots)
+            .map(size)
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        Ok(Self {
+            blobs,
+            snapshots: sizes.into_iter().flatten().collect(),
+        })
+    }
+
+    /// Looks at what is left of them.
+    pub(super) async fn gone(self, containerd: &Containerd) -> Result<Reclaimed, CallError> {
+        let left = stored(containerd, self.blobs.keys().cloned().collect()).await?;
+        let snapshots_left = snapshots_left(containerd, &self.snapshots).await?;
+        let mut reclaimed = Reclaimed::default();
+        let blobs = self
+            .blobs
+            .into_iter()
+            .filter(|(digest, _)| !left.contains_key(digest));
+        reclaimed
+            .blobs
+            .extend(blobs.map(|(digest, stored)| (digest, stored.size)));
+        for ((_, chain), size) in self
+            .snapshots
+            .into_iter()
+            .filter(|(key, _)| !snapshots_left.contains(key))
+        {
+            *reclaimed.snapshots.entry(chain).or_default() += size;
+        }
+        Ok(reclaimed)
+    }
+}
+
+impl Reclaimed {
+    /// Counts what was reclaimed of an image and of nothing counted before, in bytes.
+    pub(super) fn take(&mut self, survey: &Survey, image: &ImageId) -> u64 {
+        let Some(tree) = survey.trees.get(image) else {
+            return 0;
+        };
+        let blobs: u64 = tree.blobs.iter().filter_map(|blob| self.blobs.remove(blob)).sum();
+        let chains = tree.content.configs.iter().flat_map(|config| &config.chains);
+        let snapshots: u64 = chains.filter_map(|chain| self.snapshots.remove(chain)).sum();
+        blobs + snapshots
+    }
+}
+
+async fn stored(
+    containerd: &Containerd,
+    wanted: HashSet<Digest>,
+) -> Result<HashMap<Digest, Stored>, CallError> {
+    if wanted.len() > FEW {
+        return containerd.blobs(&wanted).await;
+    }
+    let look = |digest: Digest| async move {
+        Ok::<_, CallError>(containerd.blob(&digest).await?.map(|stored| (digest, stored)))
+    };
+    let found: Vec<_> = stream::iter(wanted)
+        .map(look)
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn snapshots_left(
+    containerd: &Containerd,
+    before: &HashMap<Snapshot, u64>,
+) -> Result<HashSet<Snapshot>, CallError> {
+    let mut by_snapshotter: HashMap<&str, HashSet<ChainId>> = HashMap::new();
+    for (snapshotter, chain) in before.keys() {
+        by_snapshotter
+            .entry(snapshotter)
+            .or_default()
+            .insert(chain.clone());
+    }
+    let mut left = HashSet::new();
+    for (snapshotter, chains) in by_snapshotter {
+        let present = containerd.snapshots_present(snapshotter, &chains).await?;
+        left.extend(present.into_iter().map(|chain| (snapshotter.to_owned(), chain)));
+    }
+    Ok(left)
+}

@@ -1,0 +1,121 @@
+//! Operations that were killed: what they had begun is finished, or put back where something uses it now, and reported.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::error::Error;
+use super::execution::{Carried, Execution};
+use super::images::Row;
+use super::journal::{Journal, OpenJournal};
+use super::operation::{Done, Node, Operation, Recovered, Watch};
+use super::reclaim::Holdings;
+use super::result::EntryResult;
+use super::survey::Survey;
+use crate::image::{Pod, Record, Request, Rules, Unread};
+
+impl Node {
+    /// Ends every operation that was killed. Call it with the lock held: then no journal belongs to anyone.
+    pub(super) async fn recover(
+        &self,
+        pods: &[Pod],
+        watch: &Watch<'_>,
+        done: &mut Done,
+    ) -> Result<(), Error> {
+        for open in OpenJournal::left(&self.containerd).await? {
+            tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
+            let journal = open.journal.clone();
+            let (execution, mut carried) = self.resume(&journal, pods).await?;
+            let (results, open) = if open.settled {
+                let rows = self.containerd.list_images().await?;
+                execution.notice_names(&rows, &mut carried).await?;
+                (
+                    execution.let_go(&carried, Holdings::default(), watch).await?,
+                    open,
+                )
+            } else {
+                let mut execution = execution;
+                execution.look_again(&mut carried).await?;
+                execution.finish(carried, open, watch).await?
+            };
+            done.recovered.push(Recovered {
+                owner: journal.owner.clone(),
+                results: by_entry(&journal, results),
+            });
+            done.journals.push(open);
+        }
+        Ok(())
+    }
+
+    /// The operation as it was when it was killed: the records that it had removed count as removed by it.
+    async fn resume(&self, journal: &Journal, pods: &[Pod]) -> Result<(Execution<'_>, Vec<Carried>), Error> {
+        let mut survey = self.survey(Vec::new()).await?;
+        let records: HashMap<&str, Arc<Record>> = journal
+            .rows
+            .iter()
+            .filter_map(|row| Some((row.name.as_str(), Arc::new(row.record()?))))
+            .collect();
+        let gone = |name: &str| !survey.rows.contains_key(name);
+        let (entries, plans): (Vec<_>, Vec<_>) = journal
+            .plans
+            .iter()
+            .filter_map(|planned| Some((planned.entry.clone(), planned.read(&records)?)))
+            .unzip();
+        let carried = plans
+            .iter()
+            .map(|plan| {
+                let names = plan.removed().map(|record| Arc::clone(&record.name));
+                Carried::resumed(names.filter(|name| gone(name)))
+            })
+            .collect();
+        self.restore(&mut survey, &journal.rows, &records).await?;
+        let operation = Operation {
+            owner: journal.owner.clone(),
+            request: Request {
+                rules: Rules {
+                    force: journal.force,
+                    ..Rules::default()
+                },
+                ..Request::default()
+            },
+            pods: pods.to_vec(),
+        };
+        Ok((
+            Execution::new(self, survey, (entries, plans), &operation),
+            carried,
+        ))
+    }
+
+    /// Puts the removed records back into the survey, and reads the content of their images.
+    async fn restore(
+        &self,
+        survey: &mut Survey,
+        rows: &[Row],
+        records: &HashMap<&str, Arc<Record>>,
+    ) -> Result<(), Error> {
+        let gone = records
+            .values()
+            .filter(|record| !survey.rows.contains_key(&*record.name));
+        gone.for_each(|record| survey.inventory.insert(Arc::clone(record)));
+        survey
+            .rows
+            .extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
+        let mut images: Vec<_> = records.values().map(|record| record.target.clone()).collect();
+        images.sort();
+        images.dedup();
+        Ok(self.read(survey, Unread(images)).await?)
+    }
+}
+
+/// One result for each entry that the journal has, in its order.
+fn by_entry(journal: &Journal, results: Vec<EntryResult>) -> Vec<EntryResult> {
+    let mut merged: Vec<EntryResult> = Vec::new();
+    for (planned, result) in journal.plans.iter().zip(results) {
+        if merged.last().is_none_or(|last| last.entry != planned.entry) {
+            merged.push(EntryResult::of(&planned.entry));
+        }
+        if let Some(last) = merged.last_mut() {
+            last.add(result);
+        }
+    }
+    merged
+}

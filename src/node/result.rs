@@ -1,0 +1,131 @@
+//! What an operation did, entry by entry.
+
+use crate::image::{Conflict, Decision, Fate, Plan, Reason, Refusal, Removal, Request};
+
+/// What became of one entry of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryResult {
+    /// The entry as written.
+    pub entry: String,
+    /// What happened, in one word.
+    pub outcome: Outcome,
+    /// What is gone, in order.
+    pub removals: Vec<Removal>,
+    /// What held the image.
+    pub conflicts: Vec<Conflict>,
+    /// The bytes that left the content store and the snapshotters for it, measured.
+    pub reclaimed_bytes: u64,
+    /// What a person should know, a sentence each.
+    pub messages: Vec<String>,
+    /// Why it was decided so.
+    pub reasons: Vec<Reason>,
+}
+
+/// What happened to an image, the least bad first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It was not there.
+    #[default]
+    Absent,
+    /// It is gone.
+    Deleted,
+    /// It lost names and stays.
+    Untagged,
+    /// Something holds it, and nothing was done.
+    Conflict,
+    /// It could not be done, or not all of it.
+    Failed,
+}
+
+impl EntryResult {
+    /// The result of an entry that nothing was done for yet.
+    pub(super) fn of(entry: &str) -> Self {
+        Self {
+            entry: entry.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what became of one more image of the entry; the worst counts.
+    pub(super) fn add(&mut self, other: Self) {
+        self.outcome = self.outcome.max(other.outcome);
+        self.removals.extend(other.removals);
+        self.conflicts.extend(other.conflicts);
+        self.reclaimed_bytes += other.reclaimed_bytes;
+        self.messages.extend(other.messages);
+        self.reasons.extend(other.reasons);
+    }
+
+    /// What a plan will do, if nothing comes between.
+    fn planned(plan: &Plan) -> Self {
+        Self {
+            outcome: plan.fate.into(),
+            removals: plan.report(),
+            reasons: plan.reasons.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        let messages = vec![refusal.to_string()];
+        match refusal {
+            Refusal::NoSuchImage(_) => Self {
+                outcome: Outcome::Absent,
+                messages,
+                ..Self::default()
+            },
+            Refusal::Ambiguous { .. } => Self {
+                outcome: Outcome::Failed,
+                messages,
+                ..Self::default()
+            },
+            Refusal::Conflict(conflicts) => Self::held(conflicts.clone()),
+        }
+    }
+
+    /// Something holds the image.
+    pub(super) fn held(conflicts: Vec<Conflict>) -> Self {
+        let messages = conflicts.iter().map(ToString::to_string).collect();
+        Self {
+            outcome: Outcome::Conflict,
+            conflicts,
+            messages,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Fate> for Outcome {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Deleted => Self::Deleted,
+            Fate::Untagged => Self::Untagged,
+        }
+    }
+}
+
+/// One result for each entry of a request, in its order; `done` says what became of each plan, in order.
+pub(super) fn results(
+    request: &Request,
+    decisions: &[Decision],
+    mut done: impl FnMut(&Plan) -> EntryResult,
+) -> Vec<EntryResult> {
+    let mut results: Vec<_> = request
+        .entries
+        .iter()
+        .map(|entry| EntryResult::of(&entry.text))
+        .collect();
+    for decision in decisions {
+        let result = match &decision.verdict {
+            Ok(plan) => done(plan),
+            Err(refusal) => EntryResult::refused(refusal),
+        };
+        results[decision.entry].add(result);
+    }
+    results
+}
+
+/// What a dry run says: what the run would do.
+pub(super) fn planned(request: &Request, decisions: &[Decision]) -> Vec<EntryResult> {
+    results(request, decisions, EntryResult::planned)
+}
