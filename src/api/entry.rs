@@ -1,7 +1,7 @@
 //! One entry of an `ImageDeletion`'s `images`, and the rules that the API server checks it with.
 //!
 //! The grammar is the one of `github.com/distribution/reference`, written as expressions that the API server can cost
-//! and evaluate. Each rule stands aside where an earlier one has something to say, so a bad entry gets one message.
+//! and evaluate. Each rule stands aside where an earlier one has something to say, so that one mistake gets one message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -83,6 +83,9 @@ const DIGEST: &str = "(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{1
 /// The longest repository path, without the registry (distribution/reference, `RepositoryNameTotalLengthMax`).
 const MAX_PATH: u32 = 255;
 
+/// A name of Docker Hub that gets `library/` in front of its path.
+const OFFICIAL: &str = "^((index[.])?docker[.]io/)?[^/]+$";
+
 struct Rule {
     /// Where the rule applies, unless everywhere. Elsewhere an earlier rule speaks, or none needs to.
     when: Option<String>,
@@ -162,8 +165,10 @@ fn rules() -> Vec<Value> {
         },
         Rule {
             when: Some(format!("{reference} && {name_is_valid}")),
-            holds: format!("size({path}) <= {MAX_PATH}"),
-            message: Message::Text("repository name must not be longer than 255 characters"),
+            holds: format!("size({path}) + ({NAME_PART}.matches('{OFFICIAL}') ? size('library/') : 0) <= {MAX_PATH}"),
+            message: Message::Text(
+                "repository name must not be longer than 255 characters, counting library/ where it has no slash",
+            ),
         },
         Rule {
             when: Some(format!("{reference} && {name_is_valid} && {rest}.find('^[^@]*') != ''")),
@@ -173,7 +178,7 @@ fn rules() -> Vec<Value> {
             ),
         },
         Rule {
-            when: Some(format!("{reference} && {name_is_valid} && {rest}.contains('@')")),
+            when: Some(format!("{reference} && {name_is_valid} && {rest}.matches('^(:{TAG})?@')")),
             holds: format!("{rest}.find('@.*$').matches('^@{DIGEST}$')"),
             message: Message::Text(
                 "not a valid digest: write sha256: and 64 lowercase hexadecimal digits (or sha384: and 96, or sha512: and 128)",
