@@ -1,7 +1,7 @@
 //! Tables of what is refused, in the words that a kube-apiserver 1.36 uses.
 
-use super::super::deletion::{ImageDeletionSpec, OnConflict};
 use super::*;
+use crate::api::deletion::{ImageDeletionSpec, OnConflict};
 
 fn parse_spec(spec: Value) -> Result<ImageDeletion, InvalidDeletion> {
     parse(&object(json!({"name": "drop"}), spec).to_string())
@@ -350,11 +350,11 @@ fn yaml_with_one_object_is_read_and_anything_else_named() {
     assert_eq!(words("# nothing\n"), "no object in it: write one ImageDeletion");
     assert_eq!(
         words("apiVersion: v1\nkind: Pod\n"),
-        "not an ImageDeletion but Pod of v1: write apiVersion: secateur.dev/v1alpha1 and kind: ImageDeletion"
+        "not an ImageDeletion (apiVersion: v1, kind: Pod): write apiVersion: secateur.dev/v1alpha1 and kind: ImageDeletion"
     );
     assert_eq!(
         words("images: [app]"),
-        "not an ImageDeletion but something without a kind of no apiVersion: write apiVersion: secateur.dev/v1alpha1 \
+        "not an ImageDeletion (apiVersion: none, kind: none): write apiVersion: secateur.dev/v1alpha1 \
          and kind: ImageDeletion"
     );
     assert!(words("a: [").starts_with("not valid YAML or JSON: "));
