@@ -1,1 +1,11 @@
-//! x
+//! The rules of the algorithm, in its order, each as a table over small nodes; then properties over arbitrary ones.
+
+mod batch;
+mod branches;
+mod conflicts;
+mod fixture;
+mod lineage;
+mod messages;
+mod properties;
+mod resolve;
+mod usage;
