@@ -3,9 +3,11 @@
 mod batch;
 mod branches;
 mod conflicts;
+mod docker;
 mod fixture;
 mod lineage;
 mod messages;
+mod names;
 mod properties;
 mod resolve;
 mod usage;

@@ -256,6 +256,7 @@ impl Container {
         self
     }
 
+    /// Mounts an image into it.
     pub fn with_volume(mut self, volume: Evidence) -> Self {
         self.volumes.push(volume);
         self
