@@ -1,5 +1,6 @@
 //! The rules of the algorithm, in its order, each as a table over small nodes; then properties over arbitrary ones.
 
+mod arbitrary;
 mod batch;
 mod branches;
 mod conflicts;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::image::*;
 
 /// A node under construction. All content counts as read beforehand.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Node {
     pub records: Vec<Record>,
     pub contents: BTreeMap<ImageId, Content>,
@@ -40,9 +40,14 @@ fn diff_ids(layers: &[&str]) -> Vec<Digest> {
     layers.iter().map(|layer| digest(layer)).collect()
 }
 
-/// The chain ID of these layers.
+/// The chain IDs of these layers.
+pub fn chains(layers: &[&str]) -> Vec<ChainId> {
+    ChainId::of(&diff_ids(layers))
+}
+
+/// The chain ID of all these layers.
 pub fn chain(layers: &[&str]) -> ChainId {
-    ChainId::of(&diff_ids(layers)).pop().unwrap()
+    chains(layers).pop().unwrap()
 }
 
 /// `app:v1` in its canonical form; `app@` with the digest of its image; `=…` is taken as it is.
@@ -106,7 +111,7 @@ impl Node {
     pub fn platforms(mut self, id: &str, configs: &[(&str, &[&str])]) -> Self {
         let configs = configs.iter().map(|(config, layers)| Config {
             digest: digest(config),
-            chains: ChainId::of(&diff_ids(layers)),
+            chains: chains(layers),
         });
         self.contents.insert(
             image(id),
