@@ -19,22 +19,22 @@ tools: ## Install and build what the tests need (Debian packages, containerd 2.x
 .PHONY: lint
 lint: ## Check format, lints, and the dependencies' licences, bans and sources
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	deny=$$(tests/tools/build deny) && "$$deny" --locked --log-level error check licenses bans sources
 
 .PHONY: test
 test: root tools lint ## Run every check and every test (needs root)
-	$(CARGO) test --locked
+	$(CARGO) test --locked --all-features
 
 .PHONY: test-one
 test-one: root tools ## Run the tests whose name holds T, with their output: make test-one T=a_node_answers::v2
 	@[[ -n "$(T)" ]] || { echo "test-one: name a test, as in: make test-one T=a_node_answers::v2" >&2; exit 1; }
-	$(CARGO) test --locked -- $(T) --nocapture
+	$(CARGO) test --locked --all-features -- $(T) --nocapture
 
 .PHONY: clean-bed
 clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
 	@# Starting a node does it.
-	$(CARGO) test --locked --test node -- --exact --nocapture smoke::a_node_answers::v1
+	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::a_node_answers::v1
 
 .PHONY: root
 root:

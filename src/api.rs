@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod crds;
 pub mod deletion;
 pub mod entry;
+pub mod problem;
 pub mod quantity;
 pub mod report;
 pub mod result;

@@ -7,6 +7,7 @@
 //! The files follow the algorithm: terms ([`record`], [`reference`], [`digest`], [`content`]), [`resolve`], [`same`]
 //! references, [`usage`], [`conflict`], [`lineage`], [`plan`], and many plans in one operation ([`batch`]).
 
+mod backlog;
 pub mod batch;
 pub mod chain;
 pub mod conflict;
@@ -15,6 +16,7 @@ pub mod content;
 pub mod digest;
 pub mod idle;
 pub mod inventory;
+mod known;
 pub mod lineage;
 pub mod pattern;
 pub mod plan;

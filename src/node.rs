@@ -31,5 +31,3 @@ pub use client::{Containerd, DEFAULT_ADDRESS, DEFAULT_NAMESPACE};
 pub use error::{CallError, ConnectError, Error};
 pub use operation::{Done, Node, Operation, Progress, Recovered, Watch};
 pub use result::{EntryResult, Outcome};
-#[cfg(feature = "failpoints")]
-pub use stop::read_stops;

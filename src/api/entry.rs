@@ -1,7 +1,7 @@
 //! One entry of an `ImageDeletion`'s `images`, and the rules that the API server checks it with.
 //!
 //! The grammar is the one of `github.com/distribution/reference`, written as expressions that the API server can cost
-//! and evaluate. Each rule stands aside where an earlier one has something to say, so a bad entry gets one message.
+//! and evaluate. Each rule stands aside where an earlier one has something to say, so that one mistake gets one message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -76,17 +76,19 @@ const HOST: &str = r"([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([a-z
 /// One component of a repository's path.
 const COMPONENT: &str = "[a-z0-9]+((__|[._]|-+)[a-z0-9]+)*";
 
-const TAG: &str = "[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}";
-
-const DIGEST: &str = "(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})";
-
 /// The longest repository path, without the registry (distribution/reference, `RepositoryNameTotalLengthMax`).
 const MAX_PATH: u32 = 255;
 
+/// A name of Docker Hub that gets `library/` in front of its path.
+const OFFICIAL: &str = "^((index[.])?docker[.]io/)?[^/]+$";
+
+const NOT_A_REFERENCE: &str = "not a valid image reference: write [registry[:port]/]repository[:tag][@digest] such as \
+                               ghcr.io/acme/api:2, a digest, or an ID prefix of at least 4 digits";
+
+/// A rule holds where one of its alternatives does. They are tried in this order, so the cheap ones come first: those
+/// that say that the rule does not apply, or that an earlier rule has something to say.
 struct Rule {
-    /// Where the rule applies, unless everywhere. Elsewhere an earlier rule speaks, or none needs to.
-    when: Option<String>,
-    holds: String,
+    alternatives: Vec<String>,
     message: Message,
 }
 
@@ -96,11 +98,15 @@ enum Message {
 }
 
 impl Rule {
+    fn new(alternatives: &[&str], message: Message) -> Self {
+        Self {
+            alternatives: alternatives.iter().map(|one| (*one).to_owned()).collect(),
+            message,
+        }
+    }
+
     fn to_json(&self) -> Value {
-        let rule = match &self.when {
-            Some(when) => format!("!({when}) || ({})", self.holds),
-            None => self.holds.clone(),
-        };
+        let rule = self.alternatives.join(" || ");
         match &self.message {
             Message::Text(text) => json!({"rule": rule, "message": text}),
             Message::Expression(expression) => json!({
@@ -113,102 +119,159 @@ impl Rule {
 }
 
 fn rules() -> Vec<Value> {
-    let printable = "self.matches('^[!-~]+$')";
-    let scheme = "self.matches('^[a-zA-Z]+://')";
-    let pattern = "self.matches('[*?{]')";
-    let reference = format!("{printable} && !{scheme} && !{pattern}");
-    let name_is_valid = matches_name(NAME_PART);
-    let name_is_valid_in_lowercase = matches_name(&format!("{NAME_PART}.lowerAscii()"));
-    let rest = format!("self.substring(size({NAME_PART}))");
-    let lowercased =
-        format!("'repository name must be lowercase: write ' + {NAME_PART}.lowerAscii() + {rest}");
-    let path = format!("{NAME_PART}.substring(size({NAME_PART}.find('^(localhost|[^/]*[.:A-Z][^/]*)/')))");
-    let is_pattern = format!("{printable} && !{scheme} && {pattern}");
-    let pattern_characters = r"self.matches('^(\\[[a-fA-F0-9:]+\\])?[a-zA-Z0-9._:/@*?{},-]+$')";
+    let mut rules = rules_for_all();
+    rules.extend(rules_for_references());
+    rules.extend(rules_for_patterns());
+    rules.iter().map(Rule::to_json).collect()
+}
 
-    [
-        Rule {
-            when: None,
-            holds: "self != ''".into(),
-            message: Message::Text(
+const IS_PATTERN: &str = "self.contains('*') || self.contains('?') || self.contains('{')";
+const HAS_SCHEME: &str = "self.contains('://')";
+const NOT_PRINTABLE: &str = "!self.matches('^[!-~]+$')";
+
+fn rules_for_all() -> Vec<Rule> {
+    vec![
+        Rule::new(
+            &["self != ''"],
+            Message::Text(
                 "an entry must not be empty: write an image name such as app:v1, a digest, an ID or a pattern",
             ),
-        },
-        Rule {
-            when: Some("self != ''".into()),
-            holds: printable.into(),
-            message: Message::Text(
+        ),
+        Rule::new(
+            &["self == ''", "self.matches('^[!-~]+$')"],
+            Message::Text(
                 "an entry must not contain white space or characters outside ASCII: write each image as an entry of its own, such as app:v1",
             ),
-        },
-        Rule {
-            when: Some(format!("{printable} && {scheme}")),
-            holds: "false".into(),
-            message: Message::Expression(
+        ),
+        Rule::new(
+            &["!self.contains('://')", NOT_PRINTABLE],
+            Message::Expression(
                 "'an image name has no scheme: write ' + self.substring(self.indexOf('://') + 3)".into(),
             ),
-        },
-        Rule {
-            when: Some(format!("{reference} && !{name_is_valid}")),
-            holds: format!("!{name_is_valid_in_lowercase}"),
-            message: Message::Expression(lowercased.clone()),
-        },
-        Rule {
-            when: Some(reference.clone()),
-            holds: format!("{name_is_valid} || {name_is_valid_in_lowercase}"),
-            message: Message::Text(
-                "not a valid image reference: write [registry[:port]/]repository[:tag][@digest] such as ghcr.io/acme/api:2, a digest, or an ID prefix of at least 4 digits",
+        ),
+    ]
+}
+
+fn rules_for_references() -> Vec<Rule> {
+    let name_is_valid = matches_name(NAME_PART);
+    let name_is_invalid = format!("!{name_is_valid}");
+    let lowercase_name_is_valid = matches_name(&format!("{NAME_PART}.lowerAscii()"));
+    let path = format!("{NAME_PART}.substring(size({NAME_PART}.find('^(localhost|[^/]*[.:A-Z][^/]*)/')))");
+    let library = format!("({NAME_PART}.matches('{OFFICIAL}') ? size('library/') : 0)");
+    let tag = format!("{}.find('^[^@]*')", rest());
+    let tag_is_valid = format!("{tag}.matches('^(:[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?$') && size({tag}) <= 129");
+    let digest = format!("{}.find('@.*$')", rest());
+    vec![
+        Rule::new(
+            &[IS_PATTERN, HAS_SCHEME, NOT_PRINTABLE, &name_is_valid],
+            Message::Expression(format!(
+                "{lowercase_name_is_valid} ? {} : '{NOT_A_REFERENCE}'",
+                lowercased()
+            )),
+        ),
+        Rule::new(
+            &[
+                &format!("size(self) + size('library/') <= {MAX_PATH}"),
+                IS_PATTERN,
+                HAS_SCHEME,
+                NOT_PRINTABLE,
+                &format!("size({path}) + {library} <= {MAX_PATH}"),
+                &name_is_invalid,
+            ],
+            Message::Text(
+                "repository name must not be longer than 255 characters, counting library/ where it has no slash",
             ),
-        },
-        Rule {
-            when: Some(format!("{reference} && {name_is_valid}")),
-            holds: format!("size({path}) <= {MAX_PATH}"),
-            message: Message::Text("repository name must not be longer than 255 characters"),
-        },
-        Rule {
-            when: Some(format!("{reference} && {name_is_valid} && {rest}.find('^[^@]*') != ''")),
-            holds: format!("{rest}.find('^[^@]*').matches('^:{TAG}$')"),
-            message: Message::Text(
+        ),
+        Rule::new(
+            &[
+                IS_PATTERN,
+                HAS_SCHEME,
+                NOT_PRINTABLE,
+                &format!("({tag_is_valid})"),
+                &name_is_invalid,
+            ],
+            Message::Text(
                 "not a valid tag: write 1 to 128 letters, digits, underscores, dots and dashes, the first neither a dot nor a dash",
             ),
-        },
-        Rule {
-            when: Some(format!("{reference} && {name_is_valid} && {rest}.contains('@')")),
-            holds: format!("{rest}.find('@.*$').matches('^@{DIGEST}$')"),
-            message: Message::Text(
+        ),
+        Rule::new(
+            &[
+                "!self.contains('@')",
+                IS_PATTERN,
+                HAS_SCHEME,
+                NOT_PRINTABLE,
+                &digest_is("sha256", 64, &digest),
+                &digest_is("sha384", 96, &digest),
+                &digest_is("sha512", 128, &digest),
+                &format!("!({tag_is_valid})"),
+                &name_is_invalid,
+            ],
+            Message::Text(
                 "not a valid digest: write sha256: and 64 lowercase hexadecimal digits (or sha384: and 96, or sha512: and 128)",
             ),
-        },
-        Rule {
-            when: Some(is_pattern.clone()),
-            holds: pattern_characters.into(),
-            message: Message::Text(
+        ),
+    ]
+}
+
+fn rules_for_patterns() -> Vec<Rule> {
+    let not_pattern = format!("!({IS_PATTERN})");
+    let has_good_characters = r"self.matches('^(\\[[a-fA-F0-9:]+\\])?[a-zA-Z0-9._:/@*?{},-]+$')";
+    let has_bad_characters = format!("!{has_good_characters}");
+    let rule = |holds: &str, message| {
+        Rule::new(
+            &[
+                &not_pattern,
+                HAS_SCHEME,
+                NOT_PRINTABLE,
+                holds,
+                &has_bad_characters,
+            ],
+            message,
+        )
+    };
+    vec![
+        Rule::new(
+            &[&not_pattern, HAS_SCHEME, NOT_PRINTABLE, has_good_characters],
+            Message::Text(
                 "not a valid pattern: write an image name with * (within one path component or tag), ** (across slashes), ? or {a,b}, such as ghcr.io/acme/**:1.2.*",
             ),
-        },
-        Rule {
-            when: Some(format!("{is_pattern} && {pattern_characters}")),
-            holds: "self.matches('^([^{}]|[{][^{}]+[}])*$')".into(),
-            message: Message::Text("every { of a pattern needs its own }: write {a,b}, without another { in it"),
-        },
-        Rule {
-            when: Some(format!("{is_pattern} && {pattern_characters}")),
-            holds: "!self.matches('(^/|//|/$|[*]{3})')".into(),
-            message: Message::Text(
+        ),
+        rule(
+            "self.matches('^([^{}]|[{][^{}]+[}])*$')",
+            Message::Text("every { of a pattern needs its own }: write {a,b}, without another { in it"),
+        ),
+        rule(
+            "!self.matches('(^/|//|/$|[*]{3})')",
+            Message::Text(
                 "a pattern must not begin or end with a slash, nor have two slashes or three stars together: write ** to match across slashes",
             ),
-        },
-        Rule {
-            when: Some(format!("{is_pattern} && {pattern_characters}")),
-            holds: format!("!{NAME_PART}.matches('/.*[A-Z]')"),
-            message: Message::Expression(lowercased),
-        },
+        ),
+        rule(
+            &format!("!{NAME_PART}.matches('/.*[A-Z]')"),
+            Message::Expression(lowercased()),
+        ),
     ]
-    .iter()
-    .map(Rule::to_json)
-    .collect()
+}
+
+/// The tag and the digest.
+fn rest() -> String {
+    format!("self.substring(size({NAME_PART}))")
+}
+
+/// What to write where the repository has an upper case letter. The tag keeps its own.
+fn lowercased() -> String {
+    format!(
+        "'repository name must be lowercase: write ' + {NAME_PART}.lowerAscii() + {}",
+        rest()
+    )
 }
 
 fn matches_name(name: &str) -> String {
     format!("{name}.matches('^({HOST}/)?{COMPONENT}(/{COMPONENT})*$')")
+}
+
+/// Lengths are compared apart from the characters: a counted repetition makes a large automaton.
+fn digest_is(algorithm: &str, digits: usize, digest: &str) -> String {
+    let size = "@".len() + algorithm.len() + ":".len() + digits;
+    format!("({digest}.matches('^@{algorithm}:[a-f0-9]+$') && size({digest}) == {size})")
 }

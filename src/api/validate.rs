@@ -10,14 +10,14 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::deletion::ImageDeletion;
+use super::problem::{Flaw, Problem};
 use super::structural;
-pub use super::structural::{Flaw, Problem};
 
 /// Why a text is not an `ImageDeletion`.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDeletion {
     /// It is neither YAML nor JSON.
-    #[error("not valid YAML or JSON: {0}")]
+    #[error("not valid YAML or JSON: {}", in_one_line(.0))]
     Syntax(#[source] Box<serde_saphyr::Error>),
     /// There is nothing in it.
     #[error("no object in it: write one ImageDeletion")]
@@ -27,12 +27,12 @@ pub enum InvalidDeletion {
     SeveralDocuments(usize),
     /// It is another kind of object.
     #[error(
-        "not an ImageDeletion but {kind} of {api_version}: write apiVersion: secateur.dev/v1alpha1 and kind: ImageDeletion"
+        "not an ImageDeletion (apiVersion: {api_version}, kind: {kind}): write apiVersion: secateur.dev/v1alpha1 and kind: ImageDeletion"
     )]
     WrongKind {
-        /// The `apiVersion` it has, or words for there being none.
+        /// The `apiVersion` it has, or `none`.
         api_version: String,
-        /// The `kind` it has, or words for there being none.
+        /// The `kind` it has, or `none`.
         kind: String,
     },
     /// It has fields that there are not. Holds their paths.
@@ -44,6 +44,12 @@ pub enum InvalidDeletion {
     /// Its metadata has a value that cannot be read, such as a time.
     #[error("not readable as an ImageDeletion: {0}")]
     Unreadable(#[source] serde_json::Error),
+}
+
+fn in_one_line(error: &serde_saphyr::Error) -> String {
+    error
+        .without_snippet()
+        .render_with_formatter(&serde_saphyr::UserMessageFormatter)
 }
 
 fn list_unknown(paths: &[String]) -> String {
@@ -120,13 +126,13 @@ fn expect_kind(object: &Value) -> Result<(), InvalidDeletion> {
         return Ok(());
     }
     Err(InvalidDeletion::WrongKind {
-        api_version: api_version.unwrap_or("no apiVersion").to_owned(),
-        kind: kind.unwrap_or("something without a kind").to_owned(),
+        api_version: api_version.unwrap_or("none").to_owned(),
+        kind: kind.unwrap_or("none").to_owned(),
     })
 }
 
 /// The schema of the CustomResourceDefinition, with that of metadata in its place.
-fn schema() -> Value {
+pub(super) fn schema() -> Value {
     let definition = ImageDeletion::crd();
     let version = definition.spec.versions.into_iter().next();
     let mut schema = json!(

@@ -1,8 +1,10 @@
 //! Many images in one operation: each entry is decided on what the entries before it leave.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::content::Unread;
+use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::pattern::{InvalidPattern, Pattern};
 use super::plan::{NoPlan, Plan, Refusal, Step, plan};
@@ -102,7 +104,7 @@ pub fn decide(inventory: &Inventory, request: &Request) -> Result<Vec<Decision>,
         inventory: inventory.clone(),
         rules: &request.rules,
         decisions: Vec::new(),
-        unread: Unread::default(),
+        unread: BTreeSet::new(),
     };
     for (index, entry) in request.entries.iter().enumerate() {
         match &entry.selector {
@@ -110,10 +112,10 @@ pub fn decide(inventory: &Inventory, request: &Request) -> Result<Vec<Decision>,
             Selector::Pattern(pattern) => batch.decide_all(index, pattern),
         }
     }
-    if batch.unread.0.is_empty() {
+    if batch.unread.is_empty() {
         Ok(batch.decisions)
     } else {
-        Err(batch.unread)
+        Err(Unread(batch.unread.into_iter().collect()))
     }
 }
 
@@ -121,7 +123,7 @@ struct Batch<'a> {
     inventory: Inventory,
     rules: &'a Rules,
     decisions: Vec<Decision>,
-    unread: Unread,
+    unread: BTreeSet<ImageId>,
 }
 
 impl Batch<'_> {
@@ -132,7 +134,7 @@ impl Batch<'_> {
                 Ok(plan)
             }
             Err(NoPlan::Refused(refusal)) => Err(refusal),
-            Err(NoPlan::Unread(unread)) => return self.unread.0.extend(unread.0),
+            Err(NoPlan::Unread(unread)) => return self.unread.extend(unread.0),
         };
         self.decisions.push(Decision { entry, verdict });
     }

@@ -1,8 +1,11 @@
 //! Content digests, and the identities made of them.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -12,7 +15,7 @@ const SHORT_LENGTH: usize = 12;
 /// A content digest, `<algorithm>:<lowercase hex>`, of one of the algorithms of the OCI image spec that a
 /// registry accepts: sha256, sha384, sha512.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest(Box<str>);
+pub struct Digest(Arc<str>);
 
 /// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -119,6 +122,15 @@ impl Borrow<str> for Digest {
     }
 }
 
+/// The entries of a map whose keys start so.
+pub(super) fn from<'a, K: Borrow<str> + Ord, V>(
+    map: &'a BTreeMap<K, V>,
+    start: &str,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    map.range::<str, _>((Bound::Included(start), Bound::Unbounded))
+        .take_while(move |(key, _)| (*key).borrow().starts_with(start))
+}
+
 /// What makes an image the same image: the digest of the target that all its records share. The CRI shows people the
 /// *config* digest instead; that one is a plain [`Digest`] here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +156,12 @@ impl ImageId {
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl Borrow<str> for ImageId {
+    fn borrow(&self) -> &str {
+        self.0.borrow()
     }
 }
 

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::backlog::{Backlog, Scope};
 use super::chain::ChainId;
 use super::container::{Container, Pod};
 use super::content::{Content, Unread};
-use super::digest::{Digest, ImageId};
+use super::digest::{Digest, ImageId, from};
+use super::known::Known;
 use super::record::{Kind, Record, dangling_name};
 use super::usage::Usage;
 
@@ -18,11 +20,9 @@ use super::usage::Usage;
 pub struct Inventory {
     records: BTreeMap<Arc<str>, Arc<Record>>,
     images: BTreeMap<ImageId, BTreeMap<Arc<str>, Arc<Record>>>,
-    /// Images that no record names by a reference or an unparsable name: the candidates for dangling.
-    nameless: BTreeSet<ImageId>,
     children: BTreeMap<ImageId, BTreeSet<Arc<str>>>,
-    contents: BTreeMap<ImageId, Arc<Content>>,
-    roots: BTreeMap<ChainId, BTreeSet<ImageId>>,
+    known: Arc<Known>,
+    backlog: Backlog,
     usage: Arc<Usage>,
 }
 
@@ -48,10 +48,8 @@ impl Inventory {
 
     /// Adds the content of an image that was read.
     pub fn learn(&mut self, image: ImageId, content: Arc<Content>) {
-        for root in content.configs.iter().filter_map(|config| config.root()) {
-            self.roots.entry(root.clone()).or_default().insert(image.clone());
-        }
-        self.contents.insert(image, content);
+        self.backlog.remove(&image);
+        Arc::make_mut(&mut self.known).learn(image, content);
     }
 
     /// Every record, by name.
@@ -81,21 +79,12 @@ impl Inventory {
 
     /// The content of an image, if it was read.
     pub fn content(&self, image: &ImageId) -> Result<&Arc<Content>, Unread> {
-        self.contents.get(image).ok_or_else(|| image.into())
+        self.known.content(image).ok_or_else(|| image.into())
     }
 
     /// Says which of these images are still to be read, all at once.
-    pub(super) fn require<'a>(&self, images: impl IntoIterator<Item = &'a ImageId>) -> Result<(), Unread> {
-        let unread: Vec<_> = images
-            .into_iter()
-            .filter(|image| !self.contents.contains_key(*image))
-            .cloned()
-            .collect();
-        if unread.is_empty() {
-            Ok(())
-        } else {
-            Err(Unread(unread))
-        }
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Unread> {
+        self.backlog.require(scope)
     }
 
     /// The records of an image in two parts: those that people would call its records, and its CRI identity records,
@@ -128,29 +117,35 @@ impl Inventory {
         if !self.may_dangle(image) {
             return Ok(false);
         }
-        Ok(self
-            .parts(image)?
-            .named
-            .iter()
-            .all(|record| record.kind == Kind::Dangling))
+        let named = self.parts(image)?.named;
+        Ok(named.iter().all(|record| record.kind == Kind::Dangling))
     }
 
-    /// Every image that may be dangling, going by names alone.
-    pub(super) fn nameless(&self) -> impl Iterator<Item = &ImageId> {
-        self.nameless.iter()
-    }
-
+    /// Whether the image may be dangling, going by names alone.
     pub(super) fn may_dangle(&self, image: &ImageId) -> bool {
-        self.nameless.contains(image)
+        self.has_image(image) && !self.records_of(image).any(|record| record.kind.names())
     }
 
-    /// The images with records whose root file system is that chain, as far as their content was read.
+    /// The images whose root file system is that chain, as far as their content was read.
     pub(super) fn rooted(&self, chain: &ChainId) -> impl Iterator<Item = &ImageId> {
-        self.roots
-            .get(chain)
-            .into_iter()
-            .flatten()
-            .filter(|image| self.images.contains_key(*image))
+        self.known.rooted(chain).filter(|image| self.has_image(image))
+    }
+
+    /// The images of which a config's digest starts so, as far as their content was read.
+    pub(super) fn with_config(&self, start: &str) -> impl Iterator<Item = &ImageId> {
+        self.known
+            .with_config(start)
+            .filter(|image| self.has_image(image))
+    }
+
+    /// The images whose ID starts so.
+    pub(super) fn images_from(&self, start: &str) -> impl Iterator<Item = &ImageId> {
+        from(&self.images, start).map(|(image, _)| image)
+    }
+
+    /// The records whose name starts so.
+    pub(super) fn records_from(&self, start: &str) -> impl Iterator<Item = &Arc<Record>> {
+        from(&self.records, start).map(|(_, record)| record)
     }
 
     /// The records that name the image as their parent.
@@ -182,7 +177,7 @@ impl Inventory {
             .entry(target.clone())
             .or_default()
             .insert(Arc::clone(&record.name), record);
-        self.sort_by_names(target);
+        self.note(&target);
     }
 
     /// The snapshot after the record of that name was removed.
@@ -203,15 +198,17 @@ impl Inventory {
                 self.images.remove(&record.target);
             }
         }
-        self.sort_by_names(record.target.clone());
+        self.note(&record.target);
     }
 
-    fn sort_by_names(&mut self, image: ImageId) {
-        let named = |record: &Arc<Record>| matches!(record.kind, Kind::Reference(_) | Kind::Unparsable);
-        match self.images.get(&image) {
-            Some(records) if !records.values().any(named) => self.nameless.insert(image),
-            _ => self.nameless.remove(&image),
-        };
+    fn note(&mut self, image: &ImageId) {
+        match self.images.get(image) {
+            Some(records) if self.known.content(image).is_none() => {
+                self.backlog
+                    .add(image, records.values().map(|record| &record.kind));
+            }
+            _ => self.backlog.remove(image),
+        }
     }
 
     /// The dangling record that would keep an image, made of one of its records.

@@ -73,6 +73,14 @@ impl Record {
 }
 
 impl Kind {
+    /// Whether such a record makes its image more than a dangling one, going by the name alone.
+    pub(super) const fn names(&self) -> bool {
+        match self {
+            Self::Reference(_) | Self::Unparsable => true,
+            Self::Digest(_) | Self::Dangling => false,
+        }
+    }
+
     /// The digest that the name is, if it is one.
     pub const fn digest(&self) -> Option<&Digest> {
         match self {

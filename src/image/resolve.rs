@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::backlog::Scope;
 use super::content::Unread;
-use super::digest::{Digest, ImageId};
+use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::query::Query;
 use super::record::{Kind, Record};
@@ -58,7 +59,8 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
                     by: By::Id,
                 });
             }
-            one(by_config(inventory, |config| config == digest)?)
+            let found = by_config(inventory, digest.as_str())?;
+            one(or_by_any_config(inventory, digest.as_str(), found)?)
         }
         Query::Prefix { hex, name } => by_prefix(inventory, hex, name.as_ref()),
         Query::Dangling(image) => match inventory
@@ -94,18 +96,12 @@ fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unr
 
 /// An ID prefix may be a name as well; matches with different targets are ambiguous.
 fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Result<Resolved, Unresolved> {
-    let matches =
-        |digest: &Digest| digest.as_str().starts_with("sha256:") && digest.encoded().starts_with(hex);
+    let start = format!("sha256:{hex}");
     let named = name.and_then(|name| Some((inventory.record(&name.to_string())?, name)));
-    let mut found = by_config(inventory, matches)?;
-    found.extend(
-        inventory
-            .images()
-            .filter(|image| matches(image.digest()))
-            .cloned(),
-    );
+    let mut found = by_config(inventory, &start)?;
+    found.extend(inventory.images_from(&start).cloned());
     match named {
-        None => one(found),
+        None => one(or_by_any_config(inventory, &start, found)?),
         Some((record, name)) if found.is_empty() => Ok(Resolved {
             image: record.target.clone(),
             by: By::Record(Arc::clone(record), name.clone()),
@@ -117,57 +113,42 @@ fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Resu
     }
 }
 
-/// The images that have a matching config. An identity record tells the config of its target without reading anything,
-/// so only images without one are read; all of them only where that finds nothing, for an index can hold the configs of
-/// several platforms and its identity record tells one.
-fn by_config(
-    inventory: &Inventory,
-    matches: impl Fn(&Digest) -> bool,
-) -> Result<BTreeSet<ImageId>, Unresolved> {
-    let told = |record: &Arc<Record>| matches!(record.kind, Kind::Digest(_));
-    let untold = inventory
-        .images()
-        .filter(|image| !inventory.records_of(image).any(told));
-    let mut found = configs_in(inventory, untold, &matches)?;
-    let candidates: BTreeSet<&ImageId> = inventory
-        .records()
-        .filter(|record| matches!(&record.kind, Kind::Digest(digest) if matches(digest)))
-        .map(|record| &record.target)
+/// The images that have a config whose digest starts so, going by the identity record of those that have one. It tells the
+/// config of its target without reading anything, so only the others are read.
+fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Unread> {
+    inventory.require(Scope::Untold)?;
+    let is_told = |image: &ImageId| {
+        inventory
+            .records_of(image)
+            .any(|record| record.kind.digest().is_some())
+    };
+    let mut found: BTreeSet<_> = inventory
+        .with_config(start)
+        .filter(|image| !is_told(image))
+        .cloned()
         .collect();
-    inventory.require(candidates.iter().copied())?;
-    for record in inventory.records() {
-        if let Kind::Digest(digest) = &record.kind
-            && matches(digest)
+    for record in inventory.records_from(start) {
+        if let Some(digest) = record.kind.digest()
             && inventory.is_config(digest, &record.target)?
         {
             found.insert(record.target.clone());
         }
     }
-    match found.is_empty() {
-        true => configs_in(inventory, inventory.images(), &matches),
-        false => Ok(found),
-    }
+    Ok(found)
 }
 
-fn configs_in<'a>(
-    inventory: &'a Inventory,
-    images: impl Iterator<Item = &'a ImageId>,
-    matches: impl Fn(&Digest) -> bool,
-) -> Result<BTreeSet<ImageId>, Unresolved> {
-    let images: Vec<_> = images.collect();
-    inventory.require(images.iter().copied())?;
-    let mut found = BTreeSet::new();
-    for image in images {
-        if inventory
-            .content(image)?
-            .configs
-            .iter()
-            .any(|config| matches(&config.digest))
-        {
-            found.insert(image.clone());
-        }
+/// What was found or, if that is nothing, the images that have a config whose digest starts so, whatever their records tell:
+/// an index can hold the configs of several platforms, and its identity record tells one.
+fn or_by_any_config(
+    inventory: &Inventory,
+    start: &str,
+    found: BTreeSet<ImageId>,
+) -> Result<BTreeSet<ImageId>, Unread> {
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
+    inventory.require(Scope::All)?;
+    Ok(inventory.with_config(start).cloned().collect())
 }
 
 fn one(found: BTreeSet<ImageId>) -> Result<Resolved, Unresolved> {

@@ -9,4 +9,5 @@
 )]
 
 mod bed;
+mod engine;
 mod smoke;

@@ -30,7 +30,7 @@ pub(super) fn all(
         .unwrap_or_default();
     let deadline = deletion.spec.active_deadline_seconds;
     [
-        ("Complete", complete(tally, standing)),
+        ("Complete", complete(tally, standing, deletion.spec.dry_run)),
         ("Conflicted", conflicted(tally)),
         ("Failed", failed(tally, standing, deadline)),
     ]
@@ -54,7 +54,7 @@ pub(super) fn all(
     .collect()
 }
 
-fn complete(tally: &Tally<'_>, standing: Standing) -> Finding {
+fn complete(tally: &Tally<'_>, standing: Standing, dry_run: bool) -> Finding {
     let reason = match standing {
         Standing::Pending => "WaitingForNodes",
         Standing::Active if tally.missing().next().is_some() => "WaitingForNodes",
@@ -75,6 +75,9 @@ fn complete(tally: &Tally<'_>, standing: Standing) -> Finding {
         nodes => message.push_str(&format!(
             "; {nodes} selected nodes run no agent and were left alone"
         )),
+    }
+    if dry_run {
+        message.push_str("; a dry run, so nothing was removed");
     }
     Finding {
         holds: standing == Standing::Complete,

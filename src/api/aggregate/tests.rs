@@ -2,11 +2,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use proptest::prelude::*;
 
-use super::super::deletion::{ImageDeletion, ImageDeletionSpec};
-use super::super::report::ImageDeletionReport;
-use super::super::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
-use super::super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, Phase};
 use super::*;
+use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
+use crate::api::report::ImageDeletionReport;
+use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
+use crate::api::status::{ImageDeletionStatus, MergedRecord, NodeCounts, Phase};
 
 const CREATED: i64 = 1_000;
 
@@ -204,6 +204,45 @@ fn a_conflict_does_not_keep_it_from_being_complete() {
     assert_eq!(
         serde_json::to_value(&status.records[0]).unwrap(),
         serde_json::json!({"untagged": "app:v1", "nodes": 1})
+    );
+}
+
+#[test]
+fn a_dry_run_is_called_one() {
+    let mut deletion = deletion();
+    deletion.spec.dry_run = true;
+    let status = aggregate(
+        &deletion,
+        &names(["a"]),
+        0,
+        &[report("a", Outcome::Deleted)],
+        at(5),
+    );
+    assert_condition(
+        &status,
+        "Complete",
+        "True",
+        "AllNodesReported",
+        "1 of 1 node reported: 1 deleted; a dry run, so nothing was removed",
+    );
+}
+
+#[test]
+fn a_status_fits_its_schema() {
+    use crate::api::{structural, validate};
+    let reports = [
+        report("a", Outcome::Deleted),
+        report("b", Outcome::Conflict),
+        report("c", Outcome::Failed),
+    ];
+    let mut deletion = deletion();
+    deletion.status = Some(aggregate(&deletion, &names(["a", "b", "c"]), 1, &reports, at(5)));
+    let written = serde_json::to_value(&deletion).unwrap();
+    assert_eq!(structural::unknown_fields(&validate::schema(), &written), [""; 0]);
+    assert_eq!(structural::check(&validate::schema(), &written), []);
+    assert_eq!(
+        serde_json::from_value::<ImageDeletion>(written).unwrap(),
+        deletion
     );
 }
 

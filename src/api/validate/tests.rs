@@ -1,7 +1,7 @@
 //! Tables of what is refused, in the words that a kube-apiserver 1.36 uses.
 
-use super::super::deletion::{ImageDeletionSpec, OnConflict};
 use super::*;
+use crate::api::deletion::{ImageDeletionSpec, OnConflict};
 
 fn parse_spec(spec: Value) -> Result<ImageDeletion, InvalidDeletion> {
     parse(&object(json!({"name": "drop"}), spec).to_string())
@@ -44,6 +44,7 @@ fn entries_that_are_names_digests_ids_or_patterns_pass() {
         &format!("moby-dangling@sha256:{sha256}"),
         &format!("app:{}", "t".repeat(128)),
         &format!("ghcr.io/{}", "x".repeat(255)),
+        &"x".repeat(247),
         "ghcr.io/acme/**:1.2.*",
         "**",
         "*",
@@ -72,6 +73,9 @@ fn a_bad_entry_gets_one_message_that_says_what_to_write() {
     const BRACES: &str = "every { of a pattern needs its own }: write {a,b}, without another { in it";
     const SLASHES: &str = "a pattern must not begin or end with a slash, nor have two slashes or three stars \
                            together: write ** to match across slashes";
+    const LENGTH: &str =
+        "repository name must not be longer than 255 characters, counting library/ where it has no slash";
+    let long_official_name = "x".repeat(248);
     let (long_name, long_tag) = (
         format!("ghcr.io/{}", "x".repeat(256)),
         format!("app:{}", "t".repeat(129)),
@@ -116,14 +120,13 @@ fn a_bad_entry_gets_one_message_that_says_what_to_write() {
         ("[zz]/app", REFERENCE),
         (":v1", REFERENCE),
         ("app}", REFERENCE),
-        (
-            &long_name,
-            "repository name must not be longer than 255 characters",
-        ),
+        (&long_name, LENGTH),
+        (&long_official_name, LENGTH),
         ("app:", TAG),
         ("app:.v1", TAG),
         ("a:b/c", TAG),
         (&long_tag, TAG),
+        ("app:-@sha256:abc", TAG),
         ("app@", DIGEST),
         ("app:v1@sha256:abc", DIGEST),
         ("app@md5:d41d8cd98f00b204e9800998ecf8427e", DIGEST),
@@ -141,6 +144,42 @@ fn a_bad_entry_gets_one_message_that_says_what_to_write() {
         let line = format!("spec.images[1]: Invalid value: {}: {message}", json!(entry));
         assert_refused(json!({"images": ["good", entry]}), &[&line]);
     }
+}
+
+#[test]
+fn only_the_deadline_and_the_ttl_may_change() {
+    let before = json!({"images": ["app"]});
+    let problems = |spec: Value| {
+        let [old, new] =
+            [&before, &spec].map(|spec| as_created(&schema(), object(json!({"name": "drop"}), spec.clone())));
+        let changed = Validator::new().validate(&schema(), &new, Some(&old));
+        changed
+            .err()
+            .into_iter()
+            .flatten()
+            .map(|error| error.to_string())
+            .collect::<Vec<_>>()
+    };
+    for (field, value) in [
+        ("images", json!(["app", "api"])),
+        ("force", json!(true)),
+        ("prune", json!(false)),
+        ("dryRun", json!(true)),
+        ("nodeSelector", json!({"matchLabels": {"disk": "small"}})),
+        ("onConflict", json!("Wait")),
+    ] {
+        let mut spec = before.clone();
+        spec[field] = value;
+        assert_eq!(
+            problems(spec),
+            [format!(
+                "spec.{field}: what is deleted is immutable: create another ImageDeletion (only activeDeadlineSeconds \
+                 and ttlSecondsAfterFinished may change)"
+            )]
+        );
+    }
+    let later = json!({"images": ["app"], "activeDeadlineSeconds": 7, "ttlSecondsAfterFinished": 0});
+    assert_eq!(problems(later), [""; 0]);
 }
 
 #[test]
@@ -311,11 +350,11 @@ fn yaml_with_one_object_is_read_and_anything_else_named() {
     assert_eq!(words("# nothing\n"), "no object in it: write one ImageDeletion");
     assert_eq!(
         words("apiVersion: v1\nkind: Pod\n"),
-        "not an ImageDeletion but Pod of v1: write apiVersion: secateur.dev/v1alpha1 and kind: ImageDeletion"
+        "not an ImageDeletion (apiVersion: v1, kind: Pod): write apiVersion: secateur.dev/v1alpha1 and kind: ImageDeletion"
     );
     assert_eq!(
         words("images: [app]"),
-        "not an ImageDeletion but something without a kind of no apiVersion: write apiVersion: secateur.dev/v1alpha1 \
+        "not an ImageDeletion (apiVersion: none, kind: none): write apiVersion: secateur.dev/v1alpha1 \
          and kind: ImageDeletion"
     );
     assert!(words("a: [").starts_with("not valid YAML or JSON: "));

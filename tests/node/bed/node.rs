@@ -149,6 +149,8 @@ impl Node {
             }
         };
         self.await_cri(&imported).await;
+        // The archive's own index is content that nothing refers to; it would go at some later time of its own.
+        self.collect_garbage().await;
         imported
     }
 
