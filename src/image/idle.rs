@@ -1,5 +1,6 @@
 //! Images that nothing uses: what pruning a node selects.
 
+use super::backlog;
 use super::batch::{Entry, Selector};
 use super::content::Unread;
 use super::digest::ImageId;
@@ -46,14 +47,13 @@ pub fn idle(
         prune: false,
         protect: rules.protect.clone(),
     };
-    let candidates: Vec<&ImageId> = match scope {
-        Scope::Dangling => inventory.nameless().collect(),
-        Scope::Unused => inventory.images().collect(),
-    };
-    inventory.require(candidates.iter().copied())?;
+    inventory.require(match scope {
+        Scope::Dangling => backlog::Scope::Nameless,
+        Scope::Unused => backlog::Scope::All,
+    })?;
     let mut left = inventory.clone();
     let mut found = Vec::new();
-    for image in candidates {
+    for image in inventory.images() {
         let is_candidate = scope == Scope::Unused || inventory.is_dangling(image)?;
         if is_candidate && all_may_go(inventory, image, &rules, &may_go)? {
             found.extend(select(&mut left, image, &rules)?);
