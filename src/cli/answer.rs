@@ -107,7 +107,7 @@ impl Answer {
 /// Results as a table.
 pub fn table<'a>(results: impl IntoIterator<Item = &'a ImageResult>, screen: Screen) -> String {
     let columns = [
-        Column::name("IMAGE"),
+        Column::text("IMAGE"),
         Column::word("OUTCOME"),
         Column::number("RECLAIMED"),
         Column::text("WHAT HAPPENED"),

@@ -113,12 +113,12 @@ impl From<&Container> for User {
 
 fn table(images: &[Listed], now: Timestamp, screen: Screen) -> String {
     let columns = [
-        Column::name("IMAGE"),
+        Column::text("IMAGE"),
         Column::word("ID"),
         Column::number("UNIQUE"),
         Column::number("SHARED"),
         Column::number("AGE"),
-        Column::name("USED BY"),
+        Column::text("USED BY"),
     ];
     let mut table = Table::new(columns);
     for listed in images {

@@ -18,21 +18,14 @@ pub struct Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
-    Name,
     Word,
     Number,
 }
 
 impl Column {
-    /// Sentences, wrapped between words.
+    /// Names and sentences, wrapped between words or, where a word is too long, inside it.
     pub const fn text(title: &'static str) -> Self {
         let kind = Kind::Text;
-        Self { title, kind }
-    }
-
-    /// Names of images, wrapped after slashes.
-    pub const fn name(title: &'static str) -> Self {
-        let kind = Kind::Name;
         Self { title, kind }
     }
 
@@ -102,9 +95,6 @@ impl Table {
             drawn.set_padding((0, GAP));
             match column.kind {
                 Kind::Text => {}
-                Kind::Name => {
-                    drawn.set_delimiter('/');
-                }
                 Kind::Word => {
                     drawn.set_constraint(ColumnConstraint::ContentWidth);
                 }
@@ -148,7 +138,7 @@ mod tests {
 
     fn table() -> Table {
         let columns = [
-            Column::name("IMAGE"),
+            Column::text("IMAGE"),
             Column::word("OUTCOME"),
             Column::number("SIZE"),
             Column::text("WHAT"),
@@ -183,7 +173,14 @@ mod tests {
 
     #[test]
     fn a_table_fits_into_80_columns() {
-        let expected = "";
+        let expected = "\
+IMAGE                           OUTCOME   SIZE  WHAT
+app:v1                          Deleted  1.9Mi  untagged app:v1
+                                                deleted 276aff71fc50
+registry.example.com:5000/acme  Failed       0  something went wrong with this
+/team/service/api:1.2.3                         image, and it takes a while to
+                                                say what
+";
         assert_eq!(table().render(terminal(80)), expected);
     }
 
@@ -195,7 +192,12 @@ mod tests {
 
     #[test]
     fn without_a_terminal_nothing_is_wrapped() {
-        let expected = "";
+        let expected = "\
+IMAGE                                                  OUTCOME   SIZE  WHAT
+app:v1                                                 Deleted  1.9Mi  untagged app:v1
+                                                                       deleted 276aff71fc50
+registry.example.com:5000/acme/team/service/api:1.2.3  Failed       0  something went wrong with this image, and it takes a while to say what
+";
         let screen = Screen {
             width: None,
             colours: false,
