@@ -87,14 +87,12 @@ fn read(path: &Path) -> Result<ImageDeletion, Error> {
         true => io::read_to_string(io::stdin()),
         false => fs::read_to_string(path),
     };
-    let text = text.map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    validate::parse(&text).map_err(|reason| Error::Deletion {
-        path: path.to_owned(),
-        reason,
-    })
+    let name = || match path == Path::new("-") {
+        true => "stdin".into(),
+        false => path.to_owned(),
+    };
+    let text = text.map_err(|source| Error::Read { path: name(), source })?;
+    validate::parse(&text).map_err(|reason| Error::Deletion { path: name(), reason })
 }
 
 /// What an API server sets when an object is created, as far as the status speaks of it.
