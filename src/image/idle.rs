@@ -136,6 +136,3 @@ fn query_of(left: &Inventory, image: &ImageId) -> Query {
         false => Query::Digest(image.digest().clone()),
     }
 }
-
-#[cfg(test)]
-mod tests;
