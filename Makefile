@@ -34,7 +34,7 @@ test-one: root tools ## Run the tests whose name holds T, with their output: mak
 .PHONY: clean-bed
 clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
 	@# Starting a node does it.
-	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::a_node_answers::v1
+	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::life::a_node_answers::v1
 
 .PHONY: root
 root:

@@ -10,6 +10,7 @@ mod archive;
 pub(crate) mod cgroup;
 mod config;
 mod containers;
+mod cri;
 mod daemon;
 mod digest;
 mod home;

@@ -8,9 +8,8 @@ use std::thread;
 use containerd_client::Client;
 use containerd_client::tonic::Request;
 use containerd_client::tonic::transport::Channel;
-use k8s_cri::v1::image_service_client::ImageServiceClient;
+use k8s_cri::v1::StatusRequest;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{ImageFilter, ImageSpec, ImageStatusRequest, ListImagesRequest, StatusRequest};
 use tokio::task::spawn_blocking;
 
 use super::archive::Content;
@@ -207,47 +206,7 @@ impl Node {
         Client::from(self.channel())
     }
 
-    /// A client of the CRI's runtime service.
-    pub(crate) fn runtime(&self) -> RuntimeServiceClient<Channel> {
-        RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
-    }
-
-    /// The images that the CRI lists. An image's `id` is its configuration's digest.
-    pub(crate) async fn cri_images(&self) -> Vec<k8s_cri::v1::Image> {
-        let request = ListImagesRequest {
-            filter: None::<ImageFilter>,
-        };
-        self.cri_image_service()
-            .list_images(request)
-            .await
-            .expect("the CRI lists images")
-            .into_inner()
-            .images
-    }
-
-    /// What the CRI says of a name or ID; `None` where it knows no such image.
-    pub(crate) async fn cri_image(&self, reference: &str) -> Option<k8s_cri::v1::Image> {
-        let request = ImageStatusRequest {
-            image: Some(ImageSpec {
-                image: reference.to_owned(),
-                ..ImageSpec::default()
-            }),
-            verbose: false,
-        };
-        self.cri_image_service()
-            .image_status(request)
-            .await
-            .expect("the CRI knows or not")
-            .into_inner()
-            .image
-    }
-
-    /// A client of the CRI's image service.
-    pub(crate) fn cri_image_service(&self) -> ImageServiceClient<Channel> {
-        ImageServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
-    }
-
-    fn channel(&self) -> Channel {
+    pub(super) fn channel(&self) -> Channel {
         self.channel.clone().expect("the daemon runs")
     }
 
