@@ -1,6 +1,7 @@
 //! The snapshot of a node that decisions are made on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::backlog::{Backlog, Extent};
 use super::chain::ChainId;
 use super::container::{Container, Pod};
 use super::content::{Content, Unread};
-use super::digest::{Digest, ImageId, from};
+use super::digest::{Digest, ImageId};
 use super::known::Known;
 use super::pattern::Pattern;
 use super::record::{Kind, Record, dangling_name};
@@ -23,9 +24,10 @@ use super::usage::Usage;
 pub struct Inventory {
     records: HashMap<Arc<str>, Arc<Record>>,
     images: HashMap<ImageId, Vec<Arc<Record>>>,
-    ids: BTreeSet<ImageId>,
-    /// The targets of the records that are named by a digest: of CRI identity records, and of others that look so.
-    told: BTreeMap<Digest, ImageId>,
+    /// Every image that has or had a record, for lists and prefixes.
+    ids: Arc<BTreeSet<ImageId>>,
+    /// Every digest that is or was the name of a record: of a CRI identity record, or of one that looks so.
+    told: Arc<BTreeSet<Digest>>,
     children: HashMap<ImageId, BTreeSet<Arc<str>>>,
     known: Arc<Known>,
     backlog: Backlog,
@@ -87,7 +89,7 @@ impl Inventory {
 
     /// Every image that has a record, by ID.
     pub fn images(&self) -> impl Iterator<Item = &ImageId> {
-        self.ids.iter()
+        self.ids.iter().filter(|image| self.has_image(image))
     }
 
     /// Whether the image has a record.
@@ -162,15 +164,13 @@ impl Inventory {
     }
 
     /// The images whose ID starts so.
-    pub(super) fn images_from<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a ImageId> {
-        self.ids
-            .range::<str, _>((Bound::Included(start), Bound::Unbounded))
-            .take_while(move |image| image.digest().as_str().starts_with(start))
+    pub(super) fn images_from(&self, start: &str) -> impl Iterator<Item = &ImageId> {
+        from(&self.ids, start).filter(|image| self.has_image(image))
     }
 
-    /// The records named by a digest that starts so: that digest, and the image that the record points at.
-    pub(super) fn told_from(&self, start: &str) -> impl Iterator<Item = (&Digest, &ImageId)> {
-        from(&self.told, start)
+    /// The records named by a digest that starts so.
+    pub(super) fn told_from(&self, start: &str) -> impl Iterator<Item = (&Digest, &Arc<Record>)> {
+        from(&self.told, start).filter_map(|digest| Some((digest, self.record(digest.as_str())?)))
     }
 
     /// The records that name the image as their parent.
@@ -202,11 +202,9 @@ impl Inventory {
             children.insert(Arc::clone(&record.name));
         }
         if let Some(digest) = record.kind.digest() {
-            self.told.insert(digest.clone(), record.target.clone());
+            add(&mut self.told, digest);
         }
-        if !self.images.contains_key(&record.target) {
-            self.ids.insert(record.target.clone());
-        }
+        add(&mut self.ids, &record.target);
         let records = self.images.entry(record.target.clone()).or_default();
         let place = records.partition_point(|other| other.name < record.name);
         records.insert(place, record);
@@ -224,14 +222,10 @@ impl Inventory {
         {
             siblings.remove(name);
         }
-        if let Some(digest) = record.kind.digest() {
-            self.told.remove(digest);
-        }
         if let Some(records) = self.images.get_mut(&record.target) {
             records.retain(|other| *other.name != *name);
             if records.is_empty() {
                 self.images.remove(&record.target);
-                self.ids.remove(&record.target);
             }
         }
         self.note(&record.target);
@@ -254,6 +248,18 @@ impl Inventory {
             ..from.clone()
         }
     }
+}
+
+fn add<T: Ord + Clone>(set: &mut Arc<BTreeSet<T>>, item: &T) {
+    if !set.contains(item) {
+        Arc::make_mut(set).insert(item.clone());
+    }
+}
+
+/// The members of a set that start so.
+fn from<'a, T: Borrow<str> + Ord>(set: &'a BTreeSet<T>, start: &str) -> impl Iterator<Item = &'a T> {
+    set.range::<str, _>((Bound::Included(start), Bound::Unbounded))
+        .take_while(move |item| (*item).borrow().starts_with(start))
 }
 
 /// The records of one image, each part by name.

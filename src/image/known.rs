@@ -1,11 +1,12 @@
 //! What was read of the images' content, and the ways back from it to the images.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::chain::ChainId;
 use super::content::Content;
-use super::digest::{Digest, ImageId, from};
+use super::digest::{Digest, ImageId};
 
 /// The content of images, whether they still have records or not.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +40,10 @@ impl Known {
 
     /// The images of which a config's digest starts so.
     pub fn with_config(&self, start: &str) -> impl Iterator<Item = &ImageId> {
-        from(&self.configs, start).flat_map(|(_, images)| images)
+        self.configs
+            .range::<str, _>((Bound::Included(start), Bound::Unbounded))
+            .take_while(move |(config, _)| config.as_str().starts_with(start))
+            .flat_map(|(_, images)| images)
     }
 }
 

@@ -127,9 +127,9 @@ fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Un
         .filter(|image| !is_told(image))
         .cloned()
         .collect();
-    for (digest, image) in inventory.told_from(start) {
-        if inventory.is_config(digest, image)? {
-            found.insert(image.clone());
+    for (digest, record) in inventory.told_from(start) {
+        if inventory.is_config(digest, &record.target)? {
+            found.insert(record.target.clone());
         }
     }
     Ok(found)
