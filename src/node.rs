@@ -3,9 +3,10 @@
 //! The adapters ([`client`], [`images`], [`blobs`], [`snapshots`], [`leases`], [`containers`], [`cri`]) speak to the daemon and
 //! say what the core understands. On top of them, [`survey`] builds an [`Inventory`](crate::image::Inventory) and reads only
 //! what a decision asks for, [`operation`] carries decisions out under a lease that is also the [`journal`], and
-//! [`reclaim`] measures what left the disk. Nothing here knows Kubernetes objects, a terminal or metrics.
+//! [`reclaim`] measures what left the disk; [`catalog`] lists what is there. Nothing here knows Kubernetes objects, a terminal or metrics.
 
 pub mod blobs;
+pub mod catalog;
 pub mod client;
 pub mod containers;
 pub mod cri;
@@ -25,6 +26,7 @@ mod stop;
 pub mod survey;
 pub mod trees;
 
+pub use catalog::{Catalog, Listed, Size};
 pub use client::{Containerd, DEFAULT_ADDRESS, DEFAULT_NAMESPACE};
 pub use error::{CallError, ConnectError, Error};
 pub use operation::{Done, Node, Operation, Progress, Recovered, Watch};

@@ -94,6 +94,12 @@ impl Reference {
         self
     }
 
+    /// The reference with this digest.
+    pub fn at(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
     /// The repository.
     pub const fn repository(&self) -> &Repository {
         &self.repository

@@ -6,6 +6,7 @@ mod branches;
 mod conflicts;
 mod docker;
 mod fixture;
+mod idle;
 mod lineage;
 mod messages;
 mod names;

@@ -12,6 +12,7 @@ use super::blobs::Stored;
 use super::client::Containerd;
 use super::error::CallError;
 use super::survey::Survey;
+use super::trees::Tree;
 use crate::image::{ChainId, Digest, ImageId};
 
 /// How many calls about single things are under way at once.
@@ -27,7 +28,16 @@ pub(super) struct Holdings {
 }
 
 /// A snapshot and the snapshotter that has it.
-type Snapshot = (String, ChainId);
+pub(super) type Snapshot = (String, ChainId);
+
+/// One thing on the disk, which several images may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Part<'a> {
+    /// A blob of the content store.
+    Blob(&'a Digest),
+    /// An unpacked layer.
+    Snapshot(&'a Snapshot),
+}
 
 /// What is gone of the holdings, and not yet counted.
 #[derive(Debug, Default)]
@@ -74,6 +84,43 @@ impl Holdings {
             blobs,
             snapshots: sizes.into_iter().flatten().collect(),
         })
+    }
+
+    /// The sizes of what each of the images has, in bytes.
+    pub(super) fn parts<'a>(
+        &'a self,
+        survey: &'a Survey,
+        images: &BTreeSet<&ImageId>,
+    ) -> HashMap<ImageId, HashMap<Part<'a>, u64>> {
+        let by_chain: HashMap<&ChainId, Vec<(&Snapshot, u64)>> =
+            self.snapshots
+                .iter()
+                .fold(HashMap::new(), |mut by_chain, (snapshot, size)| {
+                    by_chain
+                        .entry(&snapshot.1)
+                        .or_insert_with(Vec::new)
+                        .push((snapshot, *size));
+                    by_chain
+                });
+        let parts = |tree: &'a Tree| {
+            let blobs = tree
+                .blobs
+                .iter()
+                .filter_map(|digest| Some((Part::Blob(digest), self.blobs.get(digest)?.size)));
+            let snapshots = tree
+                .content
+                .configs
+                .iter()
+                .flat_map(|config| &config.chains)
+                .filter_map(|chain| by_chain.get(chain))
+                .flatten()
+                .map(|(snapshot, size)| (Part::Snapshot(snapshot), *size));
+            blobs.chain(snapshots).collect()
+        };
+        images
+            .iter()
+            .filter_map(|image| Some(((*image).clone(), parts(survey.trees.get(*image)?))))
+            .collect()
     }
 
     /// Looks at what is left of them.

@@ -56,6 +56,22 @@ impl EntryResult {
         self.reasons.extend(other.reasons);
     }
 
+    /// Adds what a later attempt came to, at what was held before: it decides, and what is gone stays gone.
+    pub fn follow(&mut self, later: Self) {
+        let mut removals = std::mem::take(&mut self.removals);
+        let outcome = match later.outcome {
+            Outcome::Absent if !removals.is_empty() => Outcome::Untagged,
+            outcome => outcome,
+        };
+        removals.extend(later.removals);
+        *self = Self {
+            outcome,
+            removals,
+            reclaimed_bytes: self.reclaimed_bytes + later.reclaimed_bytes,
+            ..later
+        };
+    }
+
     /// What a plan will do, if nothing comes between.
     fn planned(plan: &Plan) -> Self {
         Self {

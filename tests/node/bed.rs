@@ -23,7 +23,8 @@ mod store;
 mod version;
 mod wait;
 
-use archive::{Archive, Imported};
+use archive::Archive;
+pub(crate) use archive::Imported;
 pub(crate) use digest::Digest;
 pub(crate) use home::sweep;
 pub(crate) use image::{Compression, Image};

@@ -9,5 +9,6 @@
 )]
 
 mod bed;
+mod cli;
 mod engine;
 mod smoke;

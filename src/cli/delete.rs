@@ -1,0 +1,57 @@
+//! `secateur delete`.
+
+use super::answer::{Answer, table};
+use super::args::{Delete, Format, Global};
+use super::asked::Asked;
+use super::confirm;
+use super::error::Error;
+use super::exit::Exit;
+use super::screen::{Screen, say};
+use super::session::{Session, print};
+use crate::conversion::image_result;
+use crate::image::{Request, Rules};
+use crate::node::EntryResult;
+
+/// Deletes what the arguments name.
+pub async fn delete(global: &Global, arguments: Delete) -> Result<Exit, Error> {
+    let format = global.output.unwrap_or(Format::Table);
+    let asked = Asked::read(&arguments.references);
+    let request = Request {
+        entries: asked.entries(),
+        rules: Rules {
+            force: arguments.force,
+            prune: !arguments.no_prune,
+            protect: arguments.manner.protect,
+        },
+    };
+    if request.entries.is_empty() {
+        let answer = Answer {
+            results: asked.answer(&[]),
+            ..Answer::default()
+        };
+        return print(format, &answer);
+    }
+    let session = Session::open(global, format).await?;
+    let takes_much = arguments.force || asked.has_pattern();
+    if takes_much && !arguments.manner.dry_run && !arguments.manner.yes && confirm::can_ask() {
+        let results = session.dry_run(&request).await?;
+        if removes_any(&results) {
+            show(&results);
+            confirm::ask("Delete this?")?;
+        }
+    }
+    session
+        .carry_out(&request, &asked, arguments.manner.dry_run)
+        .await
+}
+
+/// Whether there is anything to ask about.
+pub fn removes_any(results: &[EntryResult]) -> bool {
+    results.iter().any(|result| !result.removals.is_empty())
+}
+
+/// Shows a person on stderr what would be deleted.
+pub fn show(results: &[EntryResult]) {
+    let results: Vec<_> = results.iter().map(image_result).collect();
+    say(table(&results, Screen::stderr()));
+}

@@ -1,0 +1,70 @@
+//! Why a command could not be done as a whole.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::exit::Exit;
+use crate::api::validate::InvalidDeletion;
+use crate::node;
+
+/// Why a command could not be done as a whole.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is no connection to containerd.
+    #[error(transparent)]
+    Connect(#[from] node::ConnectError),
+    /// containerd failed in between.
+    #[error(transparent)]
+    Node(#[from] node::Error),
+    /// The file with the deletion can't be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file holds no deletion that a cluster would take.
+    #[error("{}: {reason}", path.display())]
+    Deletion {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: InvalidDeletion,
+    },
+    /// Nobody takes what is printed.
+    #[error("cannot write to stdout: {0}")]
+    Print(#[source] io::Error),
+    /// The data can't be written in this format.
+    #[error("cannot write the result: {0}")]
+    Format(String),
+    /// The person said no.
+    #[error("nothing was deleted")]
+    Declined,
+    /// The runtime can't be started.
+    #[error("cannot start: {0}")]
+    Start(#[source] io::Error),
+}
+
+impl Error {
+    /// How the process ends by it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Deletion { .. } | Self::Connect(node::ConnectError::Namespace(_)) => Exit::Usage,
+            Self::Connect(_)
+            | Self::Node(_)
+            | Self::Read { .. }
+            | Self::Print(_)
+            | Self::Format(_)
+            | Self::Declined
+            | Self::Start(_) => Exit::Failed,
+        }
+    }
+
+    /// Whether there is nothing to say: whoever read our output has seen enough.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

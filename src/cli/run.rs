@@ -1,0 +1,161 @@
+//! `secateur run`: what a cluster of this one node would do with an `ImageDeletion`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::answer::{Answer, Ended, table};
+use super::args::{Format, Global, Run};
+use super::asked::Asked;
+use super::error::Error;
+use super::exit::Exit;
+use super::interrupt::Interrupt;
+use super::output;
+use super::screen::{Screen, say};
+use super::session::Session;
+use super::table::{Column, Table};
+use super::wait::Wait;
+use crate::api::aggregate::aggregate;
+use crate::api::deletion::{ImageDeletion, OnConflict};
+use crate::api::report::ImageDeletionReport;
+use crate::api::result::ImageResult;
+use crate::api::status::ImageDeletionStatus;
+use crate::api::validate;
+use crate::image::{Request, Rules};
+use crate::node::Done;
+
+/// Does what the file asks for, and prints the object with its status.
+pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
+    let format = global.output.unwrap_or(Format::Yaml);
+    let mut deletion = read(&arguments.file)?;
+    let started = Time(Timestamp::now());
+    create(&mut deletion, &started);
+    if deletion.spec.node_selector.is_some() {
+        say(
+            "spec.nodeSelector: a command line knows no labels of nodes, so this node is taken to be selected",
+        );
+    }
+    let spec = &deletion.spec;
+    let asked = Asked::read(&spec.images.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let request = Request {
+        entries: asked.entries(),
+        rules: Rules {
+            force: spec.force,
+            prune: spec.prune,
+            protect: arguments.protect,
+        },
+    };
+    let session = Session::open(global, format).await?;
+    if spec.dry_run {
+        let results = session.dry_run(&request).await?;
+        session.explain(&results);
+        let answer = Answer {
+            results: asked.answer(&results),
+            ..Answer::default()
+        };
+        return print(format, deletion, &answer, started);
+    }
+    let interrupt = Interrupt::listen().map_err(Error::Start)?;
+    let (mut done, earlier) = match spec.on_conflict {
+        OnConflict::Report => (session.delete(&request, &interrupt).await?, Vec::new()),
+        OnConflict::Wait => {
+            let deadline = deletion.deadline().unwrap_or(Timestamp::MAX);
+            Wait::new(&session, &interrupt, deadline).delete(&request).await?
+        }
+    };
+    session.explain(&done.results);
+    let exit = print(format, deletion, &answer(&asked, &mut done, earlier), started)?;
+    session.node.acknowledge(done).await?;
+    Ok(Exit::worst([exit, interrupt.exit()]))
+}
+
+fn answer(asked: &Asked, done: &mut Done, earlier: Vec<Ended>) -> Answer {
+    Answer {
+        results: asked.answer(&done.results),
+        recovered: earlier
+            .into_iter()
+            .chain(done.recovered.iter().map(Ended::from))
+            .collect(),
+    }
+}
+
+fn read(path: &Path) -> Result<ImageDeletion, Error> {
+    let text = match path == Path::new("-") {
+        true => io::read_to_string(io::stdin()),
+        false => fs::read_to_string(path),
+    };
+    let name = || match path == Path::new("-") {
+        true => "stdin".into(),
+        false => path.to_owned(),
+    };
+    let text = text.map_err(|source| Error::Read { path: name(), source })?;
+    validate::parse(&text).map_err(|reason| Error::Deletion { path: name(), reason })
+}
+
+/// What an API server sets when an object is created, as far as the status speaks of it.
+fn create(deletion: &mut ImageDeletion, now: &Time) {
+    deletion.metadata.creation_timestamp = Some(now.clone());
+    deletion.metadata.generation = Some(1);
+    deletion.status = Some(ImageDeletionStatus {
+        start_time: Some(now.clone()),
+        ..ImageDeletionStatus::default()
+    });
+}
+
+fn print(format: Format, mut deletion: ImageDeletion, answer: &Answer, started: Time) -> Result<Exit, Error> {
+    let results: Vec<ImageResult> = answer
+        .results
+        .iter()
+        .map(|answered| answered.result.clone())
+        .collect();
+    let now = Timestamp::now();
+    let node = node_name();
+    let report = ImageDeletionReport::of(&deletion, &node, results.clone(), started, Some(Time(now)));
+    deletion.status = Some(aggregate(&deletion, &[node], 0, &[report], now));
+    output::print(format, &deletion, |screen| {
+        [summary(&deletion, screen), table(&results, screen)].join("\n")
+    })?;
+    match format {
+        Format::Table => answer.complain(),
+        Format::Json | Format::Yaml => answer.say_recovered(),
+    }
+    Ok(answer.exit())
+}
+
+/// The columns that `kubectl get` shows.
+fn summary(deletion: &ImageDeletion, screen: Screen) -> String {
+    let columns = [
+        Column::text("NAME"),
+        Column::word("PHASE"),
+        Column::word("NODES"),
+        Column::number("DELETED"),
+        Column::number("CONFLICTED"),
+        Column::number("RECLAIMED"),
+    ];
+    let mut table = Table::new(columns);
+    if let Some(status) = &deletion.status {
+        let metadata = &deletion.metadata;
+        let name = metadata.name.as_ref().or(metadata.generate_name.as_ref());
+        table.add([
+            name.cloned().unwrap_or_default(),
+            format!("{:?}", status.phase),
+            status.nodes_reported.clone(),
+            status.nodes.deleted.to_string(),
+            status.nodes.conflicted.to_string(),
+            status.reclaimed.clone(),
+        ]);
+    }
+    table.render(screen)
+}
+
+/// What the kubelet calls the node unless it is told otherwise.
+fn node_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_lowercase())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
