@@ -123,6 +123,9 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// It was cancelled while it waited for its turn.
+    #[error("interrupted while another operation was at work on this node: nothing was removed, try again")]
+    Interrupted,
     /// The journal can't be written down.
     #[error("cannot write the journal: {0}")]
     Journal(serde_json::Error),

@@ -104,8 +104,12 @@ impl Node {
     /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
     /// back, and reports.
     pub async fn delete(&self, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
+        let lock = tokio::select! {
+            lock = Lock::acquire(&self.containerd) => Some(lock?),
+            () = watch.cancel.cancelled() => return Err(Error::Interrupted),
+        };
         let mut done = Done {
-            lock: Some(Lock::acquire(&self.containerd).await?),
+            lock,
             ..Done::default()
         };
         self.recover(&operation.pods, watch, &mut done).await?;
