@@ -12,6 +12,7 @@ mod config;
 mod containers;
 mod daemon;
 mod digest;
+mod disk;
 mod home;
 mod image;
 mod index;
@@ -22,8 +23,11 @@ mod store;
 mod version;
 mod wait;
 
-use archive::{Archive, Imported};
+use archive::Archive;
+pub(crate) use archive::Imported;
+pub(crate) use config::{Cri, Setup};
 pub(crate) use digest::Digest;
+pub(crate) use disk::Disk;
 pub(crate) use home::sweep;
 pub(crate) use image::{Compression, Image};
 pub(crate) use index::Index;
@@ -31,7 +35,7 @@ pub(crate) use node::Node;
 pub(crate) use pods::State;
 pub(crate) use store::SnapshotKind;
 pub(crate) use version::Version;
-use wait::eventually;
+pub(crate) use wait::eventually;
 
 /// Makes two tests of an `async fn name(version: Version)`: `name::v1` and `name::v2`.
 macro_rules! both {
