@@ -137,13 +137,13 @@ async fn a_dangling_record_goes_by_its_name(version: Version) {
 async fn a_record_without_a_sensible_name_goes_along(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
-    node.put_record("import-2026-01-01", APP).await;
+    node.put_record("Import of 2026", APP).await;
 
     let ran = Deletion::of(&["app:v1"]).run(&node).await;
 
     assert_eq!(ran.outcome(), Outcome::Deleted);
-    let said = [untagged("app:v1"), untagged("import-2026-01-01"), deleted(&app)];
+    let said = [untagged("app:v1"), untagged("Import of 2026"), deleted(&app)];
     assert_eq!(ran.removals(), said);
-    assert_eq!(ran.gone, names([APP, "import-2026-01-01", app.config()]));
+    assert_eq!(ran.gone, names([APP, "Import of 2026", app.config()]));
     assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
 }
