@@ -49,7 +49,8 @@ impl Node {
 
     /// Makes a container like [`Node::plain_container`], not started, in another snapshotter. The image is unpacked there.
     pub(crate) async fn container_in_snapshotter(&self, id: &str, image: &str, snapshotter: &str) {
-        self.ctr(["containers", "create", "--snapshotter", snapshotter, image, id]).await;
+        self.ctr(["containers", "create", "--snapshotter", snapshotter, image, id])
+            .await;
     }
 
     /// The containers of the CRI's namespace, pod sandboxes too: ID and the name of the image.

@@ -35,7 +35,10 @@ impl Node {
     pub(crate) async fn disk(&self) -> Disk {
         let content = self.content().await;
         Disk {
-            content: content.into_iter().map(|(digest, blob)| (digest, blob.size)).collect(),
+            content: content
+                .into_iter()
+                .map(|(digest, blob)| (digest, blob.size))
+                .collect(),
             layers: self.layers(SNAPSHOTTER).await,
         }
     }

@@ -21,7 +21,12 @@ both!(
 async fn a_pattern_stands_for_every_reference_that_it_matches(version: Version) {
     let node = Node::start(version).await;
     let image = |name| Image::new(name).layer(name);
-    let images = ["ghcr.io/acme/a:1.2.0", "ghcr.io/acme/b/c:1.2.1", "ghcr.io/acme/a:1.3.0", "ghcr.io/other/a:1.2.0"];
+    let images = [
+        "ghcr.io/acme/a:1.2.0",
+        "ghcr.io/acme/b/c:1.2.1",
+        "ghcr.io/acme/a:1.3.0",
+        "ghcr.io/other/a:1.2.0",
+    ];
     let imported = node.import_all(&images.map(image)).await;
 
     let ran = Deletion::of(&["ghcr.io/acme/**:1.2.*"]).run(&node).await;
@@ -58,7 +63,11 @@ async fn entries_are_decided_on_what_the_ones_before_leave(version: Version) {
 
     let ran = Deletion::of(&["app:v1", "app:v1", "app:v2"]).run(&node).await;
 
-    let said: Vec<_> = ran.results.iter().map(|result| (result.outcome, &result.removals[..])).collect();
+    let said: Vec<_> = ran
+        .results
+        .iter()
+        .map(|result| (result.outcome, &result.removals[..]))
+        .collect();
     let expected = [
         (Outcome::Untagged, &[untagged("app:v1")][..]),
         (Outcome::Absent, &[]),
@@ -98,7 +107,10 @@ async fn protected_and_pinned_images_are_never_forced(version: Version) {
     for entry in [APP, &*app.target] {
         let protecting = Deletion::of(&[entry]).protecting("docker.io/library/*:v1");
         let ran = protecting.forced().run(&node).await;
-        ran.assert_refused(Outcome::Conflict, &[refusal("protected by docker.io/library/*:v1")]);
+        ran.assert_refused(
+            Outcome::Conflict,
+            &[refusal("protected by docker.io/library/*:v1")],
+        );
     }
     node.label(APP, "io.cri-containerd.pinned", "pinned").await;
     for entry in [APP, &*app.config()] {
@@ -129,7 +141,11 @@ async fn a_pod_that_waits_for_its_image_holds_it(version: Version) {
     );
     ran.assert_refused(Outcome::Conflict, &[said]);
 
-    let ran = Deletion::of(&["app:v1"]).needed_by(pod()).forced().run(&node).await;
+    let ran = Deletion::of(&["app:v1"])
+        .needed_by(pod())
+        .forced()
+        .run(&node)
+        .await;
     assert_eq!(ran.outcome(), Outcome::Deleted);
     assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
 }

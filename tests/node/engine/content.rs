@@ -35,7 +35,9 @@ async fn a_manifest_stays_where_an_index_shares_it(version: Version) {
     let image = Image::new(APP).layer("here");
     let single = node.import(&image).await;
     let foreign = Image::bare("").layer("there").architecture("s390x");
-    let index = Index::new("docker.io/library/index:v1").image(image).image(foreign);
+    let index = Index::new("docker.io/library/index:v1")
+        .image(image)
+        .image(foreign);
     let index = node.import(&index).await;
     assert_eq!(single.target, index.manifests[0].digest);
 
@@ -65,7 +67,9 @@ async fn an_image_without_layers_goes(version: Version) {
 async fn an_image_goes_whose_content_is_only_partly_there(version: Version) {
     let node = Node::start(version).await;
     let foreign = || Image::bare("").layer("there").architecture("s390x");
-    let index = Index::new(APP).image(Image::new("").layer("here")).image(foreign());
+    let index = Index::new(APP)
+        .image(Image::new("").layer("here"))
+        .image(foreign());
     let digests = node.import(&index).await;
     let [host, other] = &digests.manifests[..] else {
         panic!("two platforms")

@@ -1,6 +1,6 @@
 //! Deletions as their callers ask for them, with the checks that hold for every one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use secateur::image::{Entry, Pod, Removal, Request, Rules};
 use secateur::node::{self, Done, EntryResult, Operation, Outcome, Progress, Watch};
@@ -64,7 +64,11 @@ impl Deletion {
     }
 
     pub(super) fn protecting(mut self, pattern: &str) -> Self {
-        self.operation.request.rules.protect.push(pattern.parse().unwrap());
+        self.operation
+            .request
+            .rules
+            .protect
+            .push(pattern.parse().unwrap());
         self
     }
 
@@ -111,9 +115,13 @@ impl Deletion {
         let results = done.results.clone();
         let after = Store::of(node).await.without(&journals(node).await);
         engine.acknowledge(done).await.unwrap();
-        assert_eq!(node.leases().await, BTreeMap::new());
+        assert_eq!(leases(node).await, BTreeMap::new());
         node.collect_garbage().await;
-        assert_eq!(Store::of(node).await, after, "nothing was left to collect but the journal");
+        assert_eq!(
+            Store::of(node).await,
+            after,
+            "nothing was left to collect but the journal"
+        );
 
         let bytes: u64 = results.iter().map(|result| result.reclaimed_bytes).sum();
         assert_eq!(bytes, before.disk.bytes() - after.disk.bytes(), "{results:#?}");
@@ -186,10 +194,19 @@ impl Store {
     }
 }
 
+/// Our leases. The CRI has some too, one for each sandbox.
+pub(super) async fn leases(node: &Node) -> BTreeMap<String, HashMap<String, String>> {
+    let mut leases = node.leases().await;
+    leases.retain(|id, _| id.starts_with("secateur-"));
+    leases
+}
+
 /// The blobs that the leases of operations name as their journals.
 async fn journals(node: &Node) -> Vec<Digest> {
-    let leases = node.leases().await;
-    let journals = leases.values().filter_map(|labels| labels.get("secateur.dev/journal"));
+    let leases = leases(node).await;
+    let journals = leases
+        .values()
+        .filter_map(|labels| labels.get("secateur.dev/journal"));
     journals.map(|digest| Digest::from(digest.clone())).collect()
 }
 

@@ -47,7 +47,9 @@ async fn an_image_goes_by_any_of_its_ids(version: Version) {
 async fn an_id_prefix_may_be_a_name(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
-    let other = node.import(&Image::new("docker.io/library/other:v1").layer("two")).await;
+    let other = node
+        .import(&Image::new("docker.io/library/other:v1").layer("two"))
+        .await;
     let prefix = &app.target.hex()[..12];
     let name = format!("docker.io/library/{prefix}:latest");
 
@@ -93,7 +95,8 @@ async fn a_prefix_of_two_images_is_ambiguous(version: Version) {
 fn namesakes() -> (String, Image, Image) {
     let mut seen: HashMap<String, Image> = HashMap::new();
     for number in 0.. {
-        let image = Image::bare(format!("docker.io/library/app:{number}")).label("number", number.to_string());
+        let image =
+            Image::bare(format!("docker.io/library/app:{number}")).label("number", number.to_string());
         let prefix = image.digests().target.hex()[..4].to_owned();
         if let Some(other) = seen.insert(prefix.clone(), image.clone()) {
             return (prefix, other, image);
@@ -150,7 +153,11 @@ async fn a_stranded_identity_record_goes_by_its_id(version: Version) {
     let node = Node::start(version).await;
     let image = Image::new(APP).layer("one");
     let digests = image.digests();
-    for id in [&**digests.config(), &digests.config().hex()[..12], &digests.target] {
+    for id in [
+        &**digests.config(),
+        &digests.config().hex()[..12],
+        &digests.target,
+    ] {
         let app = node.import(&image).await;
         node.delete_record(APP).await;
 

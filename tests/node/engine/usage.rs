@@ -150,7 +150,11 @@ async fn the_sandbox_image_is_in_use(version: Version) {
 
     assert_eq!(ran.outcome(), Outcome::Conflict);
     ran.assert_untouched();
-    assert!(ran.messages().contains(&in_use(sandbox, "running", &pod.id)), "{:?}", ran.messages());
+    assert!(
+        ran.messages().contains(&in_use(sandbox, "running", &pod.id)),
+        "{:?}",
+        ran.messages()
+    );
 }
 
 async fn a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_moved(version: Version) {
@@ -160,11 +164,16 @@ async fn a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_move
     let pod = node.pod("shop", "cart").await;
     let container = node.container(&pod, "cart", APP, State::Running).await;
     node.plain_container("plain", APP, State::Running).await;
-    let new = node.import(&Image::new("docker.io/library/app:new").layer("new")).await;
+    let new = node
+        .import(&Image::new("docker.io/library/app:new").layer("new"))
+        .await;
     node.move_record(APP, &new.name).await;
 
     let ran = Deletion::of(&[&old.target]).run(&node).await;
-    let mut said = [in_use(&old, "running", &container), in_use(&old, "running", "plain")];
+    let mut said = [
+        in_use(&old, "running", &container),
+        in_use(&old, "running", "plain"),
+    ];
     said.sort();
     ran.assert_refused(Outcome::Conflict, &said);
 
@@ -213,8 +222,15 @@ async fn images_in_a_namespace_without_cri_are_deleted(version: Version) {
 
     assert_eq!(node.ctr_in("other", &["images", "ls", "-q"]).await, "");
     assert_eq!(node.ctr_in("other", &["leases", "ls", "-q"]).await, "");
-    assert_eq!(node.ctr_in("other", &["snapshots", "ls"]).await.lines().count(), 1, "the head line");
-    assert!(node.record(APP).await.is_some(), "the other namespace has its own");
+    assert_eq!(
+        node.ctr_in("other", &["snapshots", "ls"]).await.lines().count(),
+        1,
+        "the head line"
+    );
+    assert!(
+        node.record(APP).await.is_some(),
+        "the other namespace has its own"
+    );
 }
 
 async fn images_of_a_containerd_without_cri_are_deleted(version: Version) {
