@@ -131,10 +131,10 @@ impl Inventory {
         Ok(parts)
     }
 
-    /// Where nothing of an image is left to read, a record named by a digest is taken at its word.
+    /// Where some of an image is not there to be read, a record named by a digest is taken at its word.
     pub(super) fn is_config(&self, digest: &Digest, image: &ImageId) -> Result<bool, Unread> {
         let content = self.content(image)?;
-        Ok(content.configs.is_empty() || content.has_config(digest))
+        Ok(content.may_have_more() || content.has_config(digest))
     }
 
     /// Whether no reference and no unparsable name points at the image: only dangling or only identity records do.

@@ -79,6 +79,7 @@ fn content() -> impl Strategy<Value = Content> {
         });
         Content {
             configs: configs.collect(),
+            ..Content::default()
         }
     })
 }
