@@ -7,17 +7,14 @@
 //! - `cri`: the CRI's `RemoveImage` one image after another, as `crictl rmi` does;
 //! - `secateur`: `secateur delete` of the names.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, reason = "a benchmark that cannot go on stops and says why")]
-
-mod bed;
-#[path = "bench/run.rs"]
 mod run;
 
 use std::time::Duration;
 
-use bed::{Image, Node, Version};
 use k8s_cri::v1::{ImageSpec, RemoveImageRequest};
-use run::{Run, run};
+
+use self::run::{Run, run};
+use crate::bed::{Image, Node, Version};
 
 const IMAGES: usize = 1_000;
 const LAYERS: usize = 2;
@@ -30,23 +27,33 @@ enum Way {
     Secateur,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    // `cargo test --benches` asks every benchmark for its list.
-    if std::env::args().any(|argument| argument == "--list") {
-        return;
-    }
-    let version = match std::env::var("CONTAINERD").as_deref() {
-        Ok("1") => Version::V1,
-        _ => Version::V2,
-    };
-    let mut node = Node::start(version).await;
-    let images = node.import_all(&Image::series("docker.io/bench/app", IMAGES, LAYERS)).await;
-    node.save().await;
-    let targets: Vec<(String, String)> =
-        images.iter().map(|image| (image.name.clone(), image.config().to_string())).collect();
+#[tokio::test]
+#[ignore = "a measurement: make bench"]
+async fn v2() {
+    table(Version::V2).await;
+}
 
-    println!("{:>8}  {:<9} {:>9}  {:>9}  {:>9}", "images", "way", "seconds", "of ctr", "peak MiB");
+#[tokio::test]
+#[ignore = "a measurement: make bench CONTAINERD=v1"]
+async fn v1() {
+    table(Version::V1).await;
+}
+
+async fn table(version: Version) {
+    let mut node = Node::start(version).await;
+    let images = node
+        .import_all(&Image::series("docker.io/bench/app", IMAGES, LAYERS))
+        .await;
+    node.save().await;
+    let targets: Vec<(String, String)> = images
+        .iter()
+        .map(|image| (image.name.clone(), image.config().to_string()))
+        .collect();
+
+    println!(
+        "{:>8}  {:<9} {:>9}  {:>9}  {:>9}",
+        "images", "way", "seconds", "of ctr", "peak MiB"
+    );
     for count in [IMAGES / 2, 1] {
         let targets = &targets[..count];
         let mut bare = Duration::ZERO;
@@ -55,7 +62,11 @@ async fn main() {
             for _ in 0..ROUNDS {
                 node.restore().await;
                 runs.push(measure(&node, way, targets).await);
-                assert_eq!(node.records().await.len(), 2 * (IMAGES - count) + 2, "exactly what was named is gone");
+                assert_eq!(
+                    node.records().await.len(),
+                    2 * (IMAGES - count) + 2,
+                    "exactly what was named is gone"
+                );
             }
             runs.sort_by_key(|run| run.time);
             let median = &runs[ROUNDS / 2];
@@ -75,7 +86,9 @@ fn report(count: usize, way: Way, run: &Run, bare: Duration) {
     };
     let seconds = run.time.as_secs_f64();
     let ratio = seconds / bare.as_secs_f64();
-    let peak = run.peak_kib.map_or_else(String::new, |kib| format!("{:.1}", kib as f64 / 1024.0));
+    let peak = run
+        .peak_kib
+        .map_or_else(String::new, |kib| format!("{:.1}", kib as f64 / 1024.0));
     println!("{count:>8}  {name:<9} {seconds:>9.3}  {ratio:>8.2}x  {peak:>9}");
 }
 
@@ -84,19 +97,35 @@ async fn measure(node: &Node, way: Way, targets: &[(String, String)]) -> Run {
     match way {
         Way::Ctr => {
             // The identity record first: the CRI answers the end of any other name by making it anew.
-            let names = targets.iter().flat_map(|(name, config)| [config.clone(), name.clone()]);
+            let names = targets
+                .iter()
+                .flat_map(|(name, config)| [config.clone(), name.clone()]);
             let ctr = node.version().directory().join("ctr");
-            let fixed = ["--address", &socket, "--namespace", "k8s.io", "images", "rm", "--sync"];
+            let fixed = [
+                "--address",
+                &socket,
+                "--namespace",
+                "k8s.io",
+                "images",
+                "rm",
+                "--sync",
+            ];
             run(&ctr, fixed.into_iter().map(str::to_owned).chain(names)).await
         }
         Way::Cri => {
-            let mut service = node.cri_image_service();
+            let mut service = node.image_service();
             let begin = std::time::Instant::now();
             for (name, _) in targets {
-                let image = Some(ImageSpec { image: name.clone(), ..ImageSpec::default() });
+                let image = Some(ImageSpec {
+                    image: name.clone(),
+                    ..ImageSpec::default()
+                });
                 service.remove_image(RemoveImageRequest { image }).await.unwrap();
             }
-            Run { time: begin.elapsed(), peak_kib: None }
+            Run {
+                time: begin.elapsed(),
+                peak_kib: None,
+            }
         }
         Way::Secateur => {
             let secateur = std::path::Path::new(env!("CARGO_BIN_EXE_secateur"));
