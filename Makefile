@@ -37,10 +37,17 @@ test-one: root tools ## Run the tests whose name holds T, with their output: mak
 	@[[ -n "$(T)" ]] || { echo "test-one: name a test, as in: make test-one T=a_node_answers::v2" >&2; exit 1; }
 	$(CARGO) test --locked --all-features -- $(T) --nocapture
 
+CONTAINERD ?= v2
+
+.PHONY: bench
+bench: root tools ## Measure deletions beside ctr and the CRI, and planning (CONTAINERD=v1 for 1.6)
+	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
+	$(CARGO) bench --locked --bench plan
+
 .PHONY: clean-bed
 clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
 	@# Starting a node does it.
-	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::a_node_answers::v1
+	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::life::a_node_answers::v1
 
 .PHONY: root
 root:

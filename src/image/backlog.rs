@@ -1,23 +1,24 @@
 //! What of a node's content is still to be read.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::content::Unread;
 use super::digest::ImageId;
-use super::record::Kind;
+use super::record::Record;
 
 /// The images whose content was not read yet. Kept in the sets that decisions ask for, so that asking costs no more than
 /// what is still to be read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Backlog {
-    all: BTreeSet<ImageId>,
-    nameless: BTreeSet<ImageId>,
-    untold: BTreeSet<ImageId>,
+    all: HashSet<ImageId>,
+    nameless: HashSet<ImageId>,
+    untold: HashSet<ImageId>,
 }
 
 /// Images that a decision needs together.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Scope {
+pub(super) enum Extent {
     /// Every image.
     All,
     /// Those that no reference and no unparsable name points at.
@@ -27,17 +28,20 @@ pub(super) enum Scope {
 }
 
 impl Backlog {
-    /// Takes note of an image that is unread and has records of these kinds.
-    pub fn add<'a>(&mut self, image: &ImageId, kinds: impl Iterator<Item = &'a Kind> + Clone) {
-        let put = |set: &mut BTreeSet<ImageId>, belongs: bool| match belongs {
+    /// Takes note of an image that is unread and has these records.
+    pub fn add(&mut self, image: &ImageId, records: &[Arc<Record>]) {
+        let put = |set: &mut HashSet<ImageId>, belongs: bool| match belongs {
             true => set.insert(image.clone()),
             false => set.remove(image),
         };
         put(&mut self.all, true);
-        put(&mut self.nameless, !kinds.clone().any(Kind::names));
+        put(
+            &mut self.nameless,
+            !records.iter().any(|record| record.kind.names()),
+        );
         put(
             &mut self.untold,
-            !kinds.clone().any(|kind| kind.digest().is_some()),
+            !records.iter().any(|record| record.kind.digest().is_some()),
         );
     }
 
@@ -49,15 +53,17 @@ impl Backlog {
     }
 
     /// Says what of these images is still to be read.
-    pub fn require(&self, scope: Scope) -> Result<(), Unread> {
-        let set = match scope {
-            Scope::All => &self.all,
-            Scope::Nameless => &self.nameless,
-            Scope::Untold => &self.untold,
+    pub fn require(&self, extent: Extent) -> Result<(), Unread> {
+        let set = match extent {
+            Extent::All => &self.all,
+            Extent::Nameless => &self.nameless,
+            Extent::Untold => &self.untold,
         };
-        match set.is_empty() {
-            true => Ok(()),
-            false => Err(Unread(set.iter().cloned().collect())),
+        if set.is_empty() {
+            return Ok(());
         }
+        let mut unread: Vec<_> = set.iter().cloned().collect();
+        unread.sort_unstable();
+        Err(Unread(unread))
     }
 }

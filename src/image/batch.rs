@@ -140,13 +140,7 @@ impl Batch<'_> {
     }
 
     fn decide_all(&mut self, entry: usize, pattern: &Pattern) {
-        let named: Vec<Reference> = self
-            .inventory
-            .records()
-            .filter_map(|record| record.reference())
-            .filter(|reference| pattern.matches(reference))
-            .cloned()
-            .collect();
+        let named: Vec<Reference> = self.inventory.matching(pattern).into_iter().cloned().collect();
         if named.is_empty() {
             let refusal = Refusal::NoSuchImage(pattern.to_string());
             self.decisions.push(Decision {

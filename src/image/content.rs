@@ -9,6 +9,8 @@ use super::digest::{Digest, ImageId};
 pub struct Content {
     /// In the order of the index. Immutable, for all of it is named by the digest of what it says.
     pub configs: Vec<Config>,
+    /// Whether something that it names could lead to more configs and is not there.
+    pub partial: bool,
 }
 
 /// One image config and the root file system that it describes.
@@ -28,6 +30,11 @@ impl Config {
 }
 
 impl Content {
+    /// Whether it may have configs that are not known: then a record named by a digest is taken at its word.
+    pub const fn may_have_more(&self) -> bool {
+        self.partial || self.configs.is_empty()
+    }
+
     /// Whether one of the configs has that digest.
     pub fn has_config(&self, digest: &Digest) -> bool {
         self.configs.iter().any(|config| config.digest == *digest)

@@ -1,9 +1,7 @@
 //! Content digests, and the identities made of them.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -120,15 +118,6 @@ impl Borrow<str> for Digest {
     fn borrow(&self) -> &str {
         &self.0
     }
-}
-
-/// The entries of a map whose keys start so.
-pub(super) fn from<'a, K: Borrow<str> + Ord, V>(
-    map: &'a BTreeMap<K, V>,
-    start: &str,
-) -> impl Iterator<Item = (&'a K, &'a V)> {
-    map.range::<str, _>((Bound::Included(start), Bound::Unbounded))
-        .take_while(move |(key, _)| (*key).borrow().starts_with(start))
 }
 
 /// What makes an image the same image: the digest of the target that all its records share. The CRI shows people the

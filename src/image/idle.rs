@@ -1,6 +1,6 @@
 //! Images that nothing uses: what pruning a node selects.
 
-use super::backlog;
+use super::backlog::Extent;
 use super::batch::{Entry, Selector};
 use super::content::Unread;
 use super::digest::ImageId;
@@ -48,8 +48,8 @@ pub fn idle(
         protect: rules.protect.clone(),
     };
     inventory.require(match scope {
-        Scope::Dangling => backlog::Scope::Nameless,
-        Scope::Unused => backlog::Scope::All,
+        Scope::Dangling => Extent::Nameless,
+        Scope::Unused => Extent::All,
     })?;
     let mut left = inventory.clone();
     let mut found = Vec::new();

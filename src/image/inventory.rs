@@ -1,26 +1,34 @@
 //! The snapshot of a node that decisions are made on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use super::backlog::{Backlog, Scope};
+use super::backlog::{Backlog, Extent};
 use super::chain::ChainId;
 use super::container::{Container, Pod};
 use super::content::{Content, Unread};
-use super::digest::{Digest, ImageId, from};
+use super::digest::{Digest, ImageId};
 use super::known::Known;
+use super::pattern::Pattern;
 use super::record::{Kind, Record, dangling_name};
+use super::reference::Reference;
 use super::usage::Usage;
 
 /// What is on a node: image records, the content that they lead to as far as it was read, and who uses what.
 ///
 /// Records are in the byte order of their names, whatever order the store lists them in: *first* means least in that
-/// order.
+/// order. What is looked up far more often than listed is hashed, and sorted where it is listed.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    records: BTreeMap<Arc<str>, Arc<Record>>,
-    images: BTreeMap<ImageId, BTreeMap<Arc<str>, Arc<Record>>>,
-    children: BTreeMap<ImageId, BTreeSet<Arc<str>>>,
+    records: HashMap<Arc<str>, Arc<Record>>,
+    images: HashMap<ImageId, Vec<Arc<Record>>>,
+    /// Every image that has or had a record, for lists and prefixes.
+    ids: Arc<BTreeSet<ImageId>>,
+    /// Every digest that is or was the name of a record: of a CRI identity record, or of one that looks so.
+    told: Arc<BTreeSet<Digest>>,
+    children: HashMap<ImageId, BTreeSet<Arc<str>>>,
     known: Arc<Known>,
     backlog: Backlog,
     usage: Arc<Usage>,
@@ -35,7 +43,10 @@ impl Inventory {
     ) -> Self {
         let mut inventory = Self::default();
         for record in records {
-            inventory.insert(Arc::new(record));
+            inventory.add(Arc::new(record));
+        }
+        for (image, records) in &inventory.images {
+            inventory.backlog.add(image, records);
         }
         inventory.observe(containers, pods);
         inventory
@@ -54,7 +65,21 @@ impl Inventory {
 
     /// Every record, by name.
     pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.records.values()
+        let mut records: Vec<_> = self.records.values().collect();
+        records.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        records.into_iter()
+    }
+
+    /// The references that a pattern matches, each with its record, by name.
+    pub(super) fn matching(&self, pattern: &Pattern) -> Vec<&Reference> {
+        let mut found: Vec<_> = self
+            .records
+            .values()
+            .filter_map(|record| Some((&record.name, record.reference()?)))
+            .filter(|(_, reference)| pattern.matches(reference))
+            .collect();
+        found.sort_unstable_by_key(|(name, _)| *name);
+        found.into_iter().map(|(_, reference)| reference).collect()
     }
 
     /// The record of that very name.
@@ -62,9 +87,9 @@ impl Inventory {
         self.records.get(name)
     }
 
-    /// Every image that has a record.
+    /// Every image that has a record, by ID.
     pub fn images(&self) -> impl Iterator<Item = &ImageId> {
-        self.images.keys()
+        self.ids.iter().filter(|image| self.has_image(image))
     }
 
     /// Whether the image has a record.
@@ -74,7 +99,7 @@ impl Inventory {
 
     /// The records of an image, by name.
     pub fn records_of(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
-        self.images.get(image).into_iter().flat_map(BTreeMap::values)
+        self.images.get(image).into_iter().flatten()
     }
 
     /// The content of an image, if it was read.
@@ -83,8 +108,8 @@ impl Inventory {
     }
 
     /// Says which of these images are still to be read, all at once.
-    pub(super) fn require(&self, scope: Scope) -> Result<(), Unread> {
-        self.backlog.require(scope)
+    pub(super) fn require(&self, extent: Extent) -> Result<(), Unread> {
+        self.backlog.require(extent)
     }
 
     /// The records of an image in two parts: those that people would call its records, and its CRI identity records,
@@ -106,10 +131,10 @@ impl Inventory {
         Ok(parts)
     }
 
-    /// Where nothing of an image is left to read, a record named by a digest is taken at its word.
+    /// Where some of an image is not there to be read, a record named by a digest is taken at its word.
     pub(super) fn is_config(&self, digest: &Digest, image: &ImageId) -> Result<bool, Unread> {
         let content = self.content(image)?;
-        Ok(content.configs.is_empty() || content.has_config(digest))
+        Ok(content.may_have_more() || content.has_config(digest))
     }
 
     /// Whether no reference and no unparsable name points at the image: only dangling or only identity records do.
@@ -140,12 +165,12 @@ impl Inventory {
 
     /// The images whose ID starts so.
     pub(super) fn images_from(&self, start: &str) -> impl Iterator<Item = &ImageId> {
-        from(&self.images, start).map(|(image, _)| image)
+        from(&self.ids, start).filter(|image| self.has_image(image))
     }
 
-    /// The records whose name starts so.
-    pub(super) fn records_from(&self, start: &str) -> impl Iterator<Item = &Arc<Record>> {
-        from(&self.records, start).map(|(_, record)| record)
+    /// The records named by a digest that starts so.
+    pub(super) fn told_from(&self, start: &str) -> impl Iterator<Item = (&Digest, &Arc<Record>)> {
+        from(&self.told, start).filter_map(|digest| Some((digest, self.record(digest.as_str())?)))
     }
 
     /// The records that name the image as their parent.
@@ -164,20 +189,25 @@ impl Inventory {
 
     /// The snapshot after a record was made, in place of any other of that name.
     pub(crate) fn insert(&mut self, record: Arc<Record>) {
+        let image = record.target.clone();
+        self.add(record);
+        self.note(&image);
+    }
+
+    fn add(&mut self, record: Arc<Record>) {
         self.remove(&record.name);
         self.records.insert(Arc::clone(&record.name), Arc::clone(&record));
         if let Some(parent) = &record.parent {
-            self.children
-                .entry(parent.clone())
-                .or_default()
-                .insert(Arc::clone(&record.name));
+            let children = self.children.entry(parent.clone()).or_default();
+            children.insert(Arc::clone(&record.name));
         }
-        let target = record.target.clone();
-        self.images
-            .entry(target.clone())
-            .or_default()
-            .insert(Arc::clone(&record.name), record);
-        self.note(&target);
+        if let Some(digest) = record.kind.digest() {
+            add(&mut self.told, digest);
+        }
+        add(&mut self.ids, &record.target);
+        let records = self.images.entry(record.target.clone()).or_default();
+        let place = records.partition_point(|other| other.name < record.name);
+        records.insert(place, record);
     }
 
     /// The snapshot after the record of that name was removed.
@@ -193,7 +223,7 @@ impl Inventory {
             siblings.remove(name);
         }
         if let Some(records) = self.images.get_mut(&record.target) {
-            records.remove(name);
+            records.retain(|other| *other.name != *name);
             if records.is_empty() {
                 self.images.remove(&record.target);
             }
@@ -201,13 +231,12 @@ impl Inventory {
         self.note(&record.target);
     }
 
+    /// Keeps the backlog right after the records of an image have changed.
     fn note(&mut self, image: &ImageId) {
         match self.images.get(image) {
-            Some(records) if self.known.content(image).is_none() => {
-                self.backlog
-                    .add(image, records.values().map(|record| &record.kind));
-            }
-            _ => self.backlog.remove(image),
+            Some(records) if self.known.content(image).is_none() => self.backlog.add(image, records),
+            Some(_) => {}
+            None => self.backlog.remove(image),
         }
     }
 
@@ -219,6 +248,18 @@ impl Inventory {
             ..from.clone()
         }
     }
+}
+
+fn add<T: Ord + Clone>(set: &mut Arc<BTreeSet<T>>, item: &T) {
+    if !set.contains(item) {
+        Arc::make_mut(set).insert(item.clone());
+    }
+}
+
+/// The members of a set that start so.
+fn from<'a, T: Borrow<str> + Ord>(set: &'a BTreeSet<T>, start: &str) -> impl Iterator<Item = &'a T> {
+    set.range::<str, _>((Bound::Included(start), Bound::Unbounded))
+        .take_while(move |item| (*item).borrow().starts_with(start))
 }
 
 /// The records of one image, each part by name.

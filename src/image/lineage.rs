@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::backlog::Scope;
+use super::backlog::Extent;
 use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::Inventory;
@@ -19,14 +19,14 @@ pub fn has_children(inventory: &Inventory, image: &ImageId) -> bool {
 /// Only dangling images are pruned, so where none of them is a parent there is none to return, and nothing else is read.
 pub fn parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId>, Unread> {
     let written = written_parents(inventory, image);
-    inventory.require(Scope::Nameless)?;
+    inventory.require(Extent::Nameless)?;
     if parents_known(inventory, image, &written)?
         .iter()
         .all(|parent| !inventory.may_dangle(parent))
     {
         return Ok(Vec::new());
     }
-    inventory.require(Scope::All)?;
+    inventory.require(Extent::All)?;
     parents_known(inventory, image, &written)
 }
 

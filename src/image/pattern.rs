@@ -54,10 +54,14 @@ impl Pattern {
                 .is_none_or(|glob| part.is_some_and(|part| glob.is_match(part)))
         };
         let repository = reference.repository();
+        let canonical = repository.to_string();
+        let is_familiar = || {
+            let familiar = repository.familiar().to_string();
+            familiar != canonical && self.repository.is_match(familiar)
+        };
         part(&self.tag, reference.tag())
             && part(&self.digest, reference.digest().map(|digest| digest.as_str()))
-            && (self.repository.is_match(repository.to_string())
-                || self.repository.is_match(repository.familiar().to_string()))
+            && (self.repository.is_match(&canonical) || is_familiar())
     }
 }
 

@@ -70,7 +70,7 @@ impl Reference {
             return Err(InvalidReference::HexName);
         }
         let (domain, remainder) = split_domain(text);
-        let name = remainder.split(':').next().unwrap_or_default();
+        let name = remainder.split([':', '@']).next().unwrap_or_default();
         if name.to_lowercase() != name {
             return Err(InvalidReference::Uppercase);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::backlog::Scope;
+use super::backlog::Extent;
 use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::Inventory;
@@ -116,7 +116,7 @@ fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Resu
 /// The images that have a config whose digest starts so, going by the identity record of those that have one. It tells the
 /// config of its target without reading anything, so only the others are read.
 fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Unread> {
-    inventory.require(Scope::Untold)?;
+    inventory.require(Extent::Untold)?;
     let is_told = |image: &ImageId| {
         inventory
             .records_of(image)
@@ -127,10 +127,8 @@ fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Un
         .filter(|image| !is_told(image))
         .cloned()
         .collect();
-    for record in inventory.records_from(start) {
-        if let Some(digest) = record.kind.digest()
-            && inventory.is_config(digest, &record.target)?
-        {
+    for (digest, record) in inventory.told_from(start) {
+        if inventory.is_config(digest, &record.target)? {
             found.insert(record.target.clone());
         }
     }
@@ -147,7 +145,7 @@ fn or_by_any_config(
     if !found.is_empty() {
         return Ok(found);
     }
-    inventory.require(Scope::All)?;
+    inventory.require(Extent::All)?;
     Ok(inventory.with_config(start).cloned().collect())
 }
 

@@ -119,14 +119,14 @@ impl Usage {
     }
 }
 
-/// The digests that stand for an image: its target and its configs, or, where nothing of it is left to read, what the
+/// The digests that stand for an image: its target and its configs and, where some of it is not there to be read, what the
 /// records named by a digest say.
 fn digests_of<'a>(
     inventory: &'a Inventory,
     image: &'a ImageId,
     content: &'a Content,
 ) -> impl Iterator<Item = &'a Digest> {
-    let from_names = content.configs.is_empty().then(|| {
+    let from_names = content.may_have_more().then(|| {
         inventory
             .records_of(image)
             .filter_map(|record| record.kind.digest())

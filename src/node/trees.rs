@@ -72,7 +72,8 @@ impl Trees {
                             tree.blobs.push(config);
                         }
                     }
-                    Some(Document::Config(_) | Document::Other) | None => {}
+                    None => tree.content.partial = true,
+                    Some(Document::Config(_) | Document::Other) => {}
                 }
                 tree.blobs.push(digest);
             }

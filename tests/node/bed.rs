@@ -10,8 +10,10 @@ mod archive;
 pub(crate) mod cgroup;
 mod config;
 mod containers;
+mod cri;
 mod daemon;
 mod digest;
+mod disk;
 mod home;
 mod image;
 mod index;
@@ -24,7 +26,9 @@ mod wait;
 
 use archive::Archive;
 pub(crate) use archive::Imported;
+pub(crate) use config::{Cri, Setup};
 pub(crate) use digest::Digest;
+pub(crate) use disk::Disk;
 pub(crate) use home::sweep;
 pub(crate) use image::{Compression, Image};
 pub(crate) use index::Index;
@@ -32,7 +36,7 @@ pub(crate) use node::Node;
 pub(crate) use pods::State;
 pub(crate) use store::SnapshotKind;
 pub(crate) use version::Version;
-use wait::eventually;
+pub(crate) use wait::eventually;
 
 /// Makes two tests of an `async fn name(version: Version)`: `name::v1` and `name::v2`.
 macro_rules! both {

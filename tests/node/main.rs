@@ -9,6 +9,7 @@
 )]
 
 mod bed;
+mod bench;
 mod cli;
 mod engine;
 mod smoke;

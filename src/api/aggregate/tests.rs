@@ -208,6 +208,24 @@ fn a_conflict_does_not_keep_it_from_being_complete() {
 }
 
 #[test]
+fn what_most_nodes_removed_comes_first() {
+    let mut alone = result(Outcome::Untagged);
+    alone.records = vec![Record::Untagged("aaa:v1".into())];
+    let reports = [
+        report("a", Outcome::Untagged),
+        report_with("b", vec![result(Outcome::Untagged), alone]),
+    ];
+    let records = aggregate(&deletion(), &names(["a", "b"]), 0, &reports, at(5)).records;
+    assert_eq!(
+        records,
+        [("app:v1", 2), ("aaa:v1", 1)].map(|(name, nodes)| MergedRecord {
+            record: Record::Untagged(name.into()),
+            nodes
+        })
+    );
+}
+
+#[test]
 fn a_dry_run_is_called_one() {
     let mut deletion = deletion();
     deletion.spec.dry_run = true;

@@ -239,6 +239,14 @@ fn values_of_another_type_or_range_are_refused() {
             NOT_CHECKED,
         ],
     );
+    assert_refused(
+        json!({"images": ["app"], "ttlSecondsAfterFinished": 1.5}),
+        &[
+            "spec.ttlSecondsAfterFinished: Invalid value: \"float64\": spec.ttlSecondsAfterFinished in body must be of \
+             type int64: \"float64\"",
+            NOT_CHECKED,
+        ],
+    );
     let deadline = "must be at least 1 second: write 600 for ten minutes, or leave it out for that default";
     for seconds in [0, -1] {
         assert_refused(

@@ -117,6 +117,7 @@ impl Node {
             image(id),
             Content {
                 configs: configs.collect(),
+                ..Content::default()
             },
         );
         self
@@ -125,6 +126,12 @@ impl Node {
     /// Takes the content of an image away.
     pub fn unreadable(self, id: &str) -> Self {
         self.platforms(id, &[])
+    }
+
+    /// Some of the image's content is not there.
+    pub fn partial(mut self, id: &str) -> Self {
+        self.contents.entry(image(id)).or_default().partial = true;
+        self
     }
 
     pub fn container(mut self, container: Container) -> Self {

@@ -55,6 +55,14 @@ fn the_config_counts_for_every_target_that_has_it() {
             "a1:0d b2:0d",
         ),
         (
+            "content of which the config is gone: the identity record tells",
+            node()
+                .platforms("a1", &[("d4", &["1"])])
+                .partial("a1")
+                .container(running("0d", by_config("a1"))),
+            "a1:0d b2:0d",
+        ),
+        (
             "the order: running ones first, then by ID",
             node()
                 .container(stopped("01", by_config("a1")))

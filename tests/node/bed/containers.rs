@@ -37,6 +37,22 @@ impl Node {
         }
     }
 
+    /// Ends and removes a container that `ctr` made and that is not paused.
+    pub(crate) async fn remove_plain_container(&self, id: &str) {
+        if self.tasks().await.contains_key(id) {
+            self.end_task(id).await;
+            self.ctr(["tasks", "rm", id]).await;
+        }
+        self.ctr(["containers", "rm", id]).await;
+        self.collect_garbage().await;
+    }
+
+    /// Makes a container like [`Node::plain_container`], not started, in another snapshotter. The image is unpacked there.
+    pub(crate) async fn container_in_snapshotter(&self, id: &str, image: &str, snapshotter: &str) {
+        self.ctr(["containers", "create", "--snapshotter", snapshotter, image, id])
+            .await;
+    }
+
     /// The containers of the CRI's namespace, pod sandboxes too: ID and the name of the image.
     pub(crate) async fn containers(&self) -> BTreeMap<String, String> {
         let request = in_namespace(NAMESPACE, ListContainersRequest::default());

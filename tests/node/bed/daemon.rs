@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::{Version, config, home::Home, version::path_with};
+use super::{Setup, Version, config, home::Home, version::path_with};
 
 /// Lines of the log that a failed test prints.
 const LOG_LINES: usize = 100;
@@ -18,9 +18,9 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts containerd on a node's directory. It does not wait until it answers.
-    pub(crate) fn spawn(version: Version, home: &Home) -> Self {
+    pub(crate) fn spawn(version: Version, setup: Setup, home: &Home) -> Self {
         let configuration = home.join("containerd.toml");
-        fs::write(&configuration, config::containerd(version, home.path()))
+        fs::write(&configuration, config::containerd(version, setup, home.path()))
             .expect("the configuration can be written");
         fs::create_dir_all(home.join("cni")).expect("the CNI directory can be made");
         fs::write(home.join("cni/10-bed.conflist"), config::cni(home.path()))
@@ -63,9 +63,12 @@ impl Drop for Daemon {
     }
 }
 
-/// The end of a node's log.
+/// The end of a node's log, without the long list of plugins at each start.
 pub(crate) fn log_tail(home: &Path) -> String {
     let log = fs::read_to_string(home.join("containerd.log")).unwrap_or_default();
-    let lines: Vec<&str> = log.lines().collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.contains("loading plugin"))
+        .collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

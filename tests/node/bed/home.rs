@@ -45,7 +45,10 @@ impl Home {
 
     /// Gives up the lock, as the end of the process would.
     pub(crate) fn abandon(&mut self) {
-        self.lock = None;
+        if let Some(lock) = self.lock.take() {
+            // Closing is not enough: a process that another test just forked has the file open until its exec.
+            lock.unlock().expect("the lock is held");
+        }
     }
 
     /// A file or directory of the node.

@@ -101,6 +101,11 @@ impl Image {
         self
     }
 
+    /// The digests that it has when it is imported.
+    pub(crate) fn digests(&self) -> Imported {
+        self.add_to(&mut Archive::default())
+    }
+
     /// The platform as an index names it.
     pub(super) fn platform(&self) -> Value {
         json!({"os": "linux", "architecture": self.architecture})

@@ -8,15 +8,14 @@ use std::thread;
 use containerd_client::Client;
 use containerd_client::tonic::Request;
 use containerd_client::tonic::transport::Channel;
-use k8s_cri::v1::image_service_client::ImageServiceClient;
+use k8s_cri::v1::StatusRequest;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{ImageFilter, ImageSpec, ImageStatusRequest, ListImagesRequest, StatusRequest};
 use tokio::task::spawn_blocking;
 
 use super::archive::Content;
 use super::daemon::{self, Daemon};
 use super::home::Home;
-use super::{Archive, Digest, Image, Imported, Version, config, eventually};
+use super::{Archive, Cri, Digest, Image, Imported, Setup, Version, config, eventually};
 
 /// The containerd namespace that the CRI serves.
 pub(crate) const NAMESPACE: &str = "k8s.io";
@@ -30,7 +29,9 @@ pub(super) const MAX_MESSAGE: usize = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Node {
     version: Version,
+    setup: Setup,
     channel: Option<Channel>,
+    sandbox_image: Option<Imported>,
     // The daemon ends before its directory goes: fields are dropped in this order.
     daemon: Daemon,
     pub(super) home: Home,
@@ -39,18 +40,32 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node and waits until containerd and its CRI answer. The image of pod sandboxes is there already.
     pub(crate) async fn start(version: Version) -> Self {
+        Self::start_with(version, Setup::default()).await
+    }
+
+    /// Starts a node that is set up in another way. Without the CRI there is no image of pod sandboxes.
+    pub(crate) async fn start_with(version: Version, setup: Setup) -> Self {
         let home = Home::new();
-        let daemon = Daemon::spawn(version, &home);
+        let daemon = Daemon::spawn(version, setup, &home);
         let mut node = Self {
             version,
+            setup,
             channel: None,
+            sandbox_image: None,
             daemon,
             home,
         };
         node.await_ready().await;
-        node.import(&Image::new(config::PAUSE).label("bed", "pause"))
-            .await;
+        if setup.cri == Cri::Enabled {
+            let sandbox = Image::new(config::PAUSE).label("bed", "pause");
+            node.sandbox_image = Some(node.import(&sandbox).await);
+        }
         node
+    }
+
+    /// The image of pod sandboxes.
+    pub(crate) fn sandbox_image(&self) -> Option<&Imported> {
+        self.sandbox_image.as_ref()
     }
 
     /// Which containerd it is.
@@ -77,7 +92,7 @@ impl Node {
     /// Kills the daemon and starts it again on the same directories.
     pub(crate) async fn restart(&mut self) {
         self.kill();
-        self.daemon = Daemon::spawn(self.version, &self.home);
+        self.daemon = Daemon::spawn(self.version, self.setup, &self.home);
         self.await_ready().await;
     }
 
@@ -109,7 +124,7 @@ impl Node {
             .status()
             .expect("cp starts");
         assert!(status.success(), "cp ended with {status}");
-        self.daemon = Daemon::spawn(self.version, &self.home);
+        self.daemon = Daemon::spawn(self.version, self.setup, &self.home);
         self.await_ready().await;
     }
 
@@ -156,6 +171,9 @@ impl Node {
 
     /// Waits until the CRI knows these images by name and by identity, and the store has their identity records.
     async fn await_cri(&self, imported: &[Imported]) {
+        if self.setup.cri == Cri::Disabled {
+            return;
+        }
         let wanted: Vec<_> = imported.iter().filter(|image| image.host.is_some()).collect();
         eventually("the CRI to know the imported images", async || {
             let known: BTreeMap<String, Vec<String>> = self
@@ -207,47 +225,7 @@ impl Node {
         Client::from(self.channel())
     }
 
-    /// A client of the CRI's runtime service.
-    pub(crate) fn runtime(&self) -> RuntimeServiceClient<Channel> {
-        RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
-    }
-
-    /// The images that the CRI lists. An image's `id` is its configuration's digest.
-    pub(crate) async fn cri_images(&self) -> Vec<k8s_cri::v1::Image> {
-        let request = ListImagesRequest {
-            filter: None::<ImageFilter>,
-        };
-        self.cri_image_service()
-            .list_images(request)
-            .await
-            .expect("the CRI lists images")
-            .into_inner()
-            .images
-    }
-
-    /// What the CRI says of a name or ID; `None` where it knows no such image.
-    pub(crate) async fn cri_image(&self, reference: &str) -> Option<k8s_cri::v1::Image> {
-        let request = ImageStatusRequest {
-            image: Some(ImageSpec {
-                image: reference.to_owned(),
-                ..ImageSpec::default()
-            }),
-            verbose: false,
-        };
-        self.cri_image_service()
-            .image_status(request)
-            .await
-            .expect("the CRI knows or not")
-            .into_inner()
-            .image
-    }
-
-    /// A client of the CRI's image service.
-    pub(crate) fn cri_image_service(&self) -> ImageServiceClient<Channel> {
-        ImageServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)
-    }
-
-    fn channel(&self) -> Channel {
+    pub(super) fn channel(&self) -> Channel {
         self.channel.clone().expect("the daemon runs")
     }
 
@@ -258,6 +236,10 @@ impl Node {
                 panic!("containerd ended with {status}");
             }
             let channel = containerd_client::connect(&socket).await.ok()?;
+            if self.setup.cri == Cri::Disabled {
+                Client::from(channel.clone()).version().version(()).await.ok()?;
+                return Some(channel);
+            }
             // The CRI answers only after its recovery, which is the last thing to be ready.
             let request = StatusRequest { verbose: false };
             RuntimeServiceClient::new(channel.clone())

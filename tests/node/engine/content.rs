@@ -1,0 +1,127 @@
+//! Images whose content is not the usual.
+
+use std::collections::BTreeMap;
+
+use secateur::node::Outcome;
+
+use super::APP;
+use super::deletion::{Deletion, belongings, deleted, names, untagged};
+use crate::bed::{Image, Index, Node, Version, both};
+
+both!(
+    an_index_goes_with_all_its_platforms,
+    a_manifest_stays_where_an_index_shares_it,
+    an_image_without_layers_goes,
+    an_image_goes_whose_content_is_only_partly_there,
+    an_image_goes_from_every_snapshotter,
+);
+
+async fn an_index_goes_with_all_its_platforms(version: Version) {
+    let node = Node::start(version).await;
+    let foreign = Image::bare("").layer("there").architecture("s390x");
+    let index = Index::new(APP).image(Image::new("").layer("here")).image(foreign);
+    let app = node.import(&index.attested()).await;
+
+    let ran = Deletion::of(&["app:v1"]).run(&node).await;
+
+    assert_eq!(ran.outcome(), Outcome::Deleted);
+    assert_eq!(ran.removals(), [untagged("app:v1"), deleted(&app)]);
+    assert_eq!(ran.gone, names([APP, app.config()]));
+    assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
+}
+
+async fn a_manifest_stays_where_an_index_shares_it(version: Version) {
+    let node = Node::start(version).await;
+    let image = Image::new(APP).layer("here");
+    let single = node.import(&image).await;
+    let foreign = Image::bare("").layer("there").architecture("s390x");
+    let index = Index::new("docker.io/library/index:v1")
+        .image(image)
+        .image(foreign);
+    let index = node.import(&index).await;
+    assert_eq!(single.target, index.manifests[0].digest);
+
+    let ran = Deletion::of(&["app:v1"]).run(&node).await;
+    assert_eq!(ran.outcome(), Outcome::Deleted);
+    assert_eq!(ran.removals(), [untagged("app:v1"), deleted(&single)]);
+    assert_eq!(ran.freed, names([]), "the index keeps all of it");
+    let labels = &node.content().await[single.config()].labels;
+    assert!(labels.contains_key("containerd.io/gc.ref.snapshot.overlayfs"));
+
+    let ran = Deletion::of(&["index:v1"]).run(&node).await;
+    assert_eq!(ran.removals(), [untagged("index:v1"), deleted(&index)]);
+    assert_eq!(ran.freed, belongings([&index], node.sandbox_image()));
+}
+
+async fn an_image_without_layers_goes(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::bare(APP)).await;
+
+    let ran = Deletion::of(&["app:v1"]).run(&node).await;
+
+    assert_eq!(ran.outcome(), Outcome::Deleted);
+    assert_eq!(ran.gone, names([APP, app.config()]));
+    assert_eq!(ran.freed, belongings([&app], None));
+}
+
+async fn an_image_goes_whose_content_is_only_partly_there(version: Version) {
+    let node = Node::start(version).await;
+    let foreign = || Image::bare("").layer("there").architecture("s390x");
+    let index = Index::new(APP)
+        .image(Image::new("").layer("here"))
+        .image(foreign());
+    let digests = node.import(&index).await;
+    let [host, other] = &digests.manifests[..] else {
+        panic!("two platforms")
+    };
+    let missing = [
+        // What a pull leaves out, and what a node has that discards unpacked layers.
+        &other.digest,
+        &other.layers[0],
+        &host.layers[1],
+        &host.config,
+        &host.digest,
+        &digests.target,
+    ];
+    for blob in missing {
+        let app = node.import(&index).await;
+        node.remove_content(blob).await;
+
+        let ran = Deletion::of(&["app:v1"]).run(&node).await;
+
+        assert_eq!(ran.outcome(), Outcome::Deleted, "without {blob}");
+        assert_eq!(ran.removals(), [untagged("app:v1"), deleted(&app)]);
+        assert_eq!(ran.gone, names([APP, app.config()]), "without {blob}");
+        let left = node.disk().await;
+        let left: Vec<_> = left.keys().map(str::to_owned).collect();
+        let own = belongings([&app], node.sandbox_image());
+        assert!(left.iter().all(|key| !own.contains(key)), "without {blob}");
+    }
+}
+
+async fn an_image_goes_from_every_snapshotter(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.container_in_snapshotter("user", APP, "native").await;
+    let top = app.chain_ids().pop().unwrap();
+    assert!(node.layers("native").await[&*top] > 0);
+
+    let ran = Deletion::of(&["app:v1"]).run(&node).await;
+    assert_eq!(ran.outcome(), Outcome::Conflict);
+    ran.assert_untouched();
+    node.remove_plain_container("user").await;
+
+    let before = node.disk().await.bytes() + node.layers("native").await.values().sum::<u64>();
+    let (engine, done) = Deletion::of(&["app:v1"]).carry_out(&node).await;
+    let [result] = &done.results[..] else {
+        panic!("one entry")
+    };
+    assert_eq!(result.outcome, Outcome::Deleted);
+    let reclaimed = result.reclaimed_bytes;
+    engine.acknowledge(done).await.unwrap();
+    node.collect_garbage().await;
+
+    assert_eq!(node.layers("native").await, BTreeMap::new());
+    assert!(!node.disk().await.layers.contains_key(&*top));
+    assert_eq!(reclaimed, before - node.disk().await.bytes());
+}
