@@ -269,6 +269,7 @@ impl<'a> Execution<'a> {
                 .get(&*record.name)
                 .filter(|_| carried.removed.remove(&record.name))
             {
+                stop_at("putting-back");
                 self.node.containerd.create_image(row).await?;
                 tracing::info!(image = %plan.image, name = %record.name, "put back");
             }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -56,18 +57,29 @@ impl Process {
         Self::spawn(Self::command(node, owner, entries))
     }
 
-    /// Starts a deletion and waits until it has stopped at a place: `removing:2` is the second time that it gets there.
-    pub(super) async fn stopped_at(node: &Node, place: &str, entries: &[&str]) -> Self {
-        let mut command = Self::command(node, place, entries);
-        command.env("SECATEUR_STOP_AT", place);
+    /// Starts a deletion and waits until it has stopped at a place: `removing:2` is the second time that it gets there. Of
+    /// several places, with commas between, it is the first. They are the operation's owner.
+    pub(super) async fn stopped_at(node: &Node, places: &str, entries: &[&str]) -> Self {
+        let mut command = Self::command(node, places, entries);
+        command.env("SECATEUR_STOP_AT", places);
         let process = Self::spawn(command);
-        eventually("the deletion to stop", async || match process.state() {
+        process.stops().await;
+        process
+    }
+
+    /// Lets it go on to the next place at which it stops.
+    pub(super) async fn go_on_to_next(&self) {
+        self.signal(Signal::SIGCONT);
+        self.stops().await;
+    }
+
+    async fn stops(&self) {
+        eventually("the deletion to stop", async || match self.state() {
             'T' => Some(()),
-            'Z' => panic!("the deletion ended and never got to {place}"),
+            'Z' => panic!("the deletion ended and never stopped"),
             _ => None,
         })
         .await;
-        process
     }
 
     fn command(node: &Node, owner: &str, entries: &[&str]) -> Command {
@@ -88,9 +100,14 @@ impl Process {
         }
     }
 
+    /// What the system tells of it, see proc(5).
+    pub(super) fn directory(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.pid))
+    }
+
     /// The state in the words of proc_pid_stat(5).
     pub(super) fn state(&self) -> char {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+        let stat = fs::read_to_string(self.directory().join("stat")).unwrap();
         stat.rsplit(')')
             .next()
             .unwrap()
