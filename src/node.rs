@@ -6,6 +6,7 @@
 //! [`reclaim`] measures what left the disk. Nothing here knows Kubernetes objects, a terminal or metrics.
 
 pub mod blobs;
+mod carried;
 pub mod client;
 pub mod containers;
 pub mod cri;
@@ -17,6 +18,7 @@ pub mod journal;
 pub mod leases;
 mod lock;
 pub mod operation;
+mod recheck;
 pub mod reclaim;
 mod recovery;
 pub mod result;
