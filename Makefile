@@ -12,6 +12,12 @@ CARGO ?= cargo
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: root ## Delete images from a throw-away containerd of this machine, and watch (needs root)
+	@tests/tools/build packages
+	$(CARGO) build --release --locked --bin secateur --example demo
+	@$(CARGO) run --release --locked --quiet --example demo
+
 .PHONY: tools
 tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny)
 	@tests/tools/build
@@ -45,4 +51,4 @@ clean-bed: root ## Remove what killed test runs left: processes, mounts, directo
 
 .PHONY: root
 root:
-	@((EUID == 0)) || { echo "the tests start containerd and containers: run as root" >&2; exit 1; }
+	@((EUID == 0)) || { echo "this starts containerd and containers: run it as root" >&2; exit 1; }

@@ -47,8 +47,14 @@ impl Column {
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
-    /// The column whose words have colours, and these.
-    paint: Option<(&'static str, fn(&str) -> Option<AnsiColor>)>,
+    paint: Option<Paint>,
+}
+
+/// The colours of a column's words.
+#[derive(Debug)]
+struct Paint {
+    title: &'static str,
+    colour: fn(&str) -> Option<AnsiColor>,
 }
 
 impl Table {
@@ -63,7 +69,7 @@ impl Table {
 
     /// Gives colours to the words of a column.
     pub fn paint(mut self, title: &'static str, colour: fn(&str) -> Option<AnsiColor>) -> Self {
-        self.paint = Some((title, colour));
+        self.paint = Some(Paint { title, colour });
         self
     }
 
@@ -113,10 +119,10 @@ impl Table {
 
     /// A column of words starts on every line where its title starts on the first.
     fn painted(&self, mut lines: Vec<String>, screen: Screen) -> Vec<String> {
-        let Some((title, colour)) = self.paint else {
+        let Some(Paint { title, colour }) = &self.paint else {
             return lines;
         };
-        let Some(start) = lines.first().and_then(|header| header.find(title)) else {
+        let Some(start) = lines.first().and_then(|header| header.find(*title)) else {
             return lines;
         };
         for line in lines.iter_mut().skip(1) {

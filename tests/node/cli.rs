@@ -26,6 +26,9 @@ both!(
     prune_takes_unused_images_but_kept_and_young_ones,
     a_terminated_command_says_what_it_did,
     nobody_else_may_open_the_socket,
+    a_person_at_a_terminal_is_asked,
+    a_terminal_has_colours_and_a_width,
+    a_reader_that_has_seen_enough_is_no_error,
 );
 
 const APP: &str = "docker.io/library/app:v1";
@@ -86,9 +89,27 @@ async fn call(node: &Node, arguments: &[&str]) -> Answer {
 
 /// `secateur run -f -` with that object, as JSON.
 async fn apply(node: &Node, object: &Value, arguments: &[&str]) -> Answer {
-    let mut command = secateur(node, &[&["run", "-f", "-"], arguments].concat());
+    feed(
+        secateur(node, &[&["run", "-f", "-"], arguments].concat()),
+        object.to_string(),
+    )
+    .await
+}
+
+/// The same line at a terminal of 80 columns, where a person types this answer. What it says on stderr is in stdout too.
+async fn type_in(node: &Node, line: &str, answer: &str) -> Answer {
+    let mut command = command("script");
+    let line = format!("stty rows 24 cols 80; {} {line}", env!("CARGO_BIN_EXE_secateur"));
+    command
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("SECATEUR_ADDRESS", node.socket())
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR");
+    feed(command, answer.to_owned()).await
+}
+
+async fn feed(mut command: Command, text: String) -> Answer {
     command.stdin(Stdio::piped());
-    let text = object.to_string();
     let output = spawn_blocking(move || {
         let mut child = command.spawn()?;
         child.stdin.take().expect("a pipe").write_all(text.as_bytes())?;
@@ -727,4 +748,101 @@ async fn nobody_else_may_open_the_socket(version: Version) {
             missing.display()
         )
     );
+}
+
+async fn a_person_at_a_terminal_is_asked(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let asked = [
+        (
+            "prune --unused --keep 'registry.k8s.io/**'",
+            "Delete 1 image? [y/N] ",
+        ),
+        ("delete 'app:*'", "Delete this? [y/N] "),
+        ("delete --force app:v1", "Delete this? [y/N] "),
+    ];
+    for (line, question) in asked {
+        let no = type_in(&node, line, "n\n").await;
+        assert_eq!(no.exit, 1, "{}", no.stdout);
+        assert!(
+            no.stdout.contains("app:v1") && no.stdout.contains(question),
+            "{}",
+            no.stdout
+        );
+        assert!(no.stdout.contains("nothing was deleted"), "{}", no.stdout);
+        assert!(!is_gone(&node, &app).await);
+    }
+    let yes = type_in(&node, "prune --unused --keep 'registry.k8s.io/**'", "y\n").await;
+    assert_eq!(yes.exit, 0, "{}", yes.stdout);
+    assert!(is_gone(&node, &app).await);
+
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let unasked = type_in(&node, "prune --unused --yes --keep 'registry.k8s.io/**'", "").await;
+    assert_eq!(
+        (unasked.exit, unasked.stdout.contains("[y/N]")),
+        (0, false),
+        "{}",
+        unasked.stdout
+    );
+    assert!(is_gone(&node, &app).await);
+}
+
+async fn a_terminal_has_colours_and_a_width(version: Version) {
+    let node = Node::start(version).await;
+    let name = format!("registry.example.com:5000/{}/app:v1", ["component"; 9].join("/"));
+    node.import(&Image::new(&name)).await;
+    let line = format!("delete --dry-run {name}");
+    let green = "\u{1b}[1m\u{1b}[32mDeleted\u{1b}[0m";
+    let painted = type_in(&node, &line, "").await;
+    assert!(painted.stdout.contains(green), "{:?}", painted.stdout);
+    let plain = type_in(&node, &format!("{line} 2>/dev/null"), "").await;
+    assert!(
+        plain
+            .stdout
+            .replace(green, "Deleted")
+            .lines()
+            .all(|line| line.chars().count() <= 80),
+        "{}",
+        plain.stdout
+    );
+    let piped = call(&node, &["delete", "--dry-run", &name]).await;
+    assert!(
+        !piped.stdout.contains('\u{1b}') && piped.stdout.contains(&name),
+        "{}",
+        piped.stdout
+    );
+    let unpainted = run({
+        let mut command = command("script");
+        command
+            .args(["--quiet", "--return", "--command"])
+            .arg(format!("{} {line}", env!("CARGO_BIN_EXE_secateur")))
+            .arg("/dev/null")
+            .env("SECATEUR_ADDRESS", node.socket())
+            .env("NO_COLOR", "1");
+        command
+    })
+    .await;
+    assert!(
+        unpainted.exit == 0 && !unpainted.stdout.contains("[32m"),
+        "{}",
+        unpainted.stdout
+    );
+}
+
+async fn a_reader_that_has_seen_enough_is_no_error(version: Version) {
+    let node = Node::start(version).await;
+    for arguments in [
+        &["images"][..],
+        &["crds"],
+        &["completions", "bash"],
+        &["delete", "nosuch"],
+    ] {
+        let mut command = secateur(&node, arguments);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stdout(writer);
+        let answer = run(command).await;
+        assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
+        assert_eq!((answer.exit, &*answer.stderr), (1, ""), "{arguments:?}");
+    }
 }
