@@ -63,6 +63,7 @@ fn node(images: usize) -> Result<Node, Failure> {
         };
         let content = Content {
             configs: vec![config],
+            partial: false,
         };
         node.contents.push((target, Arc::new(content)));
     }

@@ -3,9 +3,11 @@
 //! The adapters ([`client`], [`images`], [`blobs`], [`snapshots`], [`leases`], [`containers`], [`cri`]) speak to the daemon and
 //! say what the core understands. On top of them, [`survey`] builds an [`Inventory`](crate::image::Inventory) and reads only
 //! what a decision asks for, [`operation`] carries decisions out under a lease that is also the [`journal`], and
-//! [`reclaim`] measures what left the disk; [`catalog`] lists what is there. Nothing here knows Kubernetes objects, a terminal or metrics.
+//! [`reclaim`] measures what left the disk; [`catalog`] lists what is there. Nothing here knows Kubernetes objects, a terminal
+//! or metrics.
 
 pub mod blobs;
+mod carried;
 pub mod catalog;
 pub mod client;
 pub mod containers;
@@ -18,6 +20,7 @@ pub mod journal;
 pub mod leases;
 mod lock;
 pub mod operation;
+mod recheck;
 pub mod reclaim;
 mod recovery;
 pub mod result;

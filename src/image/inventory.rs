@@ -20,14 +20,19 @@ use super::usage::Usage;
 ///
 /// Records are in the byte order of their names, whatever order the store lists them in: *first* means least in that
 /// order. What is looked up far more often than listed is hashed, and sorted where it is listed.
+///
+/// A request is decided on a copy that changes entry by entry, so copies share what they can: `images` says what is there,
+/// the sets before it may hold what was there once.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    records: HashMap<Arc<str>, Arc<Record>>,
-    images: HashMap<ImageId, Vec<Arc<Record>>>,
-    /// Every image that has or had a record, for lists and prefixes.
+    /// Every record by its name.
+    names: Arc<HashMap<Arc<str>, Arc<Record>>>,
+    /// Every image, for lists and prefixes.
     ids: Arc<BTreeSet<ImageId>>,
-    /// Every digest that is or was the name of a record: of a CRI identity record, or of one that looks so.
+    /// Every digest that is the name of a record: of a CRI identity record, or of one that looks so.
     told: Arc<BTreeSet<Digest>>,
+    /// The records of each image, by name; never none.
+    images: HashMap<ImageId, Arc<Vec<Arc<Record>>>>,
     children: HashMap<ImageId, BTreeSet<Arc<str>>>,
     known: Arc<Known>,
     backlog: Backlog,
@@ -65,16 +70,17 @@ impl Inventory {
 
     /// Every record, by name.
     pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
-        let mut records: Vec<_> = self.records.values().collect();
+        let mut records: Vec<_> = self.images.values().flat_map(|records| &**records).collect();
         records.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         records.into_iter()
     }
 
-    /// The references that a pattern matches, each with its record, by name.
+    /// The references that a pattern matches, in the order of their records.
     pub(super) fn matching(&self, pattern: &Pattern) -> Vec<&Reference> {
         let mut found: Vec<_> = self
-            .records
+            .images
             .values()
+            .flat_map(|records| &**records)
             .filter_map(|record| Some((&record.name, record.reference()?)))
             .filter(|(_, reference)| pattern.matches(reference))
             .collect();
@@ -84,7 +90,9 @@ impl Inventory {
 
     /// The record of that very name.
     pub fn record(&self, name: &str) -> Option<&Arc<Record>> {
-        self.records.get(name)
+        let record = self.names.get(name)?;
+        self.records_of(&record.target)
+            .find(|present| Arc::ptr_eq(present, record))
     }
 
     /// Every image that has a record, by ID.
@@ -99,7 +107,7 @@ impl Inventory {
 
     /// The records of an image, by name.
     pub fn records_of(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
-        self.images.get(image).into_iter().flatten()
+        self.images.get(image).into_iter().flat_map(|records| &**records)
     }
 
     /// The content of an image, if it was read.
@@ -179,7 +187,7 @@ impl Inventory {
             .get(image)
             .into_iter()
             .flatten()
-            .filter_map(|name| self.records.get(name))
+            .filter_map(|name| self.record(name))
     }
 
     /// Who uses what.
@@ -196,7 +204,7 @@ impl Inventory {
 
     fn add(&mut self, record: Arc<Record>) {
         self.remove(&record.name);
-        self.records.insert(Arc::clone(&record.name), Arc::clone(&record));
+        Arc::make_mut(&mut self.names).insert(Arc::clone(&record.name), Arc::clone(&record));
         if let Some(parent) = &record.parent {
             let children = self.children.entry(parent.clone()).or_default();
             children.insert(Arc::clone(&record.name));
@@ -205,14 +213,14 @@ impl Inventory {
             add(&mut self.told, digest);
         }
         add(&mut self.ids, &record.target);
-        let records = self.images.entry(record.target.clone()).or_default();
+        let records = Arc::make_mut(self.images.entry(record.target.clone()).or_default());
         let place = records.partition_point(|other| other.name < record.name);
         records.insert(place, record);
     }
 
     /// The snapshot after the record of that name was removed.
     pub(super) fn remove(&mut self, name: &str) {
-        let Some(record) = self.records.remove(name) else {
+        let Some(record) = self.record(name).cloned() else {
             return;
         };
         if let Some(siblings) = record
@@ -223,9 +231,9 @@ impl Inventory {
             siblings.remove(name);
         }
         if let Some(records) = self.images.get_mut(&record.target) {
-            records.retain(|other| *other.name != *name);
-            if records.is_empty() {
-                self.images.remove(&record.target);
+            match records.len() {
+                1 => drop(self.images.remove(&record.target)),
+                _ => Arc::make_mut(records).retain(|other| *other.name != *name),
             }
         }
         self.note(&record.target);

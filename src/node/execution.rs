@@ -1,20 +1,20 @@
 //! Carrying plans out: hold everything, remove, look once more, put back what has come into use, let go.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
+use super::carried::Carried;
 use super::error::{CallError, Error};
 use super::images::{Removed, Row};
 use super::journal::{Journal, OpenJournal, PlannedEntry, collect};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::Holdings;
-use super::result::{EntryResult, Outcome};
+use super::result::EntryResult;
 use super::stop::stop_at;
 use super::survey::Survey;
-use crate::image::conflict::since;
-use crate::image::{Conflict, Digest, ImageId, Kind, Plan, Pod, Record, Rules, Step, dangling_name};
+use crate::image::{Digest, ImageId, Plan, Pod, Rules, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -24,28 +24,14 @@ const NAME_LABELS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.
 
 /// The plans of one operation while they are carried out.
 pub(super) struct Execution<'a> {
-    node: &'a Node,
-    survey: Survey,
+    pub(super) node: &'a Node,
+    pub(super) survey: Survey,
     /// The entry that each plan is for.
     entries: Vec<String>,
-    plans: Vec<Plan>,
-    rules: Rules,
-    pods: Vec<Pod>,
+    pub(super) plans: Vec<Plan>,
+    pub(super) rules: Rules,
+    pub(super) pods: Vec<Pod>,
     owner: String,
-}
-
-/// What became of one plan.
-#[derive(Debug, Default)]
-pub(super) struct Carried {
-    /// Whether anything was done for it.
-    begun: bool,
-    /// The names that are gone by it.
-    removed: BTreeSet<Arc<str>>,
-    moved: Vec<(Arc<str>, String)>,
-    failed: Option<CallError>,
-    conflicts: Vec<Conflict>,
-    /// Images that were to go and stay: put back, or named by someone else meanwhile.
-    stays: BTreeMap<ImageId, Vec<String>>,
 }
 
 impl<'a> Execution<'a> {
@@ -97,9 +83,7 @@ impl<'a> Execution<'a> {
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
         let containerd = &self.node.containerd;
-        let going: BTreeSet<&ImageId> = self.plans.iter().flat_map(Plan::deleted).collect();
-        let measuring = Holdings::of(containerd, &self.survey, &going);
-        let (holdings, ()) = tokio::join!(measuring, self.remove_all(&mut carried, watch));
+        let (holdings, ()) = tokio::join!(self.measure(), self.remove_all(&mut carried, watch));
         stop_at("removed");
         let rows = self.look_again(&mut carried).await?;
         self.notice_names(&rows, &mut carried).await?;
@@ -108,6 +92,12 @@ impl<'a> Execution<'a> {
         stop_at("settled");
         let results = self.let_go(&carried, holdings?, watch).await?;
         Ok((results, journal))
+    }
+
+    /// What the images that are to go have on the disk.
+    pub(super) async fn measure(&self) -> Result<Holdings, CallError> {
+        let going = self.plans.iter().flat_map(Plan::deleted).collect();
+        Holdings::of(&self.node.containerd, &self.survey, &going).await
     }
 
     /// What remains once the outcome is certain: let everything leave the disk and measure it.
@@ -219,92 +209,6 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// Reads usage once more. What has come into use since it was decided is put back as it was. Returns the records that
-    /// are there now.
-    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
-        let node = self.node;
-        let (rows, containers) = tokio::try_join!(
-            node.containerd.list_images(),
-            node.containerd.containers(&node.known)
-        )?;
-        for record in rows
-            .iter()
-            .filter(|row| !self.survey.rows.contains_key(&row.name))
-            .filter_map(Row::record)
-        {
-            self.survey.inventory.insert(Arc::new(record));
-        }
-        self.survey.inventory.observe(containers, self.pods.clone());
-        for (index, carried) in carried.iter_mut().enumerate() {
-            let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
-            for image in going {
-                let parent = image != self.plans[index].image;
-                let rules = Rules {
-                    force: self.rules.force && !parent,
-                    ..self.rules.clone()
-                };
-                let conflicts = node
-                    .ask(&mut self.survey, |now| since(now, &image, &rules))
-                    .await?;
-                if !conflicts.is_empty() {
-                    self.put_back(index, &image, carried).await?;
-                    if !parent {
-                        carried.conflicts = conflicts;
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Makes the records of an image anew, and of every parent that was pruned after it.
-    async fn put_back(&self, index: usize, image: &ImageId, carried: &mut Carried) -> Result<(), CallError> {
-        let plan = &self.plans[index];
-        let after: BTreeSet<&ImageId> = plan.deleted().skip_while(|gone| *gone != image).collect();
-        for record in plan.removed().filter(|record| after.contains(&record.target)) {
-            if let Some(row) = self
-                .survey
-                .rows
-                .get(&*record.name)
-                .filter(|_| carried.removed.remove(&record.name))
-            {
-                self.node.containerd.create_image(row).await?;
-                tracing::info!(image = %plan.image, name = %record.name, "put back");
-            }
-        }
-        carried
-            .stays
-            .extend(after.into_iter().map(|image| (image.clone(), Vec::new())));
-        Ok(())
-    }
-
-    /// An image that others named meanwhile stays; an identity record alone, which the CRI plugin may have made anew in between,
-    /// names nothing and goes.
-    pub(super) async fn notice_names(&self, rows: &[Row], carried: &mut [Carried]) -> Result<(), CallError> {
-        let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
-        for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {
-            left.entry(record.target.clone()).or_default().push((row, record));
-        }
-        for (plan, carried) in self.plans.iter().zip(carried) {
-            for image in plan.deleted() {
-                let Some(left) = left.get(image) else { continue };
-                let nameless = left
-                    .iter()
-                    .all(|(_, record)| matches!(record.kind, Kind::Digest(_)));
-                if nameless && carried.went(image) {
-                    for (row, _) in left {
-                        self.node.containerd.delete_image(row).await?;
-                    }
-                } else {
-                    let names = left.iter().map(|(_, record)| record.familiar()).collect();
-                    carried.stays.entry(image.clone()).or_insert(names);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A config that something else keeps must not keep the root file system of an image that is gone.
     async fn release_snapshots(&self, carried: &[Carried]) -> Result<(), Error> {
         let containerd = &self.node.containerd;
@@ -337,90 +241,6 @@ impl<'a> Execution<'a> {
             collect(containerd).await?;
         }
         Ok(())
-    }
-}
-
-impl Carried {
-    /// What a killed operation had done of a plan, by the names that are gone.
-    pub(super) fn resumed(removed: impl Iterator<Item = Arc<str>>) -> Self {
-        Self {
-            begun: true,
-            removed: removed.collect(),
-            ..Self::default()
-        }
-    }
-
-    /// The images of a plan that are gone.
-    fn gone<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a ImageId> {
-        plan.deleted().filter(|image| self.went(image))
-    }
-
-    fn went(&self, image: &ImageId) -> bool {
-        self.begun && self.failed.is_none() && self.conflicts.is_empty() && !self.stays.contains_key(image)
-    }
-
-    /// Whether a record is still to be removed.
-    fn is_due(&self, record: &Record) -> bool {
-        !self.removed.contains(&record.name) && !self.stays.contains_key(&record.target)
-    }
-
-    fn result(&self, plan: &Plan) -> EntryResult {
-        if !self.conflicts.is_empty() {
-            return EntryResult::held(self.conflicts.clone());
-        }
-        if !self.begun {
-            let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];
-            return EntryResult {
-                outcome: Outcome::Failed,
-                messages,
-                ..EntryResult::default()
-            };
-        }
-        let gone: HashSet<&ImageId> = self.gone(plan).collect();
-        let happened = |step: &&Step| match step {
-            Step::Keep(_) => false,
-            Step::Remove { record, .. } => self.removed.contains(&record.name),
-            Step::Deleted(image) => gone.contains(image),
-        };
-        let removals: Vec<_> = plan
-            .steps
-            .iter()
-            .filter(happened)
-            .filter_map(Step::report)
-            .collect();
-        let outcome = match (&self.failed, removals.is_empty()) {
-            (Some(_), _) => Outcome::Failed,
-            (None, true) if !self.moved.is_empty() => Outcome::Failed,
-            _ if gone.contains(&plan.image) => Outcome::Deleted,
-            _ => Outcome::Untagged,
-        };
-        let reasons = plan.reasons.clone();
-        EntryResult {
-            outcome,
-            removals,
-            messages: self.messages(),
-            reasons,
-            ..EntryResult::default()
-        }
-    }
-
-    fn messages(&self) -> Vec<String> {
-        let moved = self.moved.iter().map(|(name, to)| {
-            format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
-        });
-        let stays = self
-            .stays
-            .iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(image, names)| {
-                format!(
-                    "image {} stays: meanwhile it was named {}",
-                    image.short(),
-                    names.join(", ")
-                )
-            });
-        let failed = self.failed.iter().map(ToString::to_string);
-        moved.chain(stays).chain(failed).collect()
     }
 }
 

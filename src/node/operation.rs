@@ -11,6 +11,7 @@ use super::execution::Execution;
 use super::journal::OpenJournal;
 use super::lock::Lock;
 use super::result::{EntryResult, planned, results};
+use super::stop::stop_at;
 use super::trees::Trees;
 use crate::image::{Pod, Request};
 
@@ -131,6 +132,7 @@ impl Node {
     /// Ends what an operation left on the node, after its results were reported. Results that are not acknowledged are reported
     /// again by the next operation.
     pub async fn acknowledge(&self, done: Done) -> Result<(), Error> {
+        stop_at("reported");
         let Done { journals, lock, .. } = done;
         for journal in journals {
             journal.close(&self.containerd).await?;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::carried::Carried;
 use super::error::Error;
-use super::execution::{Carried, Execution};
+use super::execution::Execution;
 use super::images::Row;
 use super::journal::{Journal, OpenJournal};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
-use super::reclaim::Holdings;
 use super::result::EntryResult;
 use super::survey::Survey;
 use crate::image::{Pod, Record, Request, Rules, Unread};
@@ -24,16 +24,13 @@ impl Node {
         for open in OpenJournal::left(&self.containerd).await? {
             tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
             let journal = open.journal.clone();
-            let (execution, mut carried) = self.resume(&journal, pods).await?;
+            let (mut execution, mut carried) = self.resume(&journal, pods).await?;
             let (results, open) = if open.settled {
-                let rows = self.containerd.list_images().await?;
+                let rows = execution.look_back(&mut carried).await?;
                 execution.notice_names(&rows, &mut carried).await?;
-                (
-                    execution.let_go(&carried, Holdings::default(), watch).await?,
-                    open,
-                )
+                let holdings = execution.measure().await?;
+                (execution.let_go(&carried, holdings, watch).await?, open)
             } else {
-                let mut execution = execution;
                 execution.look_again(&mut carried).await?;
                 execution.finish(carried, open, watch).await?
             };

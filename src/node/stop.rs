@@ -1,28 +1,33 @@
 //! Places at which a test can stop an operation: to change the node under it and let it go on, or to kill it there. Without
 //! the feature `stops` there are none.
 
-/// Stops the process as if by `SIGSTOP` if the environment says so: `SECATEUR_STOP_AT=removing:2` stops before the second
-/// removal.
+/// Stops the process as if by `SIGSTOP` if the environment says so: `SECATEUR_STOP_AT=removing:2,settled` stops before the
+/// second removal, and again once the outcome is certain.
 #[cfg(feature = "stops")]
 pub(super) fn stop_at(place: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    static STOP: OnceLock<Option<(String, usize)>> = OnceLock::new();
-    static PASSED: AtomicUsize = AtomicUsize::new(0);
+    /// A place, and how many times it is passed until the operation stops there.
+    type Stop = (String, AtomicUsize);
+    static STOPS: OnceLock<Vec<Stop>> = OnceLock::new();
 
     let read = || {
-        let wanted = std::env::var("SECATEUR_STOP_AT").ok()?;
-        let (place, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
-        Some((place.to_owned(), time.parse().ok()?))
+        let wanted = std::env::var("SECATEUR_STOP_AT").unwrap_or_default();
+        let stop = |wanted: &str| {
+            let (place, time) = wanted.split_once(':').unwrap_or((wanted, "1"));
+            Some((place.to_owned(), AtomicUsize::new(time.parse().ok()?)))
+        };
+        wanted.split(',').filter_map(stop).collect()
     };
-    if let Some((wanted, time)) = STOP.get_or_init(read)
-        && wanted == place
-        && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *time
-        && let Err(error) =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
-    {
-        tracing::error!(%error, place, "cannot stop here");
+    let stops = STOPS.get_or_init(read).iter();
+    for (_, left) in stops.filter(|(wanted, _)| wanted == place) {
+        if left.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Err(error) =
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
+        {
+            tracing::error!(%error, place, "cannot stop here");
+        }
     }
 }
 

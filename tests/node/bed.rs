@@ -33,7 +33,7 @@ pub(crate) use home::sweep;
 pub(crate) use image::{Compression, Image};
 pub(crate) use index::Index;
 pub(crate) use node::Node;
-pub(crate) use pods::State;
+pub(crate) use pods::{Pod, State};
 pub(crate) use store::SnapshotKind;
 pub(crate) use version::Version;
 pub(crate) use wait::eventually;

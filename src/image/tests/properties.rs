@@ -162,7 +162,10 @@ proptest! {
         let is_hidden = match &case.request().entries[0].selector {
             Selector::One(Query::Digest(digest)) => hidden(digest.as_str()),
             Selector::One(Query::Prefix { hex, .. }) => hidden(&format!("sha256:{hex}")),
-            Selector::One(_) | Selector::Pattern(_) => false,
+            // A name with a digest that points elsewhere hides the image of that digest.
+            Selector::One(Query::Name(name)) => inventory.record(&name.to_string())
+                .is_some_and(|record| name.digest().is_some_and(|digest| digest != record.target.digest())),
+            Selector::One(Query::Dangling(_)) | Selector::Pattern(_) => false,
         };
         prop_assume!(!is_hidden);
         let mut after = inventory;

@@ -5,11 +5,18 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Once};
 use std::{env, process};
 
+use nix::sys::statvfs::statvfs;
+
 use super::leftovers;
+
+/// A file system in memory that every Linux has.
+const MEMORY: &str = "/dev/shm";
+/// What a run of all tests may need, in bytes.
+const ROOM: u64 = 4 << 30;
 
 /// A node's directory, locked for as long as this value lives and emptied when it goes.
 #[derive(Debug)]
@@ -63,9 +70,19 @@ impl Drop for Home {
     }
 }
 
-/// Where all nodes live: `$SECATEUR_BED`, or `secateur-bed` in the directory for temporary files.
+/// Where all nodes live: `$SECATEUR_BED`, or `secateur-bed` in memory where there is room, or else in the directory for
+/// temporary files. containerd syncs every change of its store, so that most of a test on a disk is waiting.
 fn parent() -> PathBuf {
-    env::var_os("SECATEUR_BED").map_or_else(|| env::temp_dir().join("secateur-bed"), PathBuf::from)
+    static PARENT: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("SECATEUR_BED") {
+        Some(set) => PathBuf::from(set),
+        None if has_room(Path::new(MEMORY)) => Path::new(MEMORY).join("secateur-bed"),
+        None => env::temp_dir().join("secateur-bed"),
+    });
+    PARENT.clone()
+}
+
+fn has_room(directory: &Path) -> bool {
+    statvfs(directory).is_ok_and(|it| it.blocks_available() * it.fragment_size() >= ROOM)
 }
 
 /// Nobody may sweep between the making of a directory and the taking of its lock. The gate is open when this is dropped.

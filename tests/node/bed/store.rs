@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
-    CreateImageRequest, CreateRequest, DeleteImageRequest, DeleteRequest, GetImageRequest,
-    Image as ImageMessage, ListContentRequest, ListImagesRequest, ListRequest, UpdateImageRequest,
+    AddResourceRequest, CreateImageRequest, CreateRequest, DeleteImageRequest, DeleteRequest,
+    GetImageRequest, Image as ImageMessage, ListContentRequest, ListImagesRequest, ListRequest, Resource,
+    UpdateImageRequest,
 };
 use containerd_client::types::Descriptor;
 use prost_types::FieldMask;
@@ -221,6 +222,27 @@ impl Node {
             .into_inner()
             .leases;
         leases.into_iter().map(|lease| (lease.id, lease.labels)).collect()
+    }
+
+    /// Holds a piece of content and what it refers to by a lease of that ID.
+    pub(crate) async fn hold(&self, lease: &str, digest: &Digest) {
+        let create = CreateRequest {
+            id: lease.to_owned(),
+            ..CreateRequest::default()
+        };
+        let mut leases = self.client().leases();
+        let made = leases.create(in_namespace(NAMESPACE, create)).await;
+        made.expect("containerd makes a lease");
+        let resource = Resource {
+            id: digest.to_string(),
+            r#type: "content".to_owned(),
+        };
+        let add = AddResourceRequest {
+            id: lease.to_owned(),
+            resource: Some(resource),
+        };
+        let added = leases.add_resource(in_namespace(NAMESPACE, add)).await;
+        added.expect("containerd adds to a lease");
     }
 
     /// Runs containerd's garbage collection and waits for its end.

@@ -113,7 +113,7 @@ async fn protected_and_pinned_images_are_never_forced(version: Version) {
         );
     }
     node.label(APP, "io.cri-containerd.pinned", "pinned").await;
-    for entry in [APP, &*app.config()] {
+    for entry in [APP, app.config()] {
         let ran = Deletion::of(&[entry]).forced().run(&node).await;
         ran.assert_refused(Outcome::Conflict, &[refusal("pinned")]);
     }

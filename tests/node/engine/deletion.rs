@@ -243,7 +243,7 @@ pub(super) fn belongings<'a>(
     &of(&mut images.into_iter()) - &others
 }
 
-fn difference<'a>(
+fn difference(
     these: impl Iterator<Item = impl ToString>,
     those: impl Iterator<Item = impl ToString>,
 ) -> BTreeSet<String> {

@@ -1,1 +1,298 @@
-//! kill
+//! Deletions that end in the middle, however that comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use super::APP;
+use super::agreement::assert_agreement;
+use super::deletion::leases;
+use super::process::{Answer, Process};
+use crate::bed::{Digest, Disk, Image, Imported, Node, State, Version, both, eventually};
+
+both!(
+    the_next_run_finishes_what_was_killed_anywhere,
+    the_next_run_puts_back_what_came_into_use,
+    a_terminated_deletion_ends_between_images_and_says_so,
+    of_two_deletions_one_waits_for_the_other,
+    a_deletion_is_finished_after_containerd_has_crashed,
+    a_deletion_survives_a_restart_of_containerd,
+);
+
+const OTHER: &str = "docker.io/library/other:v1";
+/// Five records of two images.
+const ENTRIES: [&str; 2] = ["app:v1", "other:v1"];
+
+/// Two images that share a layer; one has a digest reference too.
+async fn two_images(node: &Node) -> [Imported; 2] {
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.tag(APP, &by_digest(&app)).await;
+    let other = node.import(&Image::new(OTHER).layer("one").layer("two")).await;
+    [app, other]
+}
+
+fn by_digest(app: &Imported) -> String {
+    format!("docker.io/library/app@{}", app.target)
+}
+
+/// What a deletion of both images reports, sorted.
+fn all_removals([app, other]: &[Imported; 2]) -> Vec<String> {
+    let mut removals = vec![
+        "untagged app:v1".to_owned(),
+        format!("untagged app@{}", app.target),
+        format!("deleted {}", app.target),
+        "untagged other:v1".to_owned(),
+        format!("deleted {}", other.target),
+    ];
+    removals.sort();
+    removals
+}
+
+fn removals<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Vec<String> {
+    let all = answers.into_iter().flat_map(Answer::removals);
+    let mut removals: Vec<_> = all.map(str::to_owned).collect();
+    removals.sort();
+    removals
+}
+
+/// Everything of a node that a deletion may touch, after a collection: there must be nothing left to collect.
+async fn state(node: &Node) -> (BTreeMap<String, Digest>, Disk) {
+    assert_eq!(leases(node).await, BTreeMap::new());
+    node.collect_garbage().await;
+    let records = node.records().await.into_iter();
+    let records = records.map(|(name, record)| (name, record.target)).collect();
+    (records, node.disk().await)
+}
+
+async fn the_next_run_finishes_what_was_killed_anywhere(version: Version) {
+    let node = Node::start(version).await;
+    let empty = state(&node).await;
+    let places = [
+        "journal-open",
+        "removing:1",
+        "removing:2",
+        "removing:3",
+        "removing:4",
+        "removing:5",
+        "removed",
+        "looked-again",
+        "settled",
+        "collected",
+        "reported",
+    ];
+    for place in places {
+        let images = two_images(&node).await;
+        let before = state(&node).await;
+
+        let process = Process::stopped_at(&node, place, &ENTRIES).await;
+        let printed = process.kill().await;
+        let answer = Process::start(&node, "next", &ENTRIES).finish().await;
+
+        // What nobody has acknowledged is said again, in the same words.
+        assert_eq!(printed.is_empty(), place != "reported");
+        if let Ok(first) = serde_json::from_str::<Answer>(&printed) {
+            assert_eq!(removals([&first]), removals([&answer]));
+        }
+        assert_eq!(removals([&answer]), all_removals(&images), "{place}");
+        let [recovered] = &answer.recovered[..] else {
+            panic!("one deletion was killed: {answer:#?}")
+        };
+        assert_eq!(recovered.owner, place);
+        let outcomes: Vec<_> = recovered
+            .results
+            .iter()
+            .map(|told| (&*told.entry, &*told.outcome))
+            .collect();
+        assert_eq!(outcomes, ENTRIES.map(|entry| (entry, "Deleted")), "{place}");
+        assert!(
+            answer.results.iter().all(|told| told.outcome == "Absent"),
+            "{place}"
+        );
+        assert_eq!(state(&node).await, empty, "{place}");
+        assert_agreement(&node).await;
+        let reclaimed: u64 = recovered.results.iter().map(|told| told.reclaimed).sum();
+        let all = before.1.bytes() - empty.1.bytes();
+        match place {
+            // Nothing is held any longer, so the daemon collects when it likes: what left before is not counted.
+            "settled" => assert!([0, all].contains(&reclaimed), "{reclaimed} of {all}"),
+            "collected" | "reported" => assert_eq!(reclaimed, 0, "{place}"),
+            _ => assert_eq!(reclaimed, all, "{place}"),
+        }
+    }
+}
+
+async fn the_next_run_puts_back_what_came_into_use(version: Version) {
+    let node = Node::start(version).await;
+    let images = two_images(&node).await;
+    let pod = node.pod("shop", "cart").await;
+    let before = state(&node).await;
+    let places = [
+        "removed",
+        "putting-back:1",
+        "putting-back:2",
+        "putting-back:3",
+        "looked-again",
+        "settled",
+        "collected",
+        "reported",
+    ];
+    for place in places {
+        // The digest reference is the last record that is left.
+        let stops = format!("removing:3,{place}");
+        let process = Process::stopped_at(&node, &stops, &["app:v1"]).await;
+        let container = node
+            .container(&pod, place, &by_digest(&images[0]), State::Running)
+            .await;
+        process.go_on_to_next().await;
+        process.kill().await;
+        assert_put_back(&node, &before, &pod, place, &container).await;
+    }
+    for place in ["journal-open", "removing:1", "removing:2", "removing:3"] {
+        let process = Process::stopped_at(&node, place, &["app:v1"]).await;
+        process.kill().await;
+        let container = node
+            .container(&pod, place, &by_digest(&images[0]), State::Running)
+            .await;
+        assert_put_back(&node, &before, &pod, place, &container).await;
+    }
+}
+
+/// The next run reports the conflict and no removal, everything is as it was, and containers can be made as before.
+async fn assert_put_back(
+    node: &Node,
+    before: &(BTreeMap<String, Digest>, Disk),
+    pod: &crate::bed::Pod,
+    place: &str,
+    container: &str,
+) {
+    let answer = Process::start(node, "next", &["none:v1"]).finish().await;
+
+    let [recovered] = &answer.recovered[..] else {
+        panic!("{place}: one deletion was killed: {answer:#?}")
+    };
+    assert_eq!(
+        recovered.results[0].outcome, "Conflict",
+        "{place}: {recovered:#?}"
+    );
+    assert!(
+        recovered.results[0].conflicts[0].ends_with(&container[..12]),
+        "{place}"
+    );
+    assert_eq!(removals([&answer]), Vec::<String>::new(), "{place}");
+    assert_eq!(state(node).await, *before, "{place}");
+    assert_agreement(node).await;
+    node.stop_container(container).await;
+    node.remove_container(container).await;
+    let again = node.container(pod, place, APP, State::Running).await;
+    node.stop_container(&again).await;
+    node.remove_container(&again).await;
+}
+
+async fn a_terminated_deletion_ends_between_images_and_says_so(version: Version) {
+    let node = Node::start(version).await;
+    let images = node.import_all(&Image::series("docker.io/many/app", 64, 1)).await;
+    let entries: Vec<_> = images.iter().map(|image| &*image.name).collect();
+
+    let process = Process::stopped_at(&node, "removing:1", &entries).await;
+    process.signal(Signal::SIGTERM);
+    let answer = process.finish().await;
+
+    let (records, disk) = state(&node).await;
+    let mut interrupted = 0;
+    for (image, told) in images.iter().zip(&answer.results) {
+        let is_there = [
+            records.contains_key(&image.name),
+            records.contains_key(&**image.config()),
+        ];
+        let has_content = image
+            .content()
+            .iter()
+            .all(|digest| disk.content.contains_key(digest));
+        if told.outcome == "Deleted" {
+            assert_eq!((is_there, has_content), ([false, false], false));
+        } else {
+            assert_eq!(told.outcome, "Failed");
+            assert_eq!(
+                told.messages,
+                ["interrupted before it was begun; nothing was removed"]
+            );
+            assert_eq!(
+                (&told.removals[..], is_there, has_content),
+                (&[][..], [true, true], true)
+            );
+            interrupted += 1;
+        }
+    }
+    assert!(
+        (1..64).contains(&interrupted),
+        "{interrupted} of 64 were interrupted"
+    );
+}
+
+async fn of_two_deletions_one_waits_for_the_other(version: Version) {
+    let node = Node::start(version).await;
+    let empty = state(&node).await;
+    let images = two_images(&node).await;
+
+    let first = Process::stopped_at(&node, "removing:2", &["app:v1"]).await;
+    let second = Process::start(&node, "second", &["app:v1", "other:v1"]);
+    eventually("the second one to wait for its turn", async || {
+        let open = fs::read_dir(second.directory().join("fd")).unwrap().flatten();
+        let mut files = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        files.any(|file| file.ends_with("secateur.lock")).then_some(())
+    })
+    .await;
+    assert!(node.records().await.contains_key(OTHER));
+    let first = first.finish().await;
+    let second = second.finish().await;
+
+    assert_eq!(first.only().outcome, "Deleted");
+    assert!(
+        second.recovered.is_empty(),
+        "the first one was alive: {second:#?}"
+    );
+    let outcomes: Vec<_> = second.results.iter().map(|told| &*told.outcome).collect();
+    assert_eq!(outcomes, ["Absent", "Deleted"]);
+    assert_eq!(removals([&first, &second]), all_removals(&images));
+    assert_eq!(state(&node).await, empty);
+}
+
+async fn a_deletion_is_finished_after_containerd_has_crashed(version: Version) {
+    let mut node = Node::start(version).await;
+    let empty = state(&node).await;
+    for place in ["removing:1", "removing:3", "removed", "looked-again", "settled"] {
+        let images = two_images(&node).await;
+
+        let process = Process::stopped_at(&node, place, &ENTRIES).await;
+        node.kill();
+        let ended = process.go_on().await;
+        assert_eq!(ended.status.code(), Some(1), "{place}: {ended:?}");
+        assert!(ended.stderr.contains("Error"), "{place}: {ended:?}");
+        node.restart().await;
+        let answer = Process::start(&node, "next", &ENTRIES).finish().await;
+
+        assert_eq!(removals([&answer]), all_removals(&images), "{place}");
+        assert_eq!(state(&node).await, empty, "{place}");
+        assert_agreement(&node).await;
+    }
+}
+
+async fn a_deletion_survives_a_restart_of_containerd(version: Version) {
+    let mut node = Node::start(version).await;
+    let empty = state(&node).await;
+    let images = two_images(&node).await;
+
+    let process = Process::stopped_at(&node, "removing:3", &ENTRIES).await;
+    node.restart().await;
+    let ended = process.go_on().await;
+    let next = Process::start(&node, "next", &ENTRIES).finish().await;
+
+    // Whether a call failed or the connection was made anew in time: over both, all is done and said once.
+    let first = serde_json::from_str::<Answer>(&ended.stdout).ok();
+    let said = removals(first.iter().chain([&next]));
+    let unique: BTreeSet<_> = said.iter().cloned().collect();
+    assert_eq!(said.len(), unique.len());
+    assert_eq!(said, all_removals(&images));
+    assert_eq!(state(&node).await, empty);
+}

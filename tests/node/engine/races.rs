@@ -1,1 +1,245 @@
-//! races
+//! What others do to a node while a deletion is under way.
+
+use std::collections::BTreeSet;
+
+use super::APP;
+use super::agreement::assert_agreement;
+use super::deletion::{belongings, leases};
+use super::process::{Process, Told};
+use crate::bed::{Image, Imported, Node, State, Version, both};
+
+both!(
+    a_tag_that_was_moved_is_left_alone,
+    a_container_of_a_pod_that_was_started_brings_its_image_back,
+    a_plain_container_that_was_started_brings_its_image_back,
+    an_image_that_was_tagged_meanwhile_stays,
+    records_that_others_removed_are_not_reported,
+    what_others_remove_is_not_counted,
+    content_that_something_else_keeps_is_not_counted_and_keeps_no_root_file_system,
+    a_name_that_was_pulled_anew_after_the_last_look_is_left_alone,
+);
+
+/// The image that the tests delete: a tag, a digest reference and the CRI's record.
+async fn pulled(node: &Node) -> Imported {
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.tag(APP, &by_digest(&app)).await;
+    app
+}
+
+fn by_digest(app: &Imported) -> String {
+    format!("docker.io/library/app@{}", app.target)
+}
+
+fn all_gone(app: &Imported) -> [String; 3] {
+    [
+        "untagged app:v1".to_owned(),
+        format!("untagged app@{}", app.target),
+        format!("deleted {}", app.target),
+    ]
+}
+
+async fn assert_settled(node: &Node) {
+    assert!(leases(node).await.is_empty());
+    node.collect_garbage().await;
+    assert_agreement(node).await;
+}
+
+async fn a_tag_that_was_moved_is_left_alone(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let new = node
+        .import(&Image::new("docker.io/library/new:v1").layer("two"))
+        .await;
+    let before = node.disk().await;
+
+    let process = Process::stopped_at(&node, "removing", &["app:v1"]).await;
+    node.move_record(APP, &new.name).await;
+    let answer = process.finish().await;
+
+    let told = answer.only();
+    assert_eq!(told.outcome, "Deleted");
+    assert_eq!(told.removals, all_gone(&app)[1..]);
+    assert!(
+        told.messages[0].starts_with(&format!("{APP} was moved to {}", new.target)),
+        "{told:?}"
+    );
+    assert_eq!(node.record(APP).await.unwrap().target, new.target);
+    assert_settled(&node).await;
+    assert_eq!(told.reclaimed, before.bytes() - node.disk().await.bytes());
+}
+
+/// The container runs after the deletion, and another one can be made of the same image.
+async fn a_container_of_a_pod_that_was_started_brings_its_image_back(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let pod = node.pod("shop", "cart").await;
+    let before = (node.records().await, node.disk().await);
+
+    // Before the identity record, the tag and the digest reference.
+    for place in ["removing:1", "removing:2", "removing:3"] {
+        let process = Process::stopped_at(&node, place, &["app:v1"]).await;
+        let name = place.replace(':', "-");
+        let container = node
+            .container(&pod, &name, &by_digest(&app), State::Running)
+            .await;
+        let answer = process.finish().await;
+
+        assert_put_back(&app, answer.only(), &container);
+        let now = node.records().await;
+        for (name, record) in &before.0 {
+            assert_eq!(now.get(name), Some(record), "{place}");
+        }
+        assert_settled(&node).await;
+        assert_eq!(node.disk().await, before.1);
+        node.stop_container(&container).await;
+        let again = node
+            .container(&pod, &format!("{name}-again"), APP, State::Running)
+            .await;
+        node.stop_container(&again).await;
+        node.remove_container(&container).await;
+        node.remove_container(&again).await;
+    }
+}
+
+fn assert_put_back(app: &Imported, told: &Told, container: &str) {
+    let conflict = format!(
+        "conflict: unable to delete {} (cannot be forced) - image is being used by running container {}",
+        &app.target.hex()[..12],
+        &container[..container.len().min(12)]
+    );
+    assert_eq!(told.conflicts, [conflict]);
+    assert_eq!(told.outcome, "Conflict");
+    assert_eq!((&told.removals[..], told.reclaimed), (&[][..], 0));
+}
+
+async fn a_plain_container_that_was_started_brings_its_image_back(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let before = (node.records().await, node.disk().await);
+
+    let process = Process::stopped_at(&node, "removing:3", &["app:v1"]).await;
+    node.plain_container("user", &by_digest(&app), State::Running)
+        .await;
+    let answer = process.finish().await;
+
+    assert_put_back(&app, answer.only(), "user");
+    assert_settled(&node).await;
+    assert_eq!((node.records().await, node.disk().await), before);
+    node.plain_container("again", APP, State::Running).await;
+}
+
+async fn an_image_that_was_tagged_meanwhile_stays(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let before = node.disk().await;
+
+    let process = Process::stopped_at(&node, "removing", &["app:v1"]).await;
+    node.put_record("docker.io/library/app:v2", APP).await;
+    let answer = process.finish().await;
+
+    let told = answer.only();
+    assert_eq!(told.outcome, "Untagged");
+    assert_eq!(told.removals, all_gone(&app)[..2]);
+    assert!(
+        told.messages[0].ends_with("meanwhile it was named app:v2"),
+        "{told:?}"
+    );
+    assert_eq!(told.reclaimed, 0);
+    assert_settled(&node).await;
+    assert_eq!(node.disk().await, before);
+    let pod = node.pod("shop", "cart").await;
+    node.container(&pod, "cart", "docker.io/library/app:v2", State::Running)
+        .await;
+}
+
+async fn records_that_others_removed_are_not_reported(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+
+    let process = Process::stopped_at(&node, "removing", &["app:v1"]).await;
+    node.delete_record(APP).await;
+    let answer = process.finish().await;
+
+    let told = answer.only();
+    assert_eq!(told.outcome, "Deleted");
+    assert_eq!(told.removals, all_gone(&app)[1..]);
+    assert_settled(&node).await;
+    let own = belongings([&app], node.sandbox_image());
+    assert!(node.disk().await.keys().all(|key| !own.contains(key)));
+}
+
+async fn what_others_remove_is_not_counted(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let other = Image::new("docker.io/library/other:v1")
+        .layer("one")
+        .layer("other");
+    let other = node.import(&other).await;
+    let before = node.disk().await;
+
+    let process = Process::stopped_at(&node, "removed", &["app:v1"]).await;
+    node.delete_record(other.config()).await;
+    node.delete_record(&other.name).await;
+    let answer = process.finish().await;
+
+    // The layer that both share was held until the other one was gone, so it counts.
+    assert_settled(&node).await;
+    let after = node.disk().await;
+    let bytes_of = |keys: BTreeSet<String>| -> u64 {
+        let content = before.content.iter().map(|(digest, size)| (&**digest, size));
+        let layers = before.layers.iter().map(|(chain, size)| (chain.as_str(), size));
+        let all = content.chain(layers);
+        all.filter(|(key, _)| keys.contains(*key))
+            .map(|(_, size)| size)
+            .sum()
+    };
+    let theirs = bytes_of(belongings([&other], [&app]));
+    let ours = bytes_of(belongings([&app], node.sandbox_image()));
+    assert!(theirs > 0 && ours > 0);
+    assert_eq!(before.bytes() - after.bytes(), theirs + ours);
+    assert_eq!(answer.only().reclaimed, ours);
+}
+
+async fn content_that_something_else_keeps_is_not_counted_and_keeps_no_root_file_system(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    node.hold("elsewhere", app.config()).await;
+    let before = node.disk().await;
+
+    let answer = Process::start(&node, "", &["app:v1"]).finish().await;
+
+    assert_eq!(answer.only().removals, all_gone(&app));
+    assert_settled(&node).await;
+    let after = node.disk().await;
+    let blob = &node.content().await[app.config()];
+    assert_eq!(blob.labels.get("containerd.io/gc.ref.snapshot.overlayfs"), None);
+    assert!(!after.layers.contains_key(&**app.chain_ids().last().unwrap()));
+    assert_eq!(answer.only().reclaimed, before.bytes() - after.bytes());
+}
+
+async fn a_name_that_was_pulled_anew_after_the_last_look_is_left_alone(version: Version) {
+    let node = Node::start(version).await;
+    let image = Image::new(APP).layer("one");
+    let app = pulled(&node).await;
+
+    for place in ["looked-again", "settled", "collected"] {
+        let process = Process::stopped_at(&node, place, &["app:v1"]).await;
+        node.import(&image).await;
+        let answer = process.finish().await;
+
+        assert_eq!(
+            answer.only().removals.last(),
+            Some(&format!("deleted {}", app.target)),
+            "{place}"
+        );
+        assert_settled(&node).await;
+        assert_eq!(node.record(APP).await.unwrap().target, app.target, "{place}");
+        let has = node.disk().await;
+        let has: BTreeSet<_> = has.keys().map(str::to_owned).collect();
+        assert!(belongings([&app], None).is_subset(&has), "{place}");
+        let pod = node.pod("shop", place).await;
+        let container = node.container(&pod, "cart", APP, State::Running).await;
+        node.stop_container(&container).await;
+        node.remove_pod(&pod).await;
+    }
+}

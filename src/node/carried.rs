@@ -1,0 +1,107 @@
+//! What became of one plan, while it is carried out and in words.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::error::CallError;
+use super::result::{EntryResult, Outcome};
+use crate::image::{Conflict, ImageId, Plan, Record, Step};
+
+/// What became of one plan.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// Whether anything was done for it.
+    pub(super) begun: bool,
+    /// The names that are gone by it.
+    pub(super) removed: BTreeSet<Arc<str>>,
+    /// The names that point elsewhere now, and where.
+    pub(super) moved: Vec<(Arc<str>, String)>,
+    /// The call at which it ended early.
+    pub(super) failed: Option<CallError>,
+    /// What holds the image now.
+    pub(super) conflicts: Vec<Conflict>,
+    /// Images that were to go and stay, with the names that others gave them meanwhile; without, they are as they were.
+    pub(super) stays: BTreeMap<ImageId, Vec<String>>,
+}
+
+impl Carried {
+    /// What a killed operation had done of a plan, by the names that are gone.
+    pub(super) fn resumed(removed: impl Iterator<Item = Arc<str>>) -> Self {
+        Self {
+            begun: true,
+            removed: removed.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The images of a plan that are gone.
+    pub(super) fn gone<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a ImageId> {
+        plan.deleted().filter(|image| self.went(image))
+    }
+
+    /// Whether an image of the plan is gone.
+    pub(super) fn went(&self, image: &ImageId) -> bool {
+        self.begun && self.failed.is_none() && self.conflicts.is_empty() && !self.stays.contains_key(image)
+    }
+
+    /// Whether a record is still to be removed.
+    pub(super) fn is_due(&self, record: &Record) -> bool {
+        !self.removed.contains(&record.name) && !self.stays.contains_key(&record.target)
+    }
+
+    /// What to say of it.
+    pub(super) fn result(&self, plan: &Plan) -> EntryResult {
+        if !self.conflicts.is_empty() {
+            return EntryResult::held(self.conflicts.clone());
+        }
+        if !self.begun {
+            let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];
+            return EntryResult {
+                outcome: Outcome::Failed,
+                messages,
+                ..EntryResult::default()
+            };
+        }
+        let gone: HashSet<&ImageId> = self.gone(plan).collect();
+        let happened = |step: &&Step| match step {
+            Step::Keep(_) => false,
+            Step::Remove { record, .. } => self.removed.contains(&record.name),
+            Step::Deleted(image) => gone.contains(image),
+        };
+        let removals: Vec<_> = plan
+            .steps
+            .iter()
+            .filter(happened)
+            .filter_map(Step::report)
+            .collect();
+        let outcome = match (&self.failed, removals.is_empty()) {
+            (Some(_), _) => Outcome::Failed,
+            (None, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
+            _ if gone.contains(&plan.image) => Outcome::Deleted,
+            _ => Outcome::Untagged,
+        };
+        let reasons = plan.reasons.clone();
+        EntryResult {
+            outcome,
+            removals,
+            messages: self.messages(),
+            reasons,
+            ..EntryResult::default()
+        }
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let moved = self.moved.iter().map(|(name, to)| {
+            format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
+        });
+        let stays = self.stays.iter().map(|(image, names)| match names.is_empty() {
+            true => format!("image {} stays as it was", image.short()),
+            false => {
+                let names = names.join(", ");
+                format!("image {} stays: meanwhile it was named {names}", image.short())
+            }
+        });
+        let failed = self.failed.iter().map(ToString::to_string);
+        moved.chain(stays).chain(failed).collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! The look at the node after the removal: what has come into use meanwhile is put back, what was named meanwhile stays.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::carried::Carried;
+use super::error::{CallError, Error};
+use super::execution::Execution;
+use super::images::Row;
+use super::stop::stop_at;
+use crate::image::conflict::since;
+use crate::image::{Conflict, ImageId, Kind, Record, Rules};
+
+impl Execution<'_> {
+    /// Reads usage once more. What has come into use since it was decided is put back as it was. Returns the records that
+    /// are there now.
+    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
+        let rows = self.observe().await?;
+        for (index, carried) in carried.iter_mut().enumerate() {
+            let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
+            for image in going {
+                let conflicts = self.conflicts(index, &image).await?;
+                if !conflicts.is_empty() {
+                    self.put_back(index, &image, carried).await?;
+                    if image == self.plans[index].image {
+                        carried.conflicts = conflicts;
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Finds out why images were put back by a run that was killed once the outcome was certain. Nothing is held any longer, so
+    /// nothing is put back now.
+    pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
+        let rows = self.observe().await?;
+        let there: HashSet<(&str, &str)> = rows
+            .iter()
+            .map(|row| (row.name.as_str(), row.target.digest.as_str()))
+            .collect();
+        let is_there = |record: &Record| there.contains(&(&*record.name, record.target.digest().as_str()));
+        for (index, carried) in carried.iter_mut().enumerate() {
+            let plan = &self.plans[index];
+            let is_whole = |image: &&ImageId| {
+                let mut records = plan.removed().filter(|record| record.target == **image);
+                records.all(|record| is_there(record))
+            };
+            let whole: Vec<ImageId> = plan.deleted().filter(is_whole).cloned().collect();
+            for image in whole {
+                let conflicts = self.conflicts(index, &image).await?;
+                if image == self.plans[index].image {
+                    carried.conflicts = conflicts;
+                }
+                carried.stays.insert(image, Vec::new());
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Reads the records, the containers and the pods anew.
+    async fn observe(&mut self) -> Result<Vec<Row>, CallError> {
+        let node = self.node;
+        let (rows, containers) = tokio::try_join!(
+            node.containerd.list_images(),
+            node.containerd.containers(&node.known)
+        )?;
+        for record in rows
+            .iter()
+            .filter(|row| !self.survey.rows.contains_key(&row.name))
+            .filter_map(Row::record)
+        {
+            self.survey.inventory.insert(Arc::new(record));
+        }
+        self.survey.inventory.observe(containers, self.pods.clone());
+        Ok(rows)
+    }
+
+    /// What holds an image of a plan now. Forcing does not reach parents.
+    async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, Error> {
+        let rules = Rules {
+            force: self.rules.force && *image == self.plans[index].image,
+            ..self.rules.clone()
+        };
+        let question = |now: &_| since(now, image, &rules);
+        self.node.ask(&mut self.survey, question).await
+    }
+
+    /// Makes the records of an image anew, and of every parent that was pruned after it.
+    async fn put_back(&self, index: usize, image: &ImageId, carried: &mut Carried) -> Result<(), CallError> {
+        let plan = &self.plans[index];
+        let after: BTreeSet<&ImageId> = plan.deleted().skip_while(|gone| *gone != image).collect();
+        for record in plan.removed().filter(|record| after.contains(&record.target)) {
+            if let Some(row) = self
+                .survey
+                .rows
+                .get(&*record.name)
+                .filter(|_| carried.removed.remove(&record.name))
+            {
+                stop_at("putting-back");
+                self.node.containerd.create_image(row).await?;
+                tracing::info!(image = %plan.image, name = %record.name, "put back");
+            }
+        }
+        carried
+            .stays
+            .extend(after.into_iter().map(|image| (image.clone(), Vec::new())));
+        Ok(())
+    }
+
+    /// An image that others named meanwhile stays; an identity record alone, which the CRI plugin may have made anew in between,
+    /// names nothing and goes.
+    pub(super) async fn notice_names(&self, rows: &[Row], carried: &mut [Carried]) -> Result<(), CallError> {
+        let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
+        for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {
+            left.entry(record.target.clone()).or_default().push((row, record));
+        }
+        for (plan, carried) in self.plans.iter().zip(carried) {
+            for image in plan.deleted() {
+                let Some(left) = left.get(image) else { continue };
+                let nameless = left
+                    .iter()
+                    .all(|(_, record)| matches!(record.kind, Kind::Digest(_)));
+                if nameless && carried.went(image) {
+                    for (row, _) in left {
+                        self.node.containerd.delete_image(row).await?;
+                    }
+                } else {
+                    let names = left.iter().map(|(_, record)| record.familiar()).collect();
+                    carried.stays.entry(image.clone()).or_insert(names);
+                }
+            }
+        }
+        Ok(())
+    }
+}
