@@ -23,6 +23,7 @@ pub struct Arguments {
 
 /// What holds for every subcommand.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The socket of containerd
     #[arg(long, global = true, env = "SECATEUR_ADDRESS", default_value = DEFAULT_ADDRESS, value_name = "SOCKET")]
@@ -30,8 +31,15 @@ pub struct Global {
     /// The namespace of containerd; the CRI plugin serves k8s.io
     #[arg(long, global = true, default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
-    /// How to print; data goes to stdout, everything else to stderr [default: table; of run: yaml]
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    /// How to print: table, json or yaml; data goes to stdout, everything else to stderr [default: table; of run: yaml]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub output: Option<Format>,
     /// Say the reasons behind each decision; twice: every change to the image store too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
