@@ -25,6 +25,7 @@ both!(
     prune_takes_dangling_images_alone,
     prune_takes_unused_images_but_kept_and_young_ones,
     a_terminated_command_says_what_it_did,
+    a_killed_command_is_reported_by_the_next,
     nobody_else_may_open_the_socket,
     a_person_at_a_terminal_is_asked,
     a_terminal_has_colours_and_a_width,
@@ -671,6 +672,51 @@ async fn prune_takes_unused_images_but_kept_and_young_ones(version: Version) {
     );
 }
 
+/// Starts a command and waits until it has stopped where `SECATEUR_STOP_AT` says.
+async fn stopped(mut command: Command) -> (std::process::Child, nix::unistd::Pid) {
+    let child = command.spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    let status = format!("/proc/{pid}/stat");
+    while !std::fs::read_to_string(&status).unwrap().contains(") T ") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    (child, pid)
+}
+
+async fn a_killed_command_is_reported_by_the_next(version: Version) {
+    let node = Node::start(version).await;
+    let api = "docker.io/library/api:v1";
+    for (next, format) in [("json", "json"), ("words", "table")] {
+        let app = node.import(&Image::new(APP).layer(next)).await;
+        node.import(&Image::new(api).layer("api")).await;
+        let mut command = secateur(&node, &["delete", "app:v1"]);
+        command.env("SECATEUR_STOP_AT", "removed");
+        let (mut child, _) = stopped(command).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let answer = call(&node, &["delete", "api:v1", "-o", format]).await;
+        assert_eq!(answer.exit, 0, "{}", answer.stderr);
+        if format == "json" {
+            let recovered = &answer.json()["recovered"];
+            assert_eq!(recovered[0]["owner"], "");
+            assert_eq!(
+                recovered[0]["results"][0]["records"],
+                json!([{"untagged": "app:v1"}, {"deleted": app.target}])
+            );
+        } else {
+            let expected = format!(
+                "recovered: app:v1, of a command line that was killed: Deleted: untagged app:v1, deleted {}\n",
+                &app.target.hex()[..12]
+            );
+            assert_eq!(answer.stderr, expected);
+        }
+        assert!(is_gone(&node, &app).await);
+        let once = call(&node, &["delete", "nosuch", "-o", "json"]).await;
+        assert_eq!(once.json().get("recovered"), None);
+    }
+}
+
 async fn a_terminated_command_says_what_it_did(version: Version) {
     let node = Node::start(version).await;
     let names: Vec<String> = (0..2)
@@ -681,12 +727,7 @@ async fn a_terminated_command_says_what_it_did(version: Version) {
     }
     let mut command = secateur(&node, &["delete", "app-0:v1", "app-1:v1", "-o", "json"]);
     command.env("SECATEUR_STOP_AT", "journal-open");
-    let child = command.spawn().unwrap();
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    let status = format!("/proc/{pid}/stat");
-    while !std::fs::read_to_string(&status).unwrap().contains(") T ") {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let (child, pid) = stopped(command).await;
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     let output = spawn_blocking(move || child.wait_with_output())
