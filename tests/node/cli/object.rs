@@ -1,0 +1,169 @@
+//! `secateur run`.
+
+use super::*;
+use crate::bed::both;
+
+both!(
+    an_image_deletion_runs_and_gets_its_status,
+    an_image_deletion_obeys_each_field,
+    an_image_deletion_waits_for_a_conflict_to_end,
+    a_wrong_image_deletion_is_refused,
+);
+
+async fn an_image_deletion_runs_and_gets_its_status(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let file = node.directory().join("deletion.yaml");
+    std::fs::write(
+        &file,
+        "apiVersion: secateur.dev/v1alpha1\nkind: ImageDeletion\nmetadata: {name: drop}\nspec: {images: [\"app:v1\"]}\n",
+    )
+    .unwrap();
+    let answer = call(&node, &["run", "-f", file.to_str().unwrap()]).await;
+    assert_eq!((answer.exit, &*answer.stderr), (0, ""));
+    let object = answer.yaml();
+    assert_eq!(object["kind"], "ImageDeletion");
+    assert_eq!(object["spec"]["prune"], true);
+    let status = &object["status"];
+    assert_eq!(status["phase"], "Complete");
+    assert_eq!(status["observedGeneration"], 1);
+    assert_eq!(
+        status["nodes"],
+        json!({
+            "desired": 1, "reported": 1, "deleted": 1, "untagged": 0, "absent": 0, "conflicted": 0, "failed": 0,
+            "withoutAgent": 0,
+        })
+    );
+    assert_eq!(
+        status["records"],
+        json!([{"untagged": "app:v1", "nodes": 1}, {"deleted": app.target, "nodes": 1}])
+    );
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(status["nodeResults"][0]["node"], hostname.trim().to_lowercase());
+    assert!(status["reclaimedBytes"].as_u64().unwrap() > 0);
+    assert!(is_gone(&node, &app).await);
+
+    let again = call(&node, &["run", "-f", file.to_str().unwrap(), "-o", "table"]).await;
+    assert_eq!(again.exit, 3);
+    assert!(again.stdout.starts_with("NAME  PHASE"), "{}", again.stdout);
+    assert_eq!(again.stderr, "error: No such image: app:v1\n");
+}
+
+async fn an_image_deletion_obeys_each_field(version: Version) {
+    let node = Node::start(version).await;
+    let parent = node
+        .import(&Image::new("docker.io/library/parent:v1").layer("below"))
+        .await;
+    node.import(&Image::new(APP).layer("below").layer("above")).await;
+    node.put_record(&format!("moby-dangling@{}", parent.target), &parent.name)
+        .await;
+    node.delete_record(&parent.name).await;
+    node.plain_container("plain", APP, State::Stopped).await;
+
+    let held = apply(
+        &node,
+        &deletion(json!({"images": ["app:v1"], "onConflict": "Report"})),
+        &[],
+    )
+    .await;
+    assert_eq!(held.exit, 4);
+    let status = &held.yaml()["status"];
+    assert_eq!(status["nodes"]["conflicted"], 1);
+    assert_eq!(
+        status["nodeResults"][0]["conflicts"][0]["kind"],
+        "StoppedContainer"
+    );
+    assert_eq!(status["conditions"][1]["type"], "Conflicted");
+    assert_eq!(status["conditions"][1]["status"], "True");
+
+    let forced = deletion(json!({
+        "images": [node.record(APP).await.unwrap().target],
+        "force": true,
+        "prune": false,
+        "nodeSelector": {"matchLabels": {"pool": "blue"}},
+    }));
+    let forced = apply(&node, &forced, &["-o", "json"]).await;
+    assert_eq!(forced.exit, 0, "{}", forced.stderr);
+    assert_eq!(forced.json()["status"]["nodes"]["deleted"], 1);
+    assert!(
+        forced.stderr.starts_with("spec.nodeSelector: "),
+        "{}",
+        forced.stderr
+    );
+    assert!(node.record(APP).await.is_none());
+    assert!(!is_gone(&node, &parent).await, "it was not to be pruned");
+}
+
+async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
+    let node = Node::start(version).await;
+    let [app, api] = [APP, "docker.io/library/api:v1"];
+    let held = node.import(&Image::new(app).layer("one")).await;
+    node.import(&Image::new(api).layer("two")).await;
+    let pod = node.pod("shop", "cart").await;
+    let container = node.container(&pod, "cart", app, State::Running).await;
+    let spec = json!({"images": ["app:v1", "api:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 60});
+    let object = deletion(spec);
+    let freed = async {
+        while node.record(api).await.is_some() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert!(node.record(app).await.is_some());
+        node.remove_container(&container).await;
+    };
+    let (answer, ()) = tokio::join!(apply(&node, &object, &["-o", "json"]), freed);
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("api:v1: Deleted\napp:v1: waiting: "),
+        "{}",
+        answer.stderr
+    );
+    let status = &answer.json()["status"];
+    assert_eq!(status["nodes"]["deleted"], 1);
+    assert_eq!(status["records"].as_array().unwrap().len(), 4);
+    assert!(is_gone(&node, &held).await);
+
+    node.import(&Image::new(app).layer("one")).await;
+    node.container(&pod, "cart", app, State::Running).await;
+    let spec = json!({"images": ["app:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 2});
+    let answer = apply(&node, &deletion(spec), &["-o", "json"]).await;
+    assert_eq!(answer.exit, 4);
+    let status = &answer.json()["status"];
+    assert_eq!(
+        (&status["phase"], &status["nodes"]["conflicted"]),
+        (&json!("Complete"), &json!(1))
+    );
+}
+
+async fn a_wrong_image_deletion_is_refused(version: Version) {
+    let node = Node::start(version).await;
+    let rows = [
+        (
+            deletion(json!({"images": []})),
+            "name at least one image, such as app:v1",
+        ),
+        (
+            deletion(json!({"images": ["App:v1"]})),
+            "repository name must be lowercase: write app:v1",
+        ),
+        (
+            deletion(json!({"images": ["app"], "colour": "red"})),
+            "strict decoding error: unknown field \"spec.colour\"",
+        ),
+        (
+            json!({"kind": "Pod", "apiVersion": "v1"}),
+            "not an ImageDeletion (apiVersion: v1, kind: Pod): ",
+        ),
+    ];
+    for (object, message) in rows {
+        let answer = apply(&node, &object, &[]).await;
+        assert_eq!((answer.exit, &*answer.stdout), (2, ""));
+        assert!(answer.stderr.starts_with("error: stdin: "), "{}", answer.stderr);
+        assert!(answer.stderr.contains(message), "{}", answer.stderr);
+    }
+    let answer = call(&node, &["run", "-f", "/nonexistent/deletion.yaml"]).await;
+    assert_eq!(answer.exit, 1);
+    assert_eq!(
+        answer.stderr,
+        "error: cannot read /nonexistent/deletion.yaml: No such file or directory (os error 2)\n"
+    );
+}

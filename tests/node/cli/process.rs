@@ -1,0 +1,148 @@
+//! How the process begins and ends: sockets, signals, pipes.
+
+use super::*;
+use crate::bed::both;
+
+both!(
+    a_terminated_command_says_what_it_did,
+    a_killed_command_is_reported_by_the_next,
+    nobody_else_may_open_the_socket,
+    a_reader_that_has_seen_enough_is_no_error,
+);
+
+/// Starts a command and waits until it has stopped where `SECATEUR_STOP_AT` says.
+async fn stopped(mut command: Command) -> (std::process::Child, nix::unistd::Pid) {
+    let child = command.spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    let status = format!("/proc/{pid}/stat");
+    while !std::fs::read_to_string(&status).unwrap().contains(") T ") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    (child, pid)
+}
+
+async fn a_killed_command_is_reported_by_the_next(version: Version) {
+    let node = Node::start(version).await;
+    let api = "docker.io/library/api:v1";
+    for (next, format) in [("json", "json"), ("words", "table")] {
+        let app = node.import(&Image::new(APP).layer(next)).await;
+        node.import(&Image::new(api).layer("api")).await;
+        let mut command = secateur(&node, &["delete", "app:v1"]);
+        command.env("SECATEUR_STOP_AT", "removed");
+        let (mut child, _) = stopped(command).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let answer = call(&node, &["delete", "api:v1", "-o", format]).await;
+        assert_eq!(answer.exit, 0, "{}", answer.stderr);
+        if format == "json" {
+            let recovered = &answer.json()["recovered"];
+            assert_eq!(recovered[0]["owner"], "");
+            assert_eq!(
+                recovered[0]["results"][0]["records"],
+                json!([{"untagged": "app:v1"}, {"deleted": app.target}])
+            );
+        } else {
+            let expected = format!(
+                "recovered: app:v1, of a command line that was killed: Deleted: untagged app:v1, deleted {}\n",
+                &app.target.hex()[..12]
+            );
+            assert_eq!(answer.stderr, expected);
+        }
+        assert!(is_gone(&node, &app).await);
+        let once = call(&node, &["delete", "nosuch", "-o", "json"]).await;
+        assert_eq!(once.json().get("recovered"), None);
+    }
+}
+
+async fn a_terminated_command_says_what_it_did(version: Version) {
+    let node = Node::start(version).await;
+    let names: Vec<String> = (0..2)
+        .map(|number| format!("docker.io/library/app-{number}:v1"))
+        .collect();
+    for name in &names {
+        node.import(&Image::bare(name).layer(name)).await;
+    }
+    let mut command = secateur(&node, &["delete", "app-0:v1", "app-1:v1", "-o", "json"]);
+    command.env("SECATEUR_STOP_AT", "journal-open");
+    let (child, pid) = stopped(command).await;
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    let output = spawn_blocking(move || child.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let answer = Answer::from(output);
+    assert_eq!(answer.exit, 1);
+    assert!(
+        answer.stderr.starts_with("interrupted: finishing what was begun"),
+        "{}",
+        answer.stderr
+    );
+    let document = answer.json();
+    let records = node.records().await;
+    for (index, name) in names.iter().enumerate() {
+        let deleted = document["results"][index]["outcome"] == "Deleted";
+        assert_eq!(records.contains_key(name), !deleted, "{document}");
+    }
+    assert!(node.leases().await.is_empty());
+}
+
+async fn nobody_else_may_open_the_socket(version: Version) {
+    let node = Node::start(version).await;
+    let socket = node.socket();
+    // Whoever runs the tests may keep the binary where no one else can read.
+    let program = tempfile::Builder::new()
+        .prefix("secateur-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    let path = program.path().join("secateur");
+    std::fs::copy(env!("CARGO_BIN_EXE_secateur"), &path).unwrap();
+    for open in [program.path(), node.directory()] {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut nobody = command("setpriv");
+    nobody
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&path)
+        .arg("images")
+        .arg("--address")
+        .arg(&socket);
+    let answer = run(nobody).await;
+    let path = socket.display();
+    assert_eq!(answer.exit, 1);
+    assert_eq!(
+        answer.stderr,
+        format!("error: permission denied on {path}: run as root or as a user who may open it\n")
+    );
+
+    let missing = node.directory().join("nothing.sock");
+    let answer = call(&node, &["images", "--address", missing.to_str().unwrap()]).await;
+    assert_eq!(answer.exit, 1);
+    assert_eq!(
+        answer.stderr,
+        format!(
+            "error: no containerd at {}: start it, or name its socket with --address\n",
+            missing.display()
+        )
+    );
+}
+
+async fn a_reader_that_has_seen_enough_is_no_error(version: Version) {
+    let node = Node::start(version).await;
+    for arguments in [
+        &["images"][..],
+        &["crds"],
+        &["completions", "bash"],
+        &["delete", "nosuch"],
+    ] {
+        let mut command = secateur(&node, arguments);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stdout(writer);
+        let answer = run(command).await;
+        assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
+        assert_eq!((answer.exit, &*answer.stderr), (1, ""), "{arguments:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What a person at a terminal sees and is asked.
+
+use super::*;
+use crate::bed::both;
+
+both!(
+    a_person_at_a_terminal_is_asked,
+    a_terminal_has_colours_and_a_width,
+);
+
+/// The same line at a terminal of 80 columns, where a person types this answer. What it says on stderr is in stdout too.
+async fn type_in(node: &Node, line: &str, answer: &str) -> Answer {
+    let mut command = command("script");
+    let line = format!("stty rows 24 cols 80; {} {line}", env!("CARGO_BIN_EXE_secateur"));
+    command
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("SECATEUR_ADDRESS", node.socket())
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR");
+    feed(command, answer.to_owned()).await
+}
+
+async fn a_person_at_a_terminal_is_asked(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let asked = [
+        (
+            "prune --unused --keep 'registry.k8s.io/**'",
+            "Delete 1 image? [y/N] ",
+        ),
+        ("delete 'app:*'", "Delete this? [y/N] "),
+        ("delete --force app:v1", "Delete this? [y/N] "),
+    ];
+    for (line, question) in asked {
+        let no = type_in(&node, line, "n\n").await;
+        assert_eq!(no.exit, 1, "{}", no.stdout);
+        assert!(
+            no.stdout.contains("app:v1") && no.stdout.contains(question),
+            "{}",
+            no.stdout
+        );
+        assert!(no.stdout.contains("nothing was deleted"), "{}", no.stdout);
+        assert!(!is_gone(&node, &app).await);
+    }
+    let yes = type_in(&node, "prune --unused --keep 'registry.k8s.io/**'", "y\n").await;
+    assert_eq!(yes.exit, 0, "{}", yes.stdout);
+    assert!(is_gone(&node, &app).await);
+
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let unasked = type_in(&node, "prune --unused --yes --keep 'registry.k8s.io/**'", "").await;
+    assert_eq!(
+        (unasked.exit, unasked.stdout.contains("[y/N]")),
+        (0, false),
+        "{}",
+        unasked.stdout
+    );
+    assert!(is_gone(&node, &app).await);
+}
+
+async fn a_terminal_has_colours_and_a_width(version: Version) {
+    let node = Node::start(version).await;
+    let name = format!("registry.example.com:5000/{}/app:v1", ["component"; 9].join("/"));
+    node.import(&Image::new(&name)).await;
+    let line = format!("delete --dry-run {name}");
+    let green = "\u{1b}[1m\u{1b}[32mDeleted\u{1b}[0m";
+    let painted = type_in(&node, &line, "").await;
+    assert!(painted.stdout.contains(green), "{:?}", painted.stdout);
+    let plain = type_in(&node, &format!("{line} 2>/dev/null"), "").await;
+    assert!(
+        plain
+            .stdout
+            .replace(green, "Deleted")
+            .lines()
+            .all(|line| line.chars().count() <= 80),
+        "{}",
+        plain.stdout
+    );
+    let piped = call(&node, &["delete", "--dry-run", &name]).await;
+    assert!(
+        !piped.stdout.contains('\u{1b}') && piped.stdout.contains(&name),
+        "{}",
+        piped.stdout
+    );
+    let unpainted = run({
+        let mut command = command("script");
+        command
+            .args(["--quiet", "--return", "--command"])
+            .arg(format!("{} {line}", env!("CARGO_BIN_EXE_secateur")))
+            .arg("/dev/null")
+            .env("SECATEUR_ADDRESS", node.socket())
+            .env("NO_COLOR", "1");
+        command
+    })
+    .await;
+    assert!(
+        unpainted.exit == 0 && !unpainted.stdout.contains("[32m"),
+        "{}",
+        unpainted.stdout
+    );
+}
