@@ -63,6 +63,7 @@ async fn demonstrate() -> ExitCode {
     );
     println!("that names the pod, and exit code {code}. What is there now:\n");
     shell.run(&["images"]);
+    drop(node);
     println!("The containerd is gone again. To do the same on one of yours, as root:\n");
     let program = shell.program.display();
     for next in [
