@@ -7,7 +7,7 @@ use containerd_client::services::v1::{PauseTaskRequest, ResumeTaskRequest};
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest,
     ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
+    LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
     RemoveContainerRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
     StopContainerRequest, StopPodSandboxRequest,
 };
@@ -80,6 +80,43 @@ impl Node {
 
     /// Makes a container of a pod in a state, and returns its ID. The image is a name or an ID.
     pub(crate) async fn container(&self, pod: &Pod, name: &str, image: &str, state: State) -> String {
+        let id = self.create_container(pod, name, image, Vec::new()).await;
+        match state {
+            State::Created => {}
+            State::Running => self.start_container(&id).await,
+            State::Paused => {
+                self.start_container(&id).await;
+                self.pause(&id).await;
+            }
+            State::Stopped => {
+                self.start_container(&id).await;
+                self.stop_container(&id).await;
+            }
+        }
+        id
+    }
+
+    /// Makes a container of a pod with an image for a volume, mounted at `/volume`, and does not start it. See KEP-4639.
+    pub(crate) async fn container_with_volume(
+        &self,
+        pod: &Pod,
+        name: &str,
+        image: &str,
+        volume: &str,
+    ) -> String {
+        let mount = Mount {
+            container_path: "/volume".to_owned(),
+            readonly: true,
+            image: Some(ImageSpec {
+                image: volume.to_owned(),
+                ..ImageSpec::default()
+            }),
+            ..Mount::default()
+        };
+        self.create_container(pod, name, image, vec![mount]).await
+    }
+
+    async fn create_container(&self, pod: &Pod, name: &str, image: &str, mounts: Vec<Mount>) -> String {
         let mut labels = pod.config.labels.clone();
         labels.insert("io.kubernetes.container.name".to_owned(), name.to_owned());
         let config = ContainerConfig {
@@ -93,6 +130,7 @@ impl Node {
             }),
             log_path: format!("{name}.log"),
             labels,
+            mounts,
             linux: Some(LinuxContainerConfig {
                 security_context: Some(LinuxContainerSecurityContext {
                     namespace_options: Some(host_network()),
@@ -112,20 +150,7 @@ impl Node {
             .create_container(request)
             .await
             .expect("the CRI makes a container");
-        let id = answer.into_inner().container_id;
-        match state {
-            State::Created => {}
-            State::Running => self.start_container(&id).await,
-            State::Paused => {
-                self.start_container(&id).await;
-                self.pause(&id).await;
-            }
-            State::Stopped => {
-                self.start_container(&id).await;
-                self.stop_container(&id).await;
-            }
-        }
-        id
+        answer.into_inner().container_id
     }
 
     /// Starts a container that was made and not started.

@@ -13,6 +13,7 @@ both!(
     a_container_of_a_pod_that_was_started_brings_its_image_back,
     a_plain_container_that_was_started_brings_its_image_back,
     an_image_that_was_tagged_meanwhile_stays,
+    an_identity_record_that_was_made_anew_goes_too,
     records_that_others_removed_are_not_reported,
     what_others_remove_is_not_counted,
     content_that_something_else_keeps_is_not_counted_and_keeps_no_root_file_system,
@@ -150,6 +151,23 @@ async fn an_image_that_was_tagged_meanwhile_stays(version: Version) {
     let pod = node.pod("shop", "cart").await;
     node.container(&pod, "cart", "docker.io/library/app:v2", State::Running)
         .await;
+}
+
+async fn an_identity_record_that_was_made_anew_goes_too(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+
+    // The CRI does so when it hears of a name while the deletion is under way.
+    let process = Process::stopped_at(&node, "removing:2", &["app:v1"]).await;
+    node.put_record(app.config(), APP).await;
+    let answer = process.finish().await;
+
+    assert_eq!(answer.only().outcome, "Deleted");
+    assert_eq!(answer.only().removals, all_gone(&app));
+    assert_eq!(node.record(app.config()).await, None);
+    assert_settled(&node).await;
+    let own = belongings([&app], node.sandbox_image());
+    assert!(node.disk().await.keys().all(|key| !own.contains(key)));
 }
 
 async fn records_that_others_removed_are_not_reported(version: Version) {

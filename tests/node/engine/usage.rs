@@ -252,3 +252,29 @@ async fn images_of_a_containerd_without_cri_are_deleted(version: Version) {
     assert_eq!(ran.freed, belongings([&app], None));
     assert_eq!(node.disk().await.layers, BTreeMap::new());
 }
+
+/// containerd 1.6 has no image volumes.
+mod an_image_is_in_use_as_a_volume {
+    use super::*;
+
+    #[tokio::test]
+    async fn v2() {
+        let node = Node::start(Version::V2).await;
+        let app = node.import(&Image::new(APP).layer("one")).await;
+        node.import(&Image::new("docker.io/library/user:v1").layer("two"))
+            .await;
+        let pod = node.pod("shop", "cart").await;
+        for (number, volume) in [APP, app.config()].into_iter().enumerate() {
+            let name = format!("c{number}");
+            let user = "docker.io/library/user:v1";
+            let container = node.container_with_volume(&pod, &name, user, volume).await;
+            assert_held(&node, &app, "stopped", &container).await;
+            node.start_container(&container).await;
+            assert_held(&node, &app, "running", &container).await;
+            node.stop_container(&container).await;
+            node.remove_container(&container).await;
+        }
+        let ran = Deletion::of(&["app:v1"]).run(&node).await;
+        assert_eq!(ran.removals(), [untagged("app:v1"), deleted(&app)]);
+    }
+}
