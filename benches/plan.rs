@@ -37,11 +37,7 @@ fn name(number: usize) -> String {
 }
 
 fn node(images: usize) -> Result<Node, Failure> {
-    let mut node = Node {
-        records: Vec::new(),
-        contents: Vec::new(),
-        containers: Vec::new(),
-    };
+    let mut node = Node { records: Vec::new(), contents: Vec::new(), containers: Vec::new() };
     let labels = HashMap::from([("io.cri-containerd.image".to_owned(), "managed".to_owned())]);
     for number in 0..images {
         let target = ImageId::new(digest(1, number)?);
@@ -50,21 +46,10 @@ fn node(images: usize) -> Result<Node, Failure> {
         for name in [&name(number), &by_digest, &config.to_string()] {
             node.records.push(Record::new(name, target.clone(), &labels));
         }
-        let layers = [
-            digest(3, 0)?,
-            digest(4, 0)?,
-            digest(5, number)?,
-            digest(6, number)?,
-            digest(7, number)?,
-        ];
-        let config = Config {
-            digest: config,
-            chains: ChainId::of(&layers),
-        };
-        let content = Content {
-            configs: vec![config],
-            partial: false,
-        };
+        let layers =
+            [digest(3, 0)?, digest(4, 0)?, digest(5, number)?, digest(6, number)?, digest(7, number)?];
+        let config = Config { digest: config, chains: ChainId::of(&layers) };
+        let content = Content { configs: vec![config], partial: false };
         node.contents.push((target, Arc::new(content)));
     }
     for number in 0..CONTAINERS {
@@ -84,14 +69,7 @@ fn request(images: usize) -> Result<Request, Failure> {
     let entries: Result<Vec<Entry>, InvalidEntry> =
         (0..images / 2).map(|number| name(number).parse()).collect();
     let protect: Pattern = "registry.k8s.io/**".parse()?;
-    Ok(Request {
-        entries: entries?,
-        rules: Rules {
-            force: false,
-            prune: true,
-            protect: vec![protect],
-        },
-    })
+    Ok(Request { entries: entries?, rules: Rules { force: false, prune: true, protect: vec![protect] } })
 }
 
 /// The time that each part takes, and how many images are deleted.
@@ -106,13 +84,8 @@ fn run(node: Node, request: &Request) -> Result<([Duration; 3], usize), Failure>
     let start = Instant::now();
     let decisions = decide(&inventory, request).map_err(|unread| format!("{unread:?} is missing"))?;
     let decided = start.elapsed();
-    let plans = decisions
-        .iter()
-        .filter_map(|decision| decision.verdict.as_ref().ok());
-    Ok((
-        [made, learned, decided],
-        plans.map(|plan| plan.deleted().count()).sum(),
-    ))
+    let plans = decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
+    Ok(([made, learned, decided], plans.map(|plan| plan.deleted().count()).sum()))
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
@@ -122,10 +95,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 
 fn main() -> Result<(), Failure> {
     println!("median of {RUNS} runs, milliseconds");
-    println!(
-        "{:>7} {:>8} {:>14} {:>8} {:>8}",
-        "images", "deleted", "Inventory::new", "learn", "decide"
-    );
+    println!("{:>7} {:>8} {:>14} {:>8} {:>8}", "images", "deleted", "Inventory::new", "learn", "decide");
     for images in SIZES {
         let node = node(images)?;
         let request = request(images)?;
@@ -135,16 +105,10 @@ fn main() -> Result<(), Failure> {
             if deleted != images / 2 {
                 return Err(format!("{deleted} of {} images were deleted", images / 2).into());
             }
-            times
-                .iter_mut()
-                .zip(parts)
-                .for_each(|(times, part)| times.push(part));
+            times.iter_mut().zip(parts).for_each(|(times, part)| times.push(part));
         }
         let [made, learned, decided] = times.map(median);
-        println!(
-            "{images:>7} {:>8} {made:>14.2} {learned:>8.2} {decided:>8.2}",
-            images / 2
-        );
+        println!("{images:>7} {:>8} {made:>14.2} {learned:>8.2} {decided:>8.2}", images / 2);
     }
     Ok(())
 }

@@ -44,10 +44,7 @@ pub fn main() -> ExitCode {
 }
 
 fn start(arguments: Arguments) -> Result<Exit, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::Start)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     let Arguments { global, command } = arguments;
     runtime.block_on(async {
         match command {

@@ -13,11 +13,7 @@ pub fn image_result(result: &node::EntryResult) -> ImageResult {
         image: result.entry.clone(),
         outcome: outcome(result.outcome),
         records: result.removals.iter().map(record).collect(),
-        conflicts: result
-            .conflicts
-            .iter()
-            .map(|found| conflict(&result.entry, found))
-            .collect(),
+        conflicts: result.conflicts.iter().map(|found| conflict(&result.entry, found)).collect(),
         reclaimed_bytes: result.reclaimed_bytes,
         message: message(&result.messages),
     }
@@ -126,30 +122,17 @@ mod tests {
     }
 
     fn owner(container: Option<&str>) -> Option<Owner> {
-        Some(Owner {
-            namespace: "shop".into(),
-            pod: "cart-7d9".into(),
-            container: container.map(Into::into),
-        })
+        Some(Owner { namespace: "shop".into(), pod: "cart-7d9".into(), container: container.map(Into::into) })
     }
 
     #[test]
     fn a_conflict_has_its_kind_its_hardness_and_its_holder() {
         use ConflictKind::*;
-        let pod = Arc::new(Pod {
-            namespace: "shop".into(),
-            name: "cart".into(),
-            images: Vec::new(),
-        });
+        let pod = Arc::new(Pod { namespace: "shop".into(), name: "cart".into(), images: Vec::new() });
         let running = || container(State::Running, owner(Some("cart")));
         let in_pod: [Option<&str>; 3] = [Some("shop"), Some("cart-7d9"), Some("cart")];
         let rows = [
-            (
-                Cause::RunningContainer(running()),
-                RunningContainer,
-                false,
-                in_pod,
-            ),
+            (Cause::RunningContainer(running()), RunningContainer, false, in_pod),
             (Cause::UsedReference(running()), RunningContainer, true, in_pod),
             (
                 Cause::UsedReference(container(State::Stopped, None)),
@@ -166,12 +149,7 @@ mod tests {
             (Cause::MultipleReferences, MultipleReferences, true, [None; 3]),
             (Cause::Pinned, Pinned, false, [None; 3]),
             (Cause::Protected("a/**".into()), Protected, false, [None; 3]),
-            (
-                Cause::PendingPod(pod),
-                PendingPod,
-                true,
-                [Some("shop"), Some("cart"), None],
-            ),
+            (Cause::PendingPod(pod), PendingPod, true, [Some("shop"), Some("cart"), None]),
         ];
         for (cause, kind, forcible, [namespace, pod, container]) in rows {
             let found = image::Conflict {
@@ -199,9 +177,6 @@ mod tests {
         assert_eq!(told(&[]), None);
         assert_eq!(told(&["a", "a"]).as_deref(), Some("a"));
         assert_eq!(told(&["a", "b", "c"]).as_deref(), Some("a; b; c"));
-        assert_eq!(
-            told(&["a", "b", "c", "d", "e"]).as_deref(),
-            Some("a; b; c; and 2 more")
-        );
+        assert_eq!(told(&["a", "b", "c", "d", "e"]).as_deref(), Some("a; b; c; and 2 more"));
     }
 }

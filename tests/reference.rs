@@ -108,19 +108,12 @@ fn theirs(inputs: &[String]) -> Vec<Verdict> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("go is needed to build tests/tools/reference");
-    let lines: String = inputs
-        .iter()
-        .map(|input| serde_json::to_string(input).unwrap() + "\n")
-        .collect();
+    let lines: String = inputs.iter().map(|input| serde_json::to_string(input).unwrap() + "\n").collect();
     let mut stdin = judge.stdin.take().unwrap();
     let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
     let output = judge.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
-    assert!(
-        output.status.success(),
-        "tests/tools/reference failed: {}",
-        output.status
-    );
+    assert!(output.status.success(), "tests/tools/reference failed: {}", output.status);
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
@@ -132,9 +125,7 @@ fn theirs(inputs: &[String]) -> Vec<Verdict> {
 fn the_distribution_library_agrees_on_generated_text() {
     let cases = std::env::var("PROPTEST_CASES").map_or(CASES, |cases| cases.parse().unwrap());
     let mut runner = TestRunner::default();
-    let inputs: Vec<String> = (0..cases)
-        .map(|_| text().new_tree(&mut runner).unwrap().current())
-        .collect();
+    let inputs: Vec<String> = (0..cases).map(|_| text().new_tree(&mut runner).unwrap().current()).collect();
     let theirs = theirs(&inputs);
     assert_eq!(theirs.len(), inputs.len());
     for (input, verdict) in inputs.iter().zip(&theirs) {
@@ -142,8 +133,5 @@ fn the_distribution_library_agrees_on_generated_text() {
     }
     let valid = theirs.iter().filter(|verdict| verdict.valid).count();
     println!("{cases} texts, {valid} of them references");
-    assert!(
-        valid * 10 > cases,
-        "only {valid} of {cases} were references: too few to say much"
-    );
+    assert!(valid * 10 > cases, "only {valid} of {cases} were references: too few to say much");
 }

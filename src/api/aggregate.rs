@@ -55,9 +55,7 @@ pub fn aggregate(
     ImageDeletionStatus {
         observed_generation: deletion.metadata.generation,
         phase: standing.phase(),
-        start_time: previous
-            .and_then(|status| status.start_time.clone())
-            .or_else(|| Some(now.clone())),
+        start_time: previous.and_then(|status| status.start_time.clone()).or_else(|| Some(now.clone())),
         completion_time: standing.is_final().then(|| now.clone()),
         nodes: tally.counts(),
         nodes_reported: format!("{}/{}", tally.reports.len(), tally.desired.len()),
@@ -125,21 +123,13 @@ impl<'a> Tally<'a> {
             .filter(is_of_this_deletion)
             .map(|report| (&*report.node_name, report))
             .collect();
-        Self {
-            desired,
-            without_agent,
-            reports,
-        }
+        Self { desired, without_agent, reports }
     }
 
     fn standing(&self, deadline_has_passed: bool) -> Standing {
         let some_missing = self.reports.len() < self.desired.len();
         if !deadline_has_passed && (some_missing || self.waiting().next().is_some()) {
-            return if self.reports.is_empty() {
-                Standing::Pending
-            } else {
-                Standing::Active
-            };
+            return if self.reports.is_empty() { Standing::Pending } else { Standing::Active };
         }
         if some_missing {
             Standing::DeadlineExceeded
@@ -152,10 +142,7 @@ impl<'a> Tally<'a> {
 
     /// The nodes that have not reported.
     fn missing(&self) -> impl Iterator<Item = &'a str> {
-        self.desired
-            .iter()
-            .copied()
-            .filter(|node| !self.reports.contains_key(node))
+        self.desired.iter().copied().filter(|node| !self.reports.contains_key(node))
     }
 
     /// The nodes that have reported a conflict and wait for its end.
@@ -170,19 +157,11 @@ impl<'a> Tally<'a> {
 
     /// The nodes that left at least one image alone.
     fn with_conflicts(&self) -> impl Iterator<Item = &'a str> {
-        self.nodes_where(|report| {
-            report
-                .results
-                .iter()
-                .any(|result| result.outcome == Outcome::Conflict)
-        })
+        self.nodes_where(|report| report.results.iter().any(|result| result.outcome == Outcome::Conflict))
     }
 
     fn nodes_where(&self, holds: impl Fn(&ImageDeletionReportSpec) -> bool) -> impl Iterator<Item = &'a str> {
-        self.reports
-            .iter()
-            .filter(move |(_, report)| holds(report))
-            .map(|(node, _)| *node)
+        self.reports.iter().filter(move |(_, report)| holds(report)).map(|(node, _)| *node)
     }
 
     fn counts(&self) -> NodeCounts {
@@ -202,9 +181,7 @@ impl<'a> Tally<'a> {
     /// At most what the schema's `int64` holds.
     fn reclaimed_bytes(&self) -> u64 {
         let results = self.reports.values().flat_map(|report| &report.results);
-        results
-            .fold(0u64, |sum, result| sum.saturating_add(result.reclaimed_bytes))
-            .min(i64::MAX as u64)
+        results.fold(0u64, |sum, result| sum.saturating_add(result.reclaimed_bytes)).min(i64::MAX as u64)
     }
 
     /// The records with the number of nodes that wrote them, and whether some were left out.
@@ -221,10 +198,8 @@ impl<'a> Tally<'a> {
         records.sort_by_key(|(record, nodes)| (std::cmp::Reverse(*nodes), *record));
 
         let mut budget = Budget::new(RECORDS_BYTES);
-        let merged = records.into_iter().map(|(record, nodes)| MergedRecord {
-            record: record.clone(),
-            nodes,
-        });
+        let merged =
+            records.into_iter().map(|(record, nodes)| MergedRecord { record: record.clone(), nodes });
         let kept: Vec<_> = merged.map_while(|record| budget.admit(record)).collect();
         (kept, budget.is_exhausted())
     }
@@ -238,29 +213,16 @@ impl<'a> Tally<'a> {
         let mut budget = Budget::new(NODE_RESULTS_BYTES);
         let mut truncated = reports.len() > MAX_NODE_RESULTS;
         reports.truncate(MAX_NODE_RESULTS);
-        let mut shown: Vec<_> = reports
-            .iter()
-            .map_while(|report| budget.admit(outline(report)))
-            .collect();
+        let mut shown: Vec<_> = reports.iter().map_while(|report| budget.admit(outline(report))).collect();
         for (node, report) in shown.iter_mut().zip(&reports) {
             for result in &report.results {
                 let conflicts = result.conflicts.iter().map(|conflict| {
                     let message = cut(&conflict.message);
                     truncated |= message != conflict.message;
-                    super::result::Conflict {
-                        message,
-                        ..conflict.clone()
-                    }
+                    super::result::Conflict { message, ..conflict.clone() }
                 });
-                node.conflicts
-                    .extend(conflicts.map_while(|conflict| budget.admit(conflict)));
-                node.records.extend(
-                    result
-                        .records
-                        .iter()
-                        .cloned()
-                        .map_while(|record| budget.admit(record)),
-                );
+                node.conflicts.extend(conflicts.map_while(|conflict| budget.admit(conflict)));
+                node.records.extend(result.records.iter().cloned().map_while(|record| budget.admit(record)));
             }
         }
         (shown, truncated || budget.is_exhausted())
@@ -269,10 +231,7 @@ impl<'a> Tally<'a> {
 
 /// A node's outcome with the first message of that outcome, without details.
 fn outline(report: &ImageDeletionReportSpec) -> NodeResult {
-    let result = report
-        .results
-        .iter()
-        .find(|result| result.outcome == report.outcome);
+    let result = report.results.iter().find(|result| result.outcome == report.outcome);
     let message = result.and_then(|result| {
         let conflict = result.conflicts.first().map(|conflict| &conflict.message);
         result.message.as_ref().or(conflict)

@@ -20,9 +20,7 @@ pub fn file_name(definition: &CustomResourceDefinition) -> String {
 /// The definition as a YAML document with its separator. The same definition gives the same bytes.
 pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_saphyr::SerializeError> {
     let body = serde_saphyr::to_string(definition)?;
-    Ok(format!(
-        "---\n# Generated from the types in src/api: change those, then run `make crds`.\n{body}"
-    ))
+    Ok(format!("---\n# Generated from the types in src/api: change those, then run `make crds`.\n{body}"))
 }
 
 /// Every definition as one stream of YAML documents, ready for `kubectl apply -f -`.
@@ -42,10 +40,8 @@ mod tests {
     #[test]
     fn the_files_in_crds_are_current() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-        let generated: BTreeMap<_, _> = all()
-            .iter()
-            .map(|definition| (file_name(definition), to_yaml(definition).unwrap()))
-            .collect();
+        let generated: BTreeMap<_, _> =
+            all().iter().map(|definition| (file_name(definition), to_yaml(definition).unwrap())).collect();
         if std::env::var_os("UPDATE_CRDS").is_some() {
             fs::create_dir_all(&folder).unwrap();
             for (name, yaml) in &generated {
@@ -56,18 +52,11 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap())
             .map(|entry| {
-                (
-                    entry.file_name().into_string().unwrap(),
-                    fs::read_to_string(entry.path()).unwrap(),
-                )
+                (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
             })
             .collect();
         let files = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(
-            files(&on_disk),
-            files(&generated),
-            "crds/ has other files than are generated"
-        );
+        assert_eq!(files(&on_disk), files(&generated), "crds/ has other files than are generated");
         for (name, yaml) in &generated {
             assert!(on_disk[name] == *yaml, "crds/{name} is stale: run `make crds`");
         }
@@ -76,22 +65,15 @@ mod tests {
     #[test]
     fn the_stream_has_every_definition() {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&all_as_yaml().unwrap()).unwrap();
-        assert_eq!(
-            documents,
-            all()
-                .iter()
-                .map(|definition| json!(definition))
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(documents, all().iter().map(|definition| json!(definition)).collect::<Vec<_>>());
     }
 
     #[test]
     fn the_definitions_say_what_people_type_and_see() {
         let [deletion, report] = [0, 1].map(|index| json!(all()[index]));
-        for (definition, kind, short) in [
-            (&deletion, "ImageDeletion", "imgdel"),
-            (&report, "ImageDeletionReport", "imgdelrep"),
-        ] {
+        for (definition, kind, short) in
+            [(&deletion, "ImageDeletion", "imgdel"), (&report, "ImageDeletionReport", "imgdelrep")]
+        {
             let spec = &definition["spec"];
             assert_eq!(spec["group"], crate::api::GROUP);
             assert_eq!(spec["scope"], "Cluster");
@@ -100,25 +82,16 @@ mod tests {
             assert_eq!(spec["names"]["categories"], json!(["secateur"]));
             assert_eq!(spec["versions"][0]["name"], crate::api::VERSION);
         }
-        assert_eq!(
-            deletion["spec"]["versions"][0]["subresources"],
-            json!({"status": {}})
-        );
+        assert_eq!(deletion["spec"]["versions"][0]["subresources"], json!({"status": {}}));
         assert_eq!(
             report["spec"]["versions"][0]["selectableFields"],
             json!([{"jsonPath": ".nodeName"}, {"jsonPath": ".imageDeletion"}])
         );
         let columns = |definition: &Value, wide: bool| {
-            let columns = definition["spec"]["versions"][0]["additionalPrinterColumns"]
-                .as_array()
-                .unwrap()
-                .clone();
+            let columns =
+                definition["spec"]["versions"][0]["additionalPrinterColumns"].as_array().unwrap().clone();
             let is_shown = |column: &Value| wide || column["priority"].is_null();
-            columns
-                .into_iter()
-                .filter(is_shown)
-                .map(|column| column["name"].clone())
-                .collect::<Vec<_>>()
+            columns.into_iter().filter(is_shown).map(|column| column["name"].clone()).collect::<Vec<_>>()
         };
         assert_eq!(
             columns(&deletion, false),

@@ -3,10 +3,7 @@
 //! Unknown fields are refused when an object comes in (by the API server, and by [`parse`](super::validate::parse)), and
 //! read over afterwards, so that an older agent can read what a newer API server stored.
 
-#![allow(
-    clippy::duplicated_attributes,
-    reason = "every printer column has a name and a type"
-)]
+#![allow(clippy::duplicated_attributes, reason = "every printer column has a name and a type")]
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
@@ -202,9 +199,7 @@ impl ImageDeletion {
 
     /// Whether the deletion has come to its end. Its status does not change any more.
     pub fn is_finished(&self) -> bool {
-        self.status
-            .as_ref()
-            .is_some_and(|status| matches!(status.phase, Phase::Complete | Phase::Failed))
+        self.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Complete | Phase::Failed))
     }
 
     /// When the finished deletion and its reports may go; `None` while it is under way.
@@ -244,10 +239,7 @@ mod tests {
     fn the_deadline_counts_from_the_creation_else_from_the_start() {
         let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
         assert_eq!(deletion.deadline(), None);
-        deletion.status = Some(ImageDeletionStatus {
-            start_time: Some(at(50)),
-            ..Default::default()
-        });
+        deletion.status = Some(ImageDeletionStatus { start_time: Some(at(50)), ..Default::default() });
         assert_eq!(deletion.deadline(), Some(at(650).0));
         deletion.metadata.creation_timestamp = Some(at(20));
         assert_eq!(deletion.deadline(), Some(at(620).0));

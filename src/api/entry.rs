@@ -99,10 +99,7 @@ enum Message {
 
 impl Rule {
     fn new(alternatives: &[&str], message: Message) -> Self {
-        Self {
-            alternatives: alternatives.iter().map(|one| (*one).to_owned()).collect(),
-            message,
-        }
+        Self { alternatives: alternatives.iter().map(|one| (*one).to_owned()).collect(), message }
     }
 
     fn to_json(&self) -> Value {
@@ -183,13 +180,7 @@ fn rules_for_references() -> Vec<Rule> {
             ),
         ),
         Rule::new(
-            &[
-                IS_PATTERN,
-                HAS_SCHEME,
-                NOT_PRINTABLE,
-                &format!("({tag_is_valid})"),
-                &name_is_invalid,
-            ],
+            &[IS_PATTERN, HAS_SCHEME, NOT_PRINTABLE, &format!("({tag_is_valid})"), &name_is_invalid],
             Message::Text(
                 "not a valid tag: write 1 to 128 letters, digits, underscores, dots and dashes, the first neither a dot nor a dash",
             ),
@@ -218,16 +209,7 @@ fn rules_for_patterns() -> Vec<Rule> {
     let has_good_characters = r"self.matches('^(\\[[a-fA-F0-9:]+\\])?[a-zA-Z0-9._:/@*?{},-]+$')";
     let has_bad_characters = format!("!{has_good_characters}");
     let rule = |holds: &str, message| {
-        Rule::new(
-            &[
-                &not_pattern,
-                HAS_SCHEME,
-                NOT_PRINTABLE,
-                holds,
-                &has_bad_characters,
-            ],
-            message,
-        )
+        Rule::new(&[&not_pattern, HAS_SCHEME, NOT_PRINTABLE, holds, &has_bad_characters], message)
     };
     vec![
         Rule::new(
@@ -246,10 +228,7 @@ fn rules_for_patterns() -> Vec<Rule> {
                 "a pattern must not begin or end with a slash, nor have two slashes or three stars together: write ** to match across slashes",
             ),
         ),
-        rule(
-            &format!("!{NAME_PART}.matches('/.*[A-Z]')"),
-            Message::Expression(lowercased()),
-        ),
+        rule(&format!("!{NAME_PART}.matches('/.*[A-Z]')"), Message::Expression(lowercased())),
     ]
 }
 
@@ -260,10 +239,7 @@ fn rest() -> String {
 
 /// What to write where the repository has an upper case letter. The tag keeps its own.
 fn lowercased() -> String {
-    format!(
-        "'repository name must be lowercase: write ' + {NAME_PART}.lowerAscii() + {}",
-        rest()
-    )
+    format!("'repository name must be lowercase: write ' + {NAME_PART}.lowerAscii() + {}", rest())
 }
 
 fn matches_name(name: &str) -> String {

@@ -59,10 +59,7 @@ impl Flaw {
     /// A value that breaks a rule with this message.
     pub(super) fn invalid(value: &Value, message: impl Into<String>) -> Self {
         let value = (!value.is_object() && !value.is_array()).then(|| value.to_string());
-        Flaw::Invalid {
-            value,
-            message: message.into(),
-        }
+        Flaw::Invalid { value, message: message.into() }
     }
 
     /// Whether the API server evaluates no rule on an object with this flaw.
@@ -91,25 +88,18 @@ impl fmt::Display for Problem {
                 )
             }
             Flaw::NotSupported { value, supported } => {
-                let supported = supported
-                    .iter()
-                    .map(|one| format!("\"{one}\""))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                write!(
-                    f,
-                    "{path}: Unsupported value: {value}: supported values: {supported}"
-                )
+                let supported =
+                    supported.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ");
+                write!(f, "{path}: Unsupported value: {value}: supported values: {supported}")
             }
             Flaw::TooLong { max } => write!(f, "{path}: Too long: may not be more than {max} bytes"),
             Flaw::TooMany { actual, max } => {
                 write!(f, "{path}: Too many: {actual}: must have at most {max} items")
             }
             Flaw::Duplicate(value) => write!(f, "{path}: Duplicate value: {value}"),
-            Flaw::Invalid {
-                value: Some(value),
-                message,
-            } => write!(f, "{path}: Invalid value: {value}: {message}"),
+            Flaw::Invalid { value: Some(value), message } => {
+                write!(f, "{path}: Invalid value: {value}: {message}")
+            }
             Flaw::Invalid { value: None, message } => write!(f, "{path}: Invalid value: {message}"),
         }
     }

@@ -3,10 +3,7 @@
 //! The fields sit at the top level and not under `spec`, because nobody asks for anything with them, and so that
 //! `.nodeName` and `.imageDeletion` can be selected by.
 
-#![allow(
-    clippy::duplicated_attributes,
-    reason = "every printer column has a name and a type"
-)]
+#![allow(clippy::duplicated_attributes, reason = "every printer column has a name and a type")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{CustomResource, Resource};
@@ -39,12 +36,7 @@ use super::result::{ImageResult, Outcome};
         json_path = ".outcome",
         description = "The worst outcome of the images"
     ),
-    printcolumn(
-        name = "Completed",
-        type_ = "date",
-        json_path = ".completionTime",
-        priority = 1
-    ),
+    printcolumn(name = "Completed", type_ = "date", json_path = ".completionTime", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -120,11 +112,7 @@ pub fn name_of(node: &str, uid: &str) -> String {
     if node.len() <= room {
         return format!("{node}.{uid}");
     }
-    let hash = Sha256::digest(node)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+    let hash = Sha256::digest(node).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
     let kept: String = node.chars().take(room.saturating_sub(hash.len() + 1)).collect();
     format!("{kept}-{hash}.{uid}")
 }
@@ -164,10 +152,7 @@ mod tests {
             "startTime": "2023-11-14T22:13:20Z",
         });
         assert_eq!(serde_json::to_value(&report).unwrap(), written);
-        assert_eq!(
-            serde_json::from_value::<ImageDeletionReport>(written).unwrap(),
-            report
-        );
+        assert_eq!(serde_json::from_value::<ImageDeletionReport>(written).unwrap(), report);
     }
 
     #[test]

@@ -122,10 +122,7 @@ mod tests {
         let result = ImageResult {
             image: "app:v1".into(),
             outcome: Outcome::Deleted,
-            records: vec![
-                Record::Untagged("app:v1".into()),
-                Record::Deleted("sha256:276a".into()),
-            ],
+            records: vec![Record::Untagged("app:v1".into()), Record::Deleted("sha256:276a".into())],
             conflicts: vec![],
             reclaimed_bytes: 7,
             message: None,
@@ -150,12 +147,7 @@ mod tests {
         let conflict: Conflict = serde_json::from_value(written.clone()).unwrap();
         assert_eq!(serde_json::to_value(&conflict).unwrap(), written);
 
-        let nameless = Conflict {
-            namespace: None,
-            pod: None,
-            container: None,
-            ..conflict
-        };
+        let nameless = Conflict { namespace: None, pod: None, container: None, ..conflict };
         let written = json!({
             "image": "app:v1", "kind": "RunningContainer", "forcible": false, "message": "in use",
         });
@@ -164,15 +156,8 @@ mod tests {
 
     #[test]
     fn a_record_is_one_thing_or_the_other() {
-        for wrong in [
-            json!({}),
-            json!({"untagged": "a", "deleted": "b"}),
-            json!({"renamed": "a"}),
-        ] {
-            assert!(
-                serde_json::from_value::<Record>(wrong.clone()).is_err(),
-                "{wrong}"
-            );
+        for wrong in [json!({}), json!({"untagged": "a", "deleted": "b"}), json!({"renamed": "a"})] {
+            assert!(serde_json::from_value::<Record>(wrong.clone()).is_err(), "{wrong}");
         }
     }
 }

@@ -49,9 +49,7 @@ pub(super) fn drop_nulls(schema: &Value, value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| drop_nulls(&schema["items"], item)),
+        Value::Array(items) => items.iter_mut().for_each(|item| drop_nulls(&schema["items"], item)),
         _ => {}
     }
 }
@@ -64,12 +62,7 @@ pub(super) fn check(schema: &Value, object: &Value) -> Vec<Problem> {
 }
 
 fn check_value(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) {
-    let mut report = |flaw| {
-        problems.push(Problem {
-            path: path.to_owned(),
-            flaw,
-        })
-    };
+    let mut report = |flaw| problems.push(Problem { path: path.to_owned(), flaw });
     let found = type_of(value);
     if let Some(expected) = schema["type"].as_str()
         && expected != found
@@ -79,23 +72,13 @@ fn check_value(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Pro
             Some(format) if found == "float64" => format,
             _ => expected,
         };
-        return report(Flaw::Type {
-            found,
-            expected: expected.to_owned(),
-        });
+        return report(Flaw::Type { found, expected: expected.to_owned() });
     }
     if let Some(supported) = schema["enum"].as_array()
         && !supported.contains(value)
     {
-        let supported = supported
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
-        report(Flaw::NotSupported {
-            value: value.to_string(),
-            supported,
-        });
+        let supported = supported.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        report(Flaw::NotSupported { value: value.to_string(), supported });
     }
     match value {
         Value::String(text) => {
@@ -115,13 +98,7 @@ fn check_items(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<P
     if let Some(max) = schema["maxItems"].as_u64()
         && items.len() as u64 > max
     {
-        problems.push(Problem {
-            path: path.to_owned(),
-            flaw: Flaw::TooMany {
-                actual: items.len(),
-                max,
-            },
-        });
+        problems.push(Problem { path: path.to_owned(), flaw: Flaw::TooMany { actual: items.len(), max } });
     }
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
@@ -129,10 +106,7 @@ fn check_items(schema: &Value, items: &[Value], path: &str, problems: &mut Vec<P
         let before = &items[..index];
         let is_first_repetition = before.iter().filter(|one| *one == item).count() == 1;
         if schema["x-kubernetes-list-type"] == "set" && is_first_repetition {
-            problems.push(Problem {
-                path,
-                flaw: Flaw::Duplicate(item.to_string()),
-            });
+            problems.push(Problem { path, flaw: Flaw::Duplicate(item.to_string()) });
         }
     }
 }
@@ -141,25 +115,11 @@ fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, problem
     if let Some(max) = schema["maxProperties"].as_u64()
         && fields.len() as u64 > max
     {
-        problems.push(Problem {
-            path: path.to_owned(),
-            flaw: Flaw::TooMany {
-                actual: fields.len(),
-                max,
-            },
-        });
+        problems.push(Problem { path: path.to_owned(), flaw: Flaw::TooMany { actual: fields.len(), max } });
     }
-    for required in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !fields.contains_key(required) {
-            problems.push(Problem {
-                path: child(path, required),
-                flaw: Flaw::Required(None),
-            });
+            problems.push(Problem { path: child(path, required), flaw: Flaw::Required(None) });
         }
     }
     for (name, field) in fields {
@@ -172,17 +132,11 @@ fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, problem
 }
 
 fn field_schema<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
-    schema["properties"]
-        .get(name)
-        .or_else(|| schema.get("additionalProperties"))
+    schema["properties"].get(name).or_else(|| schema.get("additionalProperties"))
 }
 
 fn child(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// The type of a value in the API server's words.

@@ -47,25 +47,15 @@ pub enum InvalidDeletion {
 }
 
 fn in_one_line(error: &serde_saphyr::Error) -> String {
-    error
-        .without_snippet()
-        .render_with_formatter(&serde_saphyr::UserMessageFormatter)
+    error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter)
 }
 
 fn list_unknown(paths: &[String]) -> String {
-    paths
-        .iter()
-        .map(|path| format!("unknown field \"{path}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+    paths.iter().map(|path| format!("unknown field \"{path}\"")).collect::<Vec<_>>().join(", ")
 }
 
 fn one_a_line(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What the API server says when it found too much wrong to evaluate rules.
@@ -135,11 +125,8 @@ fn expect_kind(object: &Value) -> Result<(), InvalidDeletion> {
 pub(super) fn schema() -> Value {
     let definition = ImageDeletion::crd();
     let version = definition.spec.versions.into_iter().next();
-    let mut schema = json!(
-        version
-            .and_then(|version| version.schema)
-            .and_then(|schema| schema.open_api_v3_schema)
-    );
+    let mut schema =
+        json!(version.and_then(|version| version.schema).and_then(|schema| schema.open_api_v3_schema));
     schema["properties"]["apiVersion"] = json!({"type": "string"});
     schema["properties"]["kind"] = json!({"type": "string"});
     schema["properties"]["metadata"] = metadata_schema();
@@ -149,10 +136,7 @@ pub(super) fn schema() -> Value {
 /// The schema of metadata, which a CustomResourceDefinition must leave out.
 fn metadata_schema() -> Value {
     let settings = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
-    settings
-        .into_generator()
-        .into_root_schema_for::<ObjectMeta>()
-        .to_value()
+    settings.into_generator().into_root_schema_for::<ObjectMeta>().to_value()
 }
 
 fn as_created(schema: &Value, mut object: Value) -> Value {
@@ -171,10 +155,7 @@ fn check(schema: &Value, object: &Value) -> Vec<Problem> {
     problems.extend(structural::check(schema, object));
     if problems.iter().any(|problem| problem.flaw.blocks_rules()) {
         let flaw = Flaw::invalid(&Value::Null, RULES_NOT_CHECKED);
-        problems.push(Problem {
-            path: "<nil>".to_owned(),
-            flaw,
-        });
+        problems.push(Problem { path: "<nil>".to_owned(), flaw });
     } else {
         problems.extend(broken_rules(schema, object));
     }
@@ -191,10 +172,7 @@ fn name_problem(metadata: &Value) -> Option<Problem> {
         (Some(name), _) if !is_subdomain(name) => Flaw::invalid(&metadata["name"], NOT_A_SUBDOMAIN),
         _ => return None,
     };
-    Some(Problem {
-        path: "metadata.name".to_owned(),
-        flaw,
-    })
+    Some(Problem { path: "metadata.name".to_owned(), flaw })
 }
 
 const NOT_A_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
@@ -218,15 +196,9 @@ fn broken_rules(schema: &Value, object: &Value) -> Vec<Problem> {
         .map(|error| {
             let flaw = match object.pointer(&pointer(&error.field_path)) {
                 Some(value) => Flaw::invalid(value, error.message),
-                None => Flaw::Invalid {
-                    value: None,
-                    message: error.message,
-                },
+                None => Flaw::Invalid { value: None, message: error.message },
             };
-            Problem {
-                path: error.field_path,
-                flaw,
-            }
+            Problem { path: error.field_path, flaw }
         })
         .collect()
 }

@@ -49,10 +49,7 @@ pub struct Document<'a> {
 
 impl From<&Recovered> for Ended {
     fn from(recovered: &Recovered) -> Self {
-        Self {
-            owner: recovered.owner.clone(),
-            results: recovered.results.iter().map(image_result).collect(),
-        }
+        Self { owner: recovered.owner.clone(), results: recovered.results.iter().map(image_result).collect() }
     }
 }
 
@@ -177,12 +174,9 @@ fn held(conflict: &Conflict) -> String {
 fn holder(conflict: &Conflict) -> String {
     let container = conflict.container.as_deref();
     match (&conflict.namespace, &conflict.pod) {
-        (Some(namespace), Some(pod)) => [namespace, pod]
-            .into_iter()
-            .map(String::as_str)
-            .chain(container)
-            .collect::<Vec<_>>()
-            .join("/"),
+        (Some(namespace), Some(pod)) => {
+            [namespace, pod].into_iter().map(String::as_str).chain(container).collect::<Vec<_>>().join("/")
+        }
         _ => container.map(shorten).unwrap_or_default().to_owned(),
     }
 }

@@ -32,14 +32,7 @@ pub struct Global {
     #[arg(long, global = true, default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
     /// How to print: table, json or yaml; data goes to stdout, everything else to stderr [default: table; of run: yaml]
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        hide_possible_values = true
-    )]
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<Format>,
     /// Say the reasons behind each decision; twice: every change to the image store too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -230,10 +223,7 @@ mod tests {
     #[test]
     fn every_subcommand_has_examples() {
         for command in Arguments::command().get_subcommands() {
-            let help = command
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let example = format!("\n  secateur {}", command.get_name());
             let piped = format!("secateur {}", command.get_name());
             assert!(help.starts_with("Examples:\n"), "{}", command.get_name());

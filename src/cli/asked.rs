@@ -20,41 +20,27 @@ pub struct Asked {
 impl Asked {
     /// Reads the entries.
     pub fn read(texts: &[impl AsRef<str>]) -> Self {
-        Self {
-            entries: texts.iter().map(|text| text.as_ref().parse()).collect(),
-            absent: Exit::Absent,
-        }
+        Self { entries: texts.iter().map(|text| text.as_ref().parse()).collect(), absent: Exit::Absent }
     }
 
     /// Entries that were found on the node: one that has gone meanwhile is no error.
     pub fn found(entries: Vec<Entry>) -> Self {
-        Self {
-            entries: entries.into_iter().map(Ok).collect(),
-            absent: Exit::Done,
-        }
+        Self { entries: entries.into_iter().map(Ok).collect(), absent: Exit::Done }
     }
 
     /// The valid ones.
     pub fn entries(&self) -> Vec<Entry> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.as_ref().ok().cloned())
-            .collect()
+        self.entries.iter().filter_map(|entry| entry.as_ref().ok().cloned()).collect()
     }
 
     /// Whether one of them is a pattern.
     pub fn has_pattern(&self) -> bool {
-        self.entries
-            .iter()
-            .flatten()
-            .any(|entry| matches!(entry.selector, Selector::Pattern(_)))
+        self.entries.iter().flatten().any(|entry| matches!(entry.selector, Selector::Pattern(_)))
     }
 
     /// Why the others are not valid.
     pub fn refused(&self) -> impl Iterator<Item = String> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.as_ref().err().map(describe))
+        self.entries.iter().filter_map(|entry| entry.as_ref().err().map(describe))
     }
 
     /// A result for every entry, in order; `results` are those of the valid ones.
@@ -62,10 +48,7 @@ impl Asked {
         let mut results = results.iter();
         let answer = |entry: &Result<Entry, InvalidEntry>| match entry {
             Ok(_) => results.next().map(|result| self.answered(image_result(result))),
-            Err(invalid) => Some(Answered {
-                exit: Exit::Usage,
-                result: invalid_result(invalid),
-            }),
+            Err(invalid) => Some(Answered { exit: Exit::Usage, result: invalid_result(invalid) }),
         };
         self.entries.iter().filter_map(answer).collect()
     }
@@ -109,21 +92,12 @@ mod tests {
     #[test]
     fn an_invalid_entry_is_answered_in_its_place() {
         let asked = Asked::read(&["App:v1", "app:v1", "a***", "a\tb"]);
-        let deleted = EntryResult {
-            entry: "app:v1".into(),
-            outcome: node::Outcome::Deleted,
-            ..EntryResult::default()
-        };
+        let deleted =
+            EntryResult { entry: "app:v1".into(), outcome: node::Outcome::Deleted, ..EntryResult::default() };
         let answers = asked.answer(&[deleted]);
         let told: Vec<_> = answers
             .iter()
-            .map(|answer| {
-                (
-                    &*answer.result.image,
-                    answer.exit,
-                    answer.result.message.as_deref(),
-                )
-            })
+            .map(|answer| (&*answer.result.image, answer.exit, answer.result.message.as_deref()))
             .collect();
         let expected = [
             (

@@ -25,10 +25,7 @@ pub async fn delete(global: &Global, arguments: Delete) -> Result<Exit, Error> {
         },
     };
     if request.entries.is_empty() {
-        let answer = Answer {
-            results: asked.answer(&[]),
-            ..Answer::default()
-        };
+        let answer = Answer { results: asked.answer(&[]), ..Answer::default() };
         return print(format, &answer);
     }
     let session = Session::open(global, format).await?;
@@ -40,9 +37,7 @@ pub async fn delete(global: &Global, arguments: Delete) -> Result<Exit, Error> {
             confirm::ask("Delete this?")?;
         }
     }
-    session
-        .carry_out(&request, &asked, arguments.manner.dry_run)
-        .await
+    session.carry_out(&request, &asked, arguments.manner.dry_run).await
 }
 
 /// Whether there is anything to ask about.

@@ -34,9 +34,7 @@ pub async fn images(global: &Global, arguments: Images) -> Result<Exit, Error> {
     drop(bar);
 
     let now = Timestamp::now();
-    let list = List {
-        images: catalog.images.iter().map(Image::from).collect(),
-    };
+    let list = List { images: catalog.images.iter().map(Image::from).collect() };
     output::print(format, &list, |screen| table(&catalog.images, now, screen))?;
     catalog.refused.iter().for_each(complain);
     let absent = match catalog.refused.is_empty() {
@@ -89,11 +87,7 @@ impl From<&Listed> for Image {
             shared_bytes: listed.size.shared,
             pinned: listed.pinned,
             dangling: listed.dangling,
-            used_by: listed
-                .containers
-                .iter()
-                .map(|container| User::from(&**container))
-                .collect(),
+            used_by: listed.containers.iter().map(|container| User::from(&**container)).collect(),
         }
     }
 }
@@ -125,11 +119,7 @@ fn table(images: &[Listed], now: Timestamp, screen: Screen) -> String {
         table.add([
             match &listed.names[..] {
                 [] => "(dangling)".to_owned(),
-                names => names
-                    .iter()
-                    .map(|name| short_name(name))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
+                names => names.iter().map(|name| short_name(name)).collect::<Vec<_>>().join("\n"),
             },
             listed.image.short().to_owned(),
             quantity::human(listed.size.unique),
@@ -161,12 +151,7 @@ fn keepers(listed: &Listed) -> Vec<String> {
         }
     };
     let pinned = listed.pinned.then(|| "(pinned)".to_owned());
-    listed
-        .containers
-        .iter()
-        .map(|found| container(found))
-        .chain(pinned)
-        .collect()
+    listed.containers.iter().map(|found| container(found)).chain(pinned).collect()
 }
 
 /// The largest unit alone, as `kubectl` writes it: `5d`, `3h`, `12m`, `40s`.

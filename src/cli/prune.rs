@@ -57,21 +57,14 @@ struct Selection {
 
 impl Selection {
     async fn make(&self, session: &Session) -> Result<Vec<Idle>, Error> {
-        let created_before = self
-            .older_than
-            .map(|age| Timestamp::now().saturating_sub(age).unwrap_or(Timestamp::MIN));
+        let created_before =
+            self.older_than.map(|age| Timestamp::now().saturating_sub(age).unwrap_or(Timestamp::MIN));
         Ok(session.node.idle(self.scope, &self.rules, created_before).await?)
     }
 
     fn request(&self, idle: &[Idle]) -> Request {
-        let entries: Vec<Entry> = idle
-            .iter()
-            .flat_map(|idle| idle.entries.iter().cloned())
-            .collect();
-        Request {
-            entries,
-            rules: self.rules.clone(),
-        }
+        let entries: Vec<Entry> = idle.iter().flat_map(|idle| idle.entries.iter().cloned()).collect();
+        Request { entries, rules: self.rules.clone() }
     }
 }
 

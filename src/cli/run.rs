@@ -42,20 +42,13 @@ pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
     let asked = Asked::read(&spec.images.iter().map(ToString::to_string).collect::<Vec<_>>());
     let request = Request {
         entries: asked.entries(),
-        rules: Rules {
-            force: spec.force,
-            prune: spec.prune,
-            protect: arguments.protect,
-        },
+        rules: Rules { force: spec.force, prune: spec.prune, protect: arguments.protect },
     };
     let session = Session::open(global, format).await?;
     if spec.dry_run {
         let results = session.dry_run(&request).await?;
         session.explain(&results);
-        let answer = Answer {
-            results: asked.answer(&results),
-            ..Answer::default()
-        };
+        let answer = Answer { results: asked.answer(&results), ..Answer::default() };
         return print(format, deletion, &answer, started);
     }
     let interrupt = Interrupt::listen().map_err(Error::Start)?;
@@ -75,10 +68,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
 fn answer(asked: &Asked, done: &mut Done, earlier: Vec<Ended>) -> Answer {
     Answer {
         results: asked.answer(&done.results),
-        recovered: earlier
-            .into_iter()
-            .chain(done.recovered.iter().map(Ended::from))
-            .collect(),
+        recovered: earlier.into_iter().chain(done.recovered.iter().map(Ended::from)).collect(),
     }
 }
 
@@ -99,18 +89,12 @@ fn read(path: &Path) -> Result<ImageDeletion, Error> {
 fn create(deletion: &mut ImageDeletion, now: &Time) {
     deletion.metadata.creation_timestamp = Some(now.clone());
     deletion.metadata.generation = Some(1);
-    deletion.status = Some(ImageDeletionStatus {
-        start_time: Some(now.clone()),
-        ..ImageDeletionStatus::default()
-    });
+    deletion.status =
+        Some(ImageDeletionStatus { start_time: Some(now.clone()), ..ImageDeletionStatus::default() });
 }
 
 fn print(format: Format, mut deletion: ImageDeletion, answer: &Answer, started: Time) -> Result<Exit, Error> {
-    let results: Vec<ImageResult> = answer
-        .results
-        .iter()
-        .map(|answered| answered.result.clone())
-        .collect();
+    let results: Vec<ImageResult> = answer.results.iter().map(|answered| answered.result.clone()).collect();
     let now = Timestamp::now();
     let node = node_name();
     let report = ImageDeletionReport::of(&deletion, &node, results.clone(), started, Some(Time(now)));

@@ -36,10 +36,7 @@ impl Screen {
                 width: terminal_size_of(stream).map(|(Width(width), _)| width),
                 colours: !is_set("NO_COLOR") && !is_dumb,
             },
-            false => Self {
-                width: None,
-                colours: false,
-            },
+            false => Self { width: None, colours: false },
         }
     }
 

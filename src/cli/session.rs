@@ -41,10 +41,7 @@ impl Session {
     /// Does what is requested. The results are still to be [acknowledged](Node::acknowledge).
     pub async fn delete(&self, request: &Request, interrupt: &Interrupt) -> Result<Done, Error> {
         let bar = Bar::start("waiting until no one else works on this node");
-        let watch = Watch {
-            cancel: interrupt.token(),
-            progress: &|progress| bar.show(progress),
-        };
+        let watch = Watch { cancel: interrupt.token(), progress: &|progress| bar.show(progress) };
         Ok(self.node.delete(&operation(request), &watch).await?)
     }
 
@@ -58,10 +55,8 @@ impl Session {
         }
         let interrupt = Interrupt::listen().map_err(Error::Start)?;
         let done = self.delete(request, &interrupt).await?;
-        let recovered = Answer {
-            recovered: done.recovered.iter().map(Into::into).collect(),
-            ..Answer::default()
-        };
+        let recovered =
+            Answer { recovered: done.recovered.iter().map(Into::into).collect(), ..Answer::default() };
         let exit = self.report(asked, &done.results, recovered)?;
         self.node.acknowledge(done).await?;
         Ok(Exit::worst([exit, interrupt.exit()]))
@@ -87,10 +82,7 @@ impl Session {
 
     fn report(&self, asked: &Asked, results: &[EntryResult], answer: Answer) -> Result<Exit, Error> {
         self.explain(results);
-        let answer = Answer {
-            results: asked.answer(results),
-            ..answer
-        };
+        let answer = Answer { results: asked.answer(results), ..answer };
         print(self.format, &answer)
     }
 }
@@ -105,8 +97,5 @@ pub fn print(format: Format, answer: &Answer) -> Result<Exit, Error> {
 }
 
 fn operation(request: &Request) -> Operation {
-    Operation {
-        request: request.clone(),
-        ..Operation::default()
-    }
+    Operation { request: request.clone(), ..Operation::default() }
 }

@@ -60,11 +60,7 @@ struct Paint {
 impl Table {
     /// An empty table.
     pub fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self {
-            columns: columns.into(),
-            rows: Vec::new(),
-            paint: None,
-        }
+        Self { columns: columns.into(), rows: Vec::new(), paint: None }
     }
 
     /// Gives colours to the words of a column.
@@ -85,16 +81,12 @@ impl Table {
         }
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);
-        table.set_header(Row::from(
-            self.columns.iter().map(|column| column.title).collect::<Vec<_>>(),
-        ));
+        table.set_header(Row::from(self.columns.iter().map(|column| column.title).collect::<Vec<_>>()));
         for row in &self.rows {
             table.add_row(Row::from(row.clone()));
         }
         match screen.width {
-            Some(width) => table
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width),
+            Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
         for (column, drawn) in self.columns.iter().zip(table.column_iter_mut()) {
@@ -111,10 +103,7 @@ impl Table {
             }
         }
         let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        self.painted(lines, screen)
-            .into_iter()
-            .map(|line| line + "\n")
-            .collect()
+        self.painted(lines, screen).into_iter().map(|line| line + "\n").collect()
     }
 
     /// A column of words starts on every line where its title starts on the first.
@@ -143,23 +132,11 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let columns = [
-            Column::text("IMAGE"),
-            Column::word("OUTCOME"),
-            Column::number("SIZE"),
-            Column::text("WHAT"),
-        ];
+        let columns =
+            [Column::text("IMAGE"), Column::word("OUTCOME"), Column::number("SIZE"), Column::text("WHAT")];
         let mut table =
             Table::new(columns).paint("OUTCOME", |word| (word == "Failed").then_some(AnsiColor::Red));
-        table.add(
-            [
-                "app:v1",
-                "Deleted",
-                "1.9Mi",
-                "untagged app:v1\ndeleted 276aff71fc50",
-            ]
-            .map(str::to_owned),
-        );
+        table.add(["app:v1", "Deleted", "1.9Mi", "untagged app:v1\ndeleted 276aff71fc50"].map(str::to_owned));
         table.add(
             [
                 "registry.example.com:5000/acme/team/service/api:1.2.3",
@@ -204,19 +181,13 @@ app:v1                                                 Deleted  1.9Mi  untagged 
                                                                        deleted 276aff71fc50
 registry.example.com:5000/acme/team/service/api:1.2.3  Failed       0  something went wrong with this image, and it takes a while to say what
 ";
-        let screen = Screen {
-            width: None,
-            colours: false,
-        };
+        let screen = Screen { width: None, colours: false };
         assert_eq!(table().render(screen), expected);
     }
 
     #[test]
     fn colours_change_nothing_but_the_word() {
-        let colours = Screen {
-            width: Some(80),
-            colours: true,
-        };
+        let colours = Screen { width: Some(80), colours: true };
         let painted = table().render(colours);
         let red = "\u{1b}[1m\u{1b}[31mFailed\u{1b}[0m";
         assert_eq!(painted.matches('\u{1b}').count(), 3, "{painted:?}");

@@ -25,11 +25,7 @@ pub struct Wait<'a> {
 impl<'a> Wait<'a> {
     /// Waits until the deadline or an interruption.
     pub fn new(session: &'a Session, interrupt: &'a Interrupt, deadline: Timestamp) -> Self {
-        Self {
-            session,
-            interrupt,
-            deadline,
-        }
+        Self { session, interrupt, deadline }
     }
 
     /// Deletes what is requested, entry by entry as it becomes free. Returns the last operation with the results of all of
@@ -67,11 +63,7 @@ impl<'a> Wait<'a> {
             say(format_args!("{}: {:?}", result.entry, result.outcome));
         }
         for result in held.iter().map(|index| &results[*index]) {
-            say(format_args!(
-                "{}: waiting: {}",
-                result.entry,
-                result.messages.join("; ")
-            ));
+            say(format_args!("{}: waiting: {}", result.entry, result.messages.join("; ")));
         }
     }
 
@@ -91,10 +83,7 @@ impl<'a> Wait<'a> {
 
 fn only(request: &Request, entries: &[usize]) -> Request {
     Request {
-        entries: entries
-            .iter()
-            .map(|index| request.entries[*index].clone())
-            .collect(),
+        entries: entries.iter().map(|index| request.entries[*index].clone()).collect(),
         rules: request.rules.clone(),
     }
 }

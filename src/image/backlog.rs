@@ -35,14 +35,8 @@ impl Backlog {
             false => set.remove(image),
         };
         put(&mut self.all, true);
-        put(
-            &mut self.nameless,
-            !records.iter().any(|record| record.kind.names()),
-        );
-        put(
-            &mut self.untold,
-            !records.iter().any(|record| record.kind.digest().is_some()),
-        );
+        put(&mut self.nameless, !records.iter().any(|record| record.kind.names()));
+        put(&mut self.untold, !records.iter().any(|record| record.kind.digest().is_some()));
     }
 
     /// The image was read, or has no record any more.

@@ -68,17 +68,11 @@ impl std::str::FromStr for Entry {
         let selector = if Pattern::is_pattern(&text) {
             text.parse()
                 .map(|pattern| Selector::Pattern(Box::new(pattern)))
-                .map_err(|reason| InvalidEntry::Pattern {
-                    text: text.clone(),
-                    reason,
-                })
+                .map_err(|reason| InvalidEntry::Pattern { text: text.clone(), reason })
         } else {
             text.parse()
                 .map(Selector::One)
-                .map_err(|reason| InvalidEntry::Reference {
-                    text: text.clone(),
-                    reason,
-                })
+                .map_err(|reason| InvalidEntry::Reference { text: text.clone(), reason })
         }?;
         Ok(Self { text, selector })
     }
@@ -143,10 +137,7 @@ impl Batch<'_> {
         let named: Vec<Reference> = self.inventory.matching(pattern).into_iter().cloned().collect();
         if named.is_empty() {
             let refusal = Refusal::NoSuchImage(pattern.to_string());
-            self.decisions.push(Decision {
-                entry,
-                verdict: Err(refusal),
-            });
+            self.decisions.push(Decision { entry, verdict: Err(refusal) });
         }
         for reference in named {
             if self.inventory.record(&reference.to_string()).is_some() {

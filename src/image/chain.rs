@@ -18,17 +18,14 @@ impl ChainId {
 
     /// The chain IDs of every stack that starts at the lowest layer: of one layer, of two, … of all of them.
     pub fn of(diff_ids: &[Digest]) -> Vec<Self> {
-        diff_ids.iter().fold(
-            Vec::with_capacity(diff_ids.len()),
-            |mut chains: Vec<Self>, diff_id| {
-                let next = match chains.last() {
-                    None => Self(diff_id.clone()),
-                    Some(below) => Self(Digest::sha256(&Sha256::digest(format!("{below} {diff_id}")))),
-                };
-                chains.push(next);
-                chains
-            },
-        )
+        diff_ids.iter().fold(Vec::with_capacity(diff_ids.len()), |mut chains: Vec<Self>, diff_id| {
+            let next = match chains.last() {
+                None => Self(diff_id.clone()),
+                Some(below) => Self(Digest::sha256(&Sha256::digest(format!("{below} {diff_id}")))),
+            };
+            chains.push(next);
+            chains
+        })
     }
 
     /// The whole ID, `sha256:…`.
@@ -49,9 +46,8 @@ mod tests {
 
     #[test]
     fn the_chain_of_each_prefix_is_there() {
-        let diff_ids: Vec<Digest> = ["a", "b", "c"]
-            .map(|c| format!("sha256:{}", c.repeat(64)).parse().unwrap())
-            .into();
+        let diff_ids: Vec<Digest> =
+            ["a", "b", "c"].map(|c| format!("sha256:{}", c.repeat(64)).parse().unwrap()).into();
         let chains = ChainId::of(&diff_ids);
         assert_eq!(chains.len(), 3);
         assert_eq!(chains[0].as_str(), diff_ids[0].as_str());

@@ -78,18 +78,10 @@ impl fmt::Display for Conflict {
         write!(f, "conflict: unable to delete {} ({forcing}) - ", self.subject)?;
         match &self.cause {
             Cause::RunningContainer(container) => {
-                write!(
-                    f,
-                    "image is being used by running container {}",
-                    container.short()
-                )
+                write!(f, "image is being used by running container {}", container.short())
             }
             Cause::StoppedContainer(container) => {
-                write!(
-                    f,
-                    "image is being used by stopped container {}",
-                    container.short()
-                )
+                write!(f, "image is being used by stopped container {}", container.short())
             }
             Cause::UsedReference(container) => {
                 write!(
@@ -180,12 +172,9 @@ fn pending(
 ) -> Result<impl Iterator<Item = Cause>, Unread> {
     let pods = inventory.usage().pods(inventory, image)?;
     let waits = |pod: &Arc<Pod>| {
-        !containers
-            .iter()
-            .filter_map(|container| container.owner.as_ref())
-            .any(|owner| {
-                owner.namespace == pod.namespace && owner.pod == pod.name && owner.container.is_some()
-            })
+        !containers.iter().filter_map(|container| container.owner.as_ref()).any(|owner| {
+            owner.namespace == pod.namespace && owner.pod == pod.name && owner.container.is_some()
+        })
     };
     Ok(pods.into_iter().filter(waits).map(Cause::PendingPod))
 }
@@ -194,13 +183,8 @@ fn pending(
 fn guards<'a>(records: impl Iterator<Item = &'a Arc<Record>>, rules: &Rules) -> Vec<Cause> {
     let mut causes = Vec::new();
     for record in records {
-        let protection = record
-            .reference()
-            .and_then(|reference| rules.protection(reference));
-        let found = [
-            record.pinned.then_some(Cause::Pinned),
-            protection.map(Cause::Protected),
-        ];
+        let protection = record.reference().and_then(|reference| rules.protection(reference));
+        let found = [record.pinned.then_some(Cause::Pinned), protection.map(Cause::Protected)];
         for cause in found.into_iter().flatten() {
             if !causes.contains(&cause) {
                 causes.push(cause);
@@ -213,10 +197,6 @@ fn guards<'a>(records: impl Iterator<Item = &'a Arc<Record>>, rules: &Rules) -> 
 fn about(image: &ImageId, subject: &str, causes: impl IntoIterator<Item = Cause>) -> Vec<Conflict> {
     causes
         .into_iter()
-        .map(|cause| Conflict {
-            image: image.clone(),
-            subject: subject.into(),
-            cause,
-        })
+        .map(|cause| Conflict { image: image.clone(), subject: subject.into(), cause })
         .collect()
 }

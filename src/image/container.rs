@@ -77,8 +77,6 @@ impl Container {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.pod)?;
-        self.container
-            .iter()
-            .try_for_each(|container| write!(f, "/{container}"))
+        self.container.iter().try_for_each(|container| write!(f, "/{container}"))
     }
 }

@@ -85,10 +85,7 @@ fn is_algorithm(text: &str) -> bool {
 }
 
 fn is_encoded(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'))
 }
 
 pub(super) fn is_lower_hex(byte: u8) -> bool {
@@ -97,9 +94,7 @@ pub(super) fn is_lower_hex(byte: u8) -> bool {
 
 /// The first 12 characters of an ID, as people read them.
 pub(super) fn shorten(id: &str) -> &str {
-    id.char_indices()
-        .nth(SHORT_LENGTH)
-        .map_or(id, |(end, _)| &id[..end])
+    id.char_indices().nth(SHORT_LENGTH).map_or(id, |(end, _)| &id[..end])
 }
 
 impl fmt::Display for Digest {
@@ -174,17 +169,8 @@ mod tests {
             (format!("sha384:{}", hex(96)), Ok(())),
             (format!("sha512:{}", hex(128)), Ok(())),
             (hex(64), Err(InvalidDigest::Format)),
-            (
-                format!("sha256:{}", hex(64).to_uppercase()),
-                Err(InvalidDigest::Format),
-            ),
-            (
-                format!("sha256:{}", hex(62)),
-                Err(InvalidDigest::Length {
-                    algorithm: "sha256",
-                    expected: 64,
-                }),
-            ),
+            (format!("sha256:{}", hex(64).to_uppercase()), Err(InvalidDigest::Format)),
+            (format!("sha256:{}", hex(62)), Err(InvalidDigest::Length { algorithm: "sha256", expected: 64 })),
             (format!("blake3:{}", hex(64)), Err(InvalidDigest::Algorithm)),
             (format!("sha256+b64:{}", hex(64)), Err(InvalidDigest::Algorithm)),
             (format!("SHA256:{}", hex(64)), Err(InvalidDigest::Format)),
@@ -198,9 +184,7 @@ mod tests {
 
     #[test]
     fn short_is_twelve_digits_without_the_algorithm() {
-        let digest: Digest = format!("sha256:{}", "0123456789abcdef".repeat(4))
-            .parse()
-            .unwrap();
+        let digest: Digest = format!("sha256:{}", "0123456789abcdef".repeat(4)).parse().unwrap();
         assert_eq!(digest.short(), "0123456789ab");
         assert_eq!(shorten("abc"), "abc");
     }

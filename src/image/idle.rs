@@ -42,11 +42,7 @@ pub fn idle(
     rules: &Rules,
     may_go: impl Fn(&Record) -> bool,
 ) -> Result<Vec<Idle>, Unread> {
-    let rules = Rules {
-        force: false,
-        prune: false,
-        protect: rules.protect.clone(),
-    };
+    let rules = Rules { force: false, prune: false, protect: rules.protect.clone() };
     inventory.require(match scope {
         Scope::Dangling => Extent::Nameless,
         Scope::Unused => Extent::All,
@@ -72,18 +68,11 @@ fn all_may_go(
         return Ok(false);
     }
     let is_guarded = |record: &Record| {
-        record.pinned
-            || record
-                .reference()
-                .is_some_and(|reference| rules.protection(reference).is_some())
+        record.pinned || record.reference().is_some_and(|reference| rules.protection(reference).is_some())
     };
     let parts = inventory.parts(image)?;
     // The CRI plugin makes an identity record anew when it likes, so its age says nothing while there is another.
-    let telling = if parts.named.is_empty() {
-        &parts.identity
-    } else {
-        &parts.named
-    };
+    let telling = if parts.named.is_empty() { &parts.identity } else { &parts.named };
     Ok(telling.iter().all(|record| may_go(record))
         && !inventory.records_of(image).any(|record| is_guarded(record)))
 }
@@ -115,10 +104,7 @@ fn next_entry(left: &Inventory, image: &ImageId) -> Option<Entry> {
             text: reference.familiar().to_string(),
             selector: Selector::One(Query::Name(of_image(reference, image))),
         },
-        None => Entry {
-            text: image.to_string(),
-            selector: Selector::One(query_of(left, image)),
-        },
+        None => Entry { text: image.to_string(), selector: Selector::One(query_of(left, image)) },
     })
 }
 

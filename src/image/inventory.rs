@@ -91,8 +91,7 @@ impl Inventory {
     /// The record of that very name.
     pub fn record(&self, name: &str) -> Option<&Arc<Record>> {
         let record = self.names.get(name)?;
-        self.records_of(&record.target)
-            .find(|present| Arc::ptr_eq(present, record))
+        self.records_of(&record.target).find(|present| Arc::ptr_eq(present, record))
     }
 
     /// Every image that has a record, by ID.
@@ -129,11 +128,7 @@ impl Inventory {
                 Kind::Digest(digest) => self.is_config(digest, image)?,
                 Kind::Reference(_) | Kind::Dangling | Kind::Unparsable => false,
             };
-            let part = if identity {
-                &mut parts.identity
-            } else {
-                &mut parts.named
-            };
+            let part = if identity { &mut parts.identity } else { &mut parts.named };
             part.push(Arc::clone(record));
         }
         Ok(parts)
@@ -166,9 +161,7 @@ impl Inventory {
 
     /// The images of which a config's digest starts so, as far as their content was read.
     pub(super) fn with_config(&self, start: &str) -> impl Iterator<Item = &ImageId> {
-        self.known
-            .with_config(start)
-            .filter(|image| self.has_image(image))
+        self.known.with_config(start).filter(|image| self.has_image(image))
     }
 
     /// The images whose ID starts so.
@@ -183,11 +176,7 @@ impl Inventory {
 
     /// The records that name the image as their parent.
     pub(super) fn children(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
-        self.children
-            .get(image)
-            .into_iter()
-            .flatten()
-            .filter_map(|name| self.record(name))
+        self.children.get(image).into_iter().flatten().filter_map(|name| self.record(name))
     }
 
     /// Who uses what.
@@ -223,11 +212,7 @@ impl Inventory {
         let Some(record) = self.record(name).cloned() else {
             return;
         };
-        if let Some(siblings) = record
-            .parent
-            .as_ref()
-            .and_then(|parent| self.children.get_mut(parent))
-        {
+        if let Some(siblings) = record.parent.as_ref().and_then(|parent| self.children.get_mut(parent)) {
             siblings.remove(name);
         }
         if let Some(records) = self.images.get_mut(&record.target) {
@@ -250,11 +235,7 @@ impl Inventory {
 
     /// The dangling record that would keep an image, made of one of its records.
     pub(super) fn dangling_record(from: &Record) -> Record {
-        Record {
-            name: dangling_name(&from.target).into(),
-            kind: Kind::Dangling,
-            ..from.clone()
-        }
+        Record { name: dangling_name(&from.target).into(), kind: Kind::Dangling, ..from.clone() }
     }
 }
 

@@ -20,10 +20,7 @@ pub fn has_children(inventory: &Inventory, image: &ImageId) -> bool {
 pub fn parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId>, Unread> {
     let written = written_parents(inventory, image);
     inventory.require(Extent::Nameless)?;
-    if parents_known(inventory, image, &written)?
-        .iter()
-        .all(|parent| !inventory.may_dangle(parent))
-    {
+    if parents_known(inventory, image, &written)?.iter().all(|parent| !inventory.may_dangle(parent)) {
         return Ok(Vec::new());
     }
     inventory.require(Extent::All)?;
@@ -39,17 +36,9 @@ fn parents_known(
     let content = inventory.content(image)?;
     let mut parents = written.to_vec();
     let mut seen: BTreeSet<&ImageId> = written.iter().chain([image]).collect();
-    let depth = content
-        .configs
-        .iter()
-        .map(|config| config.chains.len())
-        .max()
-        .unwrap_or_default();
+    let depth = content.configs.iter().map(|config| config.chains.len()).max().unwrap_or_default();
     for length in (1..depth).rev() {
-        let below = content
-            .configs
-            .iter()
-            .filter(|config| config.chains.len() > length);
+        let below = content.configs.iter().filter(|config| config.chains.len() > length);
         for parent in below.flat_map(|config| inventory.rooted(&config.chains[length - 1])) {
             if seen.insert(parent) {
                 parents.push(parent.clone());

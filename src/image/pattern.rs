@@ -50,8 +50,7 @@ impl Pattern {
     /// Whether the reference matches.
     pub fn matches(&self, reference: &Reference) -> bool {
         let part = |glob: &Option<GlobMatcher>, part: Option<&str>| {
-            glob.as_ref()
-                .is_none_or(|glob| part.is_some_and(|part| glob.is_match(part)))
+            glob.as_ref().is_none_or(|glob| part.is_some_and(|part| glob.is_match(part)))
         };
         let repository = reference.repository();
         let canonical = repository.to_string();
@@ -79,9 +78,7 @@ impl FromStr for Pattern {
         if separator_in_braces(text) {
             return Err(InvalidPattern::Braces);
         }
-        let (rest, digest) = text
-            .split_once('@')
-            .map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+        let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
         let path_start = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (repository, tag) = match rest[path_start..].rfind(':') {
             Some(colon) => (&rest[..path_start + colon], Some(&rest[path_start + colon + 1..])),
@@ -175,11 +172,7 @@ mod tests {
             ("localhost/**", "localhost:5000/app:v1", false),
             ("ghcr.io/acme/{api,web/**}", "ghcr.io/acme/web/a/b:1", true),
             ("ghcr.io/acme/{api,web/**}", "ghcr.io/acme/web2/a:1", false),
-            (
-                "{ghcr.io/acme,docker.io/library}/app:v1",
-                "docker.io/library/app:v1",
-                true,
-            ),
+            ("{ghcr.io/acme,docker.io/library}/app:v1", "docker.io/library/app:v1", true),
             ("ghcr.io/**/api", "ghcr.io/api:1", true),
             ("ghcr.io/**/api", "ghcr.io/a/b/api:1", true),
             ("**/app:**", "docker.io/library/app:v1", true),
@@ -188,11 +181,7 @@ mod tests {
         ];
         for (pattern, reference, verdict) in rows {
             let pattern: Pattern = pattern.parse().unwrap();
-            assert_eq!(
-                pattern.matches(&reference.parse().unwrap()),
-                verdict,
-                "{pattern} on {reference}"
-            );
+            assert_eq!(pattern.matches(&reference.parse().unwrap()), verdict, "{pattern} on {reference}");
         }
     }
 
@@ -202,14 +191,7 @@ mod tests {
         assert_eq!(refused(""), Some(InvalidPattern::Empty));
         assert_eq!(refused("{app:v1,api:v2}"), Some(InvalidPattern::Braces));
         assert_eq!(refused("app *"), Some(InvalidPattern::Character(' ')));
-        for text in [
-            "ghcr.io/acme**",
-            "ghcr.io/**api",
-            "a***",
-            "app:v**",
-            "app@**a1",
-            "localhost:**/app",
-        ] {
+        for text in ["ghcr.io/acme**", "ghcr.io/**api", "a***", "app:v**", "app@**a1", "localhost:**/app"] {
             assert_eq!(refused(text), Some(InvalidPattern::PartialComponents), "{text}");
         }
         assert!(matches!(refused("app:{v1"), Some(InvalidPattern::Glob(_))));

@@ -200,12 +200,7 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
         Unresolved::Unread(unread) => NoPlan::Unread(unread),
     })?;
     let parts = inventory.parts(&image)?;
-    let planner = Planner {
-        inventory,
-        rules,
-        image: &image,
-        parts: &parts,
-    };
+    let planner = Planner { inventory, rules, image: &image, parts: &parts };
     match by {
         By::Id => {
             let same = same_references(&parts.named, None);
@@ -253,20 +248,14 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Several references do not block where they were all meant, or when forced.
     const fn active_reference(&self, all_meant: bool) -> ActiveReference {
-        if all_meant || self.rules.force {
-            ActiveReference::Ignore
-        } else {
-            ActiveReference::Check
-        }
+        if all_meant || self.rules.force { ActiveReference::Ignore } else { ActiveReference::Check }
     }
 
     /// Takes some of its names from the image.
     fn untag(&self, same: Vec<Arc<Record>>) -> Result<Plan, NoPlan> {
         self.refuse(against_removal(self.image, same.iter(), self.rules))?;
         let others = self.parts.named.iter().filter(|record| !same.contains(record));
-        let mut reasons = vec![Reason::OtherReferences(
-            others.map(|record| record.familiar()).collect(),
-        )];
+        let mut reasons = vec![Reason::OtherReferences(others.map(|record| record.familiar()).collect())];
         reasons.extend(unparsable(&same));
         let steps = same.into_iter().map(Step::remove).collect();
         Ok(self.plan(Fate::Untagged, steps, reasons))
@@ -319,63 +308,34 @@ impl Planner<'_> {
     }
 
     fn refuse(&self, found: Vec<Conflict>) -> Result<(), NoPlan> {
-        let blocking: Vec<_> = found
-            .into_iter()
-            .filter(|conflict| conflict.blocks(self.rules))
-            .collect();
-        if blocking.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::Conflict(blocking).into())
-        }
+        let blocking: Vec<_> = found.into_iter().filter(|conflict| conflict.blocks(self.rules)).collect();
+        if blocking.is_empty() { Ok(()) } else { Err(Refusal::Conflict(blocking).into()) }
     }
 
     fn plan(&self, fate: Fate, steps: Vec<Step>, reasons: Vec<Reason>) -> Plan {
-        Plan {
-            image: self.image.clone(),
-            fate,
-            steps,
-            reasons,
-        }
+        Plan { image: self.image.clone(), fate, steps, reasons }
     }
 }
 
 /// The identity record goes first: whatever survives an interruption still has a name that people and the kubelet can
 /// reach, and the CRI plugin makes the identity record anew.
 fn removal_of(image: &ImageId, parts: &Parts) -> Vec<Step> {
-    let identity = parts.identity.iter().cloned().map(|record| Step::Remove {
-        record,
-        untagged: None,
-    });
+    let identity = parts.identity.iter().cloned().map(|record| Step::Remove { record, untagged: None });
     let named = in_removal_order(parts.named.iter()).into_iter().map(Step::remove);
-    identity
-        .chain(named)
-        .chain([Step::Deleted(image.clone())])
-        .collect()
+    identity.chain(named).chain([Step::Deleted(image.clone())]).collect()
 }
 
 fn unparsable(records: &[Arc<Record>]) -> Vec<Reason> {
-    let odd = records
-        .iter()
-        .filter(|record| matches!(record.kind, Kind::Unparsable | Kind::Digest(_)));
-    odd.map(|record| Reason::Unparsable(Arc::clone(&record.name)))
-        .collect()
+    let odd = records.iter().filter(|record| matches!(record.kind, Kind::Unparsable | Kind::Digest(_)));
+    odd.map(|record| Reason::Unparsable(Arc::clone(&record.name))).collect()
 }
 
 fn ambiguous(inventory: &Inventory, query: &Query, images: Vec<ImageId>) -> Refusal {
     let candidate = |image: ImageId| {
-        let name = inventory
-            .records_of(&image)
-            .find(|record| record.reference().is_some());
-        Candidate {
-            name: name.map(|record| record.familiar()),
-            image,
-        }
+        let name = inventory.records_of(&image).find(|record| record.reference().is_some());
+        Candidate { name: name.map(|record| record.familiar()), image }
     };
-    Refusal::Ambiguous {
-        query: query.to_string(),
-        candidates: images.into_iter().map(candidate).collect(),
-    }
+    Refusal::Ambiguous { query: query.to_string(), candidates: images.into_iter().map(candidate).collect() }
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

@@ -42,13 +42,8 @@ impl FromStr for Query {
         }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         if (PREFIX_MIN..=PREFIX_MAX).contains(&hex.len()) && hex.bytes().all(is_lower_hex) {
-            let name = Reference::normalize(text)
-                .ok()
-                .filter(|_| hex.len() == text.len());
-            return Ok(Self::Prefix {
-                hex: hex.into(),
-                name: name.map(Reference::or_latest),
-            });
+            let name = Reference::normalize(text).ok().filter(|_| hex.len() == text.len());
+            return Ok(Self::Prefix { hex: hex.into(), name: name.map(Reference::or_latest) });
         }
         Reference::normalize(text).map(|reference| Self::Name(reference.or_latest()))
     }
@@ -83,22 +78,13 @@ mod tests {
         let rows = [
             (digest.clone(), Query::Digest(digest.parse().unwrap())),
             (digest[7..].to_owned(), prefix(&digest[7..], None)),
-            (
-                "beef".to_owned(),
-                prefix("beef", Some("docker.io/library/beef:latest")),
-            ),
+            ("beef".to_owned(), prefix("beef", Some("docker.io/library/beef:latest"))),
             ("sha256:beef".to_owned(), prefix("beef", None)),
             ("bee".to_owned(), name("docker.io/library/bee:latest")),
             ("beefy".to_owned(), name("docker.io/library/beefy:latest")),
             ("beef:v1".to_owned(), name("docker.io/library/beef:v1")),
-            (
-                format!("moby-dangling@{digest}"),
-                Query::Dangling(digest.parse().unwrap()),
-            ),
-            (
-                format!("app@{digest}"),
-                name(&format!("docker.io/library/app@{digest}")),
-            ),
+            (format!("moby-dangling@{digest}"), Query::Dangling(digest.parse().unwrap())),
+            (format!("app@{digest}"), name(&format!("docker.io/library/app@{digest}"))),
         ];
         for (text, query) in rows {
             assert_eq!(text.parse(), Ok(query), "{text}");

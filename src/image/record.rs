@@ -46,9 +46,7 @@ impl Record {
     pub fn new(name: &str, target: ImageId, labels: &HashMap<String, String>) -> Self {
         Self {
             kind: Kind::of(name, &target),
-            pinned: labels
-                .get(PINNED_LABEL.0)
-                .is_some_and(|value| value == PINNED_LABEL.1),
+            pinned: labels.get(PINNED_LABEL.0).is_some_and(|value| value == PINNED_LABEL.1),
             parent: labels.get(PARENT_LABEL).and_then(|parent| parent.parse().ok()),
             name: name.into(),
             target,
@@ -65,10 +63,7 @@ impl Record {
 
     /// The name as people type it.
     pub fn familiar(&self) -> String {
-        self.reference().map_or_else(
-            || self.name.to_string(),
-            |reference| reference.familiar().to_string(),
-        )
+        self.reference().map_or_else(|| self.name.to_string(), |reference| reference.familiar().to_string())
     }
 }
 
@@ -107,8 +102,7 @@ pub fn dangling_name(image: &ImageId) -> String {
 
 /// The image whose dangling record has that name.
 pub(super) fn parse_dangling_name(name: &str) -> Option<ImageId> {
-    name.strip_prefix(DANGLING_PREFIX)
-        .and_then(|digest| digest.parse().ok())
+    name.strip_prefix(DANGLING_PREFIX).and_then(|digest| digest.parse().ok())
 }
 
 #[cfg(test)]
@@ -122,14 +116,8 @@ mod tests {
         let target: ImageId = digest.parse().unwrap();
         let reference = |name: &str| Kind::Reference(Reference::canonical(name).unwrap());
         let rows = [
-            (
-                "docker.io/library/app:v1".to_owned(),
-                reference("docker.io/library/app:v1"),
-            ),
-            (
-                format!("ghcr.io/a/b@{digest}"),
-                reference(&format!("ghcr.io/a/b@{digest}")),
-            ),
+            ("docker.io/library/app:v1".to_owned(), reference("docker.io/library/app:v1")),
+            (format!("ghcr.io/a/b@{digest}"), reference(&format!("ghcr.io/a/b@{digest}"))),
             (other.clone(), Kind::Digest(other.parse().unwrap())),
             (format!("moby-dangling@{digest}"), Kind::Dangling),
             (format!("moby-dangling@{other}"), Kind::Unparsable),
@@ -140,11 +128,7 @@ mod tests {
             (String::new(), Kind::Unparsable),
         ];
         for (name, kind) in rows {
-            assert_eq!(
-                Record::new(&name, target.clone(), &HashMap::new()).kind,
-                kind,
-                "{name}"
-            );
+            assert_eq!(Record::new(&name, target.clone(), &HashMap::new()).kind, kind, "{name}");
         }
     }
 

@@ -81,9 +81,7 @@ impl Reference {
 
     /// Reads a name in canonical form; none if it isn't one, even if [`Self::normalize`] could complete it.
     pub fn canonical(text: &str) -> Option<Self> {
-        Self::normalize(text)
-            .ok()
-            .filter(|reference| reference.to_string() == text)
+        Self::normalize(text).ok().filter(|reference| reference.to_string() == text)
     }
 
     /// The reference with the tag `latest` where it has neither tag nor digest.
@@ -156,10 +154,7 @@ impl FromStr for Reference {
             return Err(InvalidReference::TooLong);
         }
         Ok(Self {
-            repository: Repository {
-                domain: parts.domain.into(),
-                path: parts.path.into(),
-            },
+            repository: Repository { domain: parts.domain.into(), path: parts.path.into() },
             tag: parts.tag.map(Into::into),
             digest: parts.digest.map(str::parse).transpose()?,
         })
@@ -200,11 +195,7 @@ impl fmt::Display for FamiliarRepository<'_> {
         if &*self.0.domain != DEFAULT_DOMAIN {
             return self.0.fmt(f);
         }
-        let official = self
-            .0
-            .path
-            .strip_prefix(OFFICIAL_PREFIX)
-            .filter(|path| !path.contains('/'));
+        let official = self.0.path.strip_prefix(OFFICIAL_PREFIX).filter(|path| !path.contains('/'));
         f.write_str(official.unwrap_or(&self.0.path))
     }
 }
@@ -236,12 +227,7 @@ impl<'a> Parts<'a> {
             _ if is_path(name) => ("", name),
             _ => return None,
         };
-        Some(Self {
-            domain,
-            path,
-            tag,
-            digest,
-        })
+        Some(Self { domain, path, tag, digest })
     }
 }
 

@@ -54,25 +54,18 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
         Query::Digest(digest) => {
             let target = ImageId::new(digest.clone());
             if inventory.records_of(&target).next().is_some() {
-                return Ok(Resolved {
-                    image: target,
-                    by: By::Id,
-                });
+                return Ok(Resolved { image: target, by: By::Id });
             }
             let found = by_config(inventory, digest.as_str())?;
             one(or_by_any_config(inventory, digest.as_str(), found)?)
         }
         Query::Prefix { hex, name } => by_prefix(inventory, hex, name.as_ref()),
-        Query::Dangling(image) => match inventory
-            .records_of(image)
-            .any(|record| record.kind == Kind::Dangling)
-        {
-            true => Ok(Resolved {
-                image: image.clone(),
-                by: By::Id,
-            }),
-            false => Err(Unresolved::NoSuchImage),
-        },
+        Query::Dangling(image) => {
+            match inventory.records_of(image).any(|record| record.kind == Kind::Dangling) {
+                true => Ok(Resolved { image: image.clone(), by: By::Id }),
+                false => Err(Unresolved::NoSuchImage),
+            }
+        }
         Query::Name(reference) => by_name(inventory, reference),
     }
 }
@@ -86,10 +79,7 @@ fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unr
     }
     let target = reference.digest().map(|digest| ImageId::new(digest.clone()));
     match target.filter(|target| inventory.records_of(target).next().is_some()) {
-        Some(image) => Ok(Resolved {
-            image,
-            by: By::Digest(reference.clone()),
-        }),
+        Some(image) => Ok(Resolved { image, by: By::Digest(reference.clone()) }),
         None => Err(Unresolved::NoSuchImage),
     }
 }
@@ -102,10 +92,9 @@ fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Resu
     found.extend(inventory.images_from(&start).cloned());
     match named {
         None => one(or_by_any_config(inventory, &start, found)?),
-        Some((record, name)) if found.is_empty() => Ok(Resolved {
-            image: record.target.clone(),
-            by: By::Record(Arc::clone(record), name.clone()),
-        }),
+        Some((record, name)) if found.is_empty() => {
+            Ok(Resolved { image: record.target.clone(), by: By::Record(Arc::clone(record), name.clone()) })
+        }
         Some((record, _)) => {
             found.insert(record.target.clone());
             one(found)
@@ -117,16 +106,9 @@ fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Resu
 /// config of its target without reading anything, so only the others are read.
 fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Unread> {
     inventory.require(Extent::Untold)?;
-    let is_told = |image: &ImageId| {
-        inventory
-            .records_of(image)
-            .any(|record| record.kind.digest().is_some())
-    };
-    let mut found: BTreeSet<_> = inventory
-        .with_config(start)
-        .filter(|image| !is_told(image))
-        .cloned()
-        .collect();
+    let is_told = |image: &ImageId| inventory.records_of(image).any(|record| record.kind.digest().is_some());
+    let mut found: BTreeSet<_> =
+        inventory.with_config(start).filter(|image| !is_told(image)).cloned().collect();
     for (digest, record) in inventory.told_from(start) {
         if inventory.is_config(digest, &record.target)? {
             found.insert(record.target.clone());
@@ -153,10 +135,7 @@ fn one(found: BTreeSet<ImageId>) -> Result<Resolved, Unresolved> {
     let mut images: Vec<_> = found.into_iter().collect();
     match images.len() {
         0 => Err(Unresolved::NoSuchImage),
-        1 => Ok(Resolved {
-            image: images.remove(0),
-            by: By::Id,
-        }),
+        1 => Ok(Resolved { image: images.remove(0), by: By::Id }),
         _ => Err(Unresolved::Ambiguous(images)),
     }
 }

@@ -17,9 +17,6 @@ pub struct Rules {
 impl Rules {
     /// The rule that protects what the reference names, if there is one.
     pub fn protection(&self, reference: &Reference) -> Option<Box<str>> {
-        self.protect
-            .iter()
-            .find(|rule| rule.matches(reference))
-            .map(|rule| rule.to_string().into())
+        self.protect.iter().find(|rule| rule.matches(reference)).map(|rule| rule.to_string().into())
     }
 }

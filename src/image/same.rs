@@ -17,24 +17,16 @@ pub fn same_references(all: &[Arc<Record>], named: Option<&Reference>) -> Vec<Ar
         return all.to_vec();
     };
     let of_repository = |record: &&Arc<Record>| {
-        record
-            .reference()
-            .is_some_and(|reference| reference.repository() == named.repository())
+        record.reference().is_some_and(|reference| reference.repository() == named.repository())
     };
     let tag = named.tag().or_else(|| match named.digest() {
         Some(_) => None,
-        None => all
-            .iter()
-            .filter(of_repository)
-            .find_map(|record| record.reference()?.tag()),
+        None => all.iter().filter(of_repository).find_map(|record| record.reference()?.tag()),
     });
     let is_other_tag =
         |reference: &Reference| tag.is_some() && reference.tag().is_some() && reference.tag() != tag;
-    let other_tags = all
-        .iter()
-        .filter(of_repository)
-        .filter_map(|record| record.reference())
-        .any(is_other_tag);
+    let other_tags =
+        all.iter().filter(of_repository).filter_map(|record| record.reference()).any(is_other_tag);
 
     let joins = |record: &&Arc<Record>| match &record.kind {
         Kind::Reference(reference) => {
@@ -49,11 +41,8 @@ pub fn same_references(all: &[Arc<Record>], named: Option<&Reference>) -> Vec<Ar
 
 /// Tags as listed, digest references last.
 pub(super) fn in_removal_order<'a>(records: impl Iterator<Item = &'a Arc<Record>>) -> Vec<Arc<Record>> {
-    let is_last = |record: &&Arc<Record>| {
-        record
-            .reference()
-            .is_some_and(|reference| reference.tag().is_none())
-    };
+    let is_last =
+        |record: &&Arc<Record>| record.reference().is_some_and(|reference| reference.tag().is_none());
     let (last, first): (Vec<_>, Vec<_>) = records.partition(is_last);
     first.into_iter().chain(last).cloned().collect()
 }
@@ -67,11 +56,7 @@ mod tests {
 
     /// The target's digest is written `@` here.
     fn record(name: &str, target: &ImageId) -> Arc<Record> {
-        Arc::new(Record::new(
-            &name.replace('@', &format!("@{target}")),
-            target.clone(),
-            &HashMap::new(),
-        ))
+        Arc::new(Record::new(&name.replace('@', &format!("@{target}")), target.clone(), &HashMap::new()))
     }
 
     #[test]
@@ -82,22 +67,10 @@ mod tests {
             (&["x.io/a:1"], Some("x.io/a:1"), &["x.io/a:1"]),
             (&["x.io/a:1", "x.io/a:2"], Some("x.io/a:1"), &["x.io/a:1"]),
             // A digest reference joins when no other tag is there, and comes last.
-            (
-                &["x.io/a:1", "x.io/a@"],
-                Some("x.io/a:1"),
-                &["x.io/a:1", "x.io/a@"],
-            ),
-            (
-                &["x.io/a:1", "x.io/a:2", "x.io/a@"],
-                Some("x.io/a:1"),
-                &["x.io/a:1"],
-            ),
+            (&["x.io/a:1", "x.io/a@"], Some("x.io/a:1"), &["x.io/a:1", "x.io/a@"]),
+            (&["x.io/a:1", "x.io/a:2", "x.io/a@"], Some("x.io/a:1"), &["x.io/a:1"]),
             // An explicit digest takes every tag of its repository.
-            (
-                &["x.io/a:1", "x.io/a:2", "x.io/a@"],
-                Some("x.io/a@"),
-                &["x.io/a:1", "x.io/a:2", "x.io/a@"],
-            ),
+            (&["x.io/a:1", "x.io/a:2", "x.io/a@"], Some("x.io/a@"), &["x.io/a:1", "x.io/a:2", "x.io/a@"]),
             (&["x.io/a:1", "x.io/b:1"], Some("x.io/a@"), &["x.io/a:1"]),
             // A tag beside the digest decides.
             (&["x.io/a:1", "x.io/a:2"], Some("x.io/a:1@"), &["x.io/a:1"]),
@@ -111,18 +84,10 @@ mod tests {
                 Some("x.io/a:1"),
                 &["moby-dangling@", "odd name", "x.io/a:1"],
             ),
-            (
-                &["odd name", "x.io/a:1", "x.io/a:2"],
-                Some("x.io/a:2"),
-                &["odd name", "x.io/a:2"],
-            ),
+            (&["odd name", "x.io/a:1", "x.io/a:2"], Some("x.io/a:2"), &["odd name", "x.io/a:2"]),
             // Without a name the first reference is the name.
             (&["x.io/a:1", "x.io/a:2"], None, &["x.io/a:1"]),
-            (
-                &["x.io/a:1", "x.io/a@", "y.io/b:1"],
-                None,
-                &["x.io/a:1", "x.io/a@"],
-            ),
+            (&["x.io/a:1", "x.io/a@", "y.io/b:1"], None, &["x.io/a:1", "x.io/a@"]),
             (&["x.io/a@", "y.io/b:1"], None, &["x.io/a@"]),
             (&["moby-dangling@"], None, &["moby-dangling@"]),
             (&[], None, &[]),
@@ -131,11 +96,7 @@ mod tests {
             let all: Vec<_> = all.iter().map(|name| record(name, &target)).collect();
             let named = named.map(|name| record(name, &target).reference().unwrap().clone());
             let expected: Vec<_> = expected.iter().map(|name| record(name, &target)).collect();
-            assert_eq!(
-                same_references(&all, named.as_ref()),
-                expected,
-                "{named:?} of {all:?}"
-            );
+            assert_eq!(same_references(&all, named.as_ref()), expected, "{named:?} of {all:?}");
         }
     }
 }

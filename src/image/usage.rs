@@ -62,10 +62,10 @@ impl Usage {
             Evidence::Chain { chain, name } => {
                 let named = Named::of(inventory, name).into_image(inventory);
                 push(&mut self.by_name_on_chain, named.clone(), container);
-                self.by_chain.entry(chain.clone()).or_default().push(Rooted {
-                    container: Arc::clone(container),
-                    named,
-                });
+                self.by_chain
+                    .entry(chain.clone())
+                    .or_default()
+                    .push(Rooted { container: Arc::clone(container), named });
             }
             Evidence::Name(name) => {
                 let Named { image, digest } = Named::of(inventory, name);
@@ -103,13 +103,7 @@ impl Usage {
             return Ok(Vec::new());
         }
         let content = inventory.content(image)?;
-        let mut found: Vec<_> = self
-            .pods_by_image
-            .get(image)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let mut found: Vec<_> = self.pods_by_image.get(image).into_iter().flatten().cloned().collect();
         for digest in digests_of(inventory, image, content) {
             found.extend(self.pods_by_digest.get(digest).into_iter().flatten().cloned());
         }
@@ -126,11 +120,9 @@ fn digests_of<'a>(
     image: &'a ImageId,
     content: &'a Content,
 ) -> impl Iterator<Item = &'a Digest> {
-    let from_names = content.may_have_more().then(|| {
-        inventory
-            .records_of(image)
-            .filter_map(|record| record.kind.digest())
-    });
+    let from_names = content
+        .may_have_more()
+        .then(|| inventory.records_of(image).filter_map(|record| record.kind.digest()));
     std::iter::once(image.digest())
         .chain(content.configs.iter().map(|config| &config.digest))
         .chain(from_names.into_iter().flatten())
@@ -153,30 +145,20 @@ impl Named {
     fn of(inventory: &Inventory, name: &str) -> Self {
         let image = |name: &str| inventory.record(name).map(|record| record.target.clone());
         if let Ok(digest) = name.parse() {
-            return Self {
-                image: image(name),
-                digest: Some(digest),
-            };
+            return Self { image: image(name), digest: Some(digest) };
         }
         match Reference::normalize(name).map(Reference::or_latest) {
             Ok(reference) => Self {
                 image: image(name).or_else(|| image(&reference.to_string())),
                 digest: reference.digest().cloned(),
             },
-            Err(_) => Self {
-                image: image(name),
-                digest: None,
-            },
+            Err(_) => Self { image: image(name), digest: None },
         }
     }
 
     /// The one image that is meant: the record decides, and the digest where there is none.
     fn into_image(self, inventory: &Inventory) -> Option<ImageId> {
-        self.image.or_else(|| {
-            self.digest
-                .map(ImageId::new)
-                .filter(|image| inventory.has_image(image))
-        })
+        self.image.or_else(|| self.digest.map(ImageId::new).filter(|image| inventory.has_image(image)))
     }
 }
 

@@ -47,11 +47,7 @@ impl Containerd {
 
     /// A blob of at most `limit` bytes; none if it is not there or larger.
     pub async fn read_blob(&self, digest: &Digest, limit: usize) -> Result<Option<Vec<u8>>, CallError> {
-        let request = ReadContentRequest {
-            digest: digest.to_string(),
-            offset: 0,
-            size: 0,
-        };
+        let request = ReadContentRequest { digest: digest.to_string(), offset: 0, size: 0 };
         let reading = within(DEADLINE, "content.Read", digest.as_str(), async {
             let mut blob = Vec::new();
             let mut answers = self.content().read(request).await?.into_inner();
@@ -68,9 +64,7 @@ impl Containerd {
 
     /// What the store knows of a blob; none if it is not there.
     async fn blob_info(&self, digest: &Digest) -> Result<Option<Info>, CallError> {
-        let request = InfoRequest {
-            digest: digest.to_string(),
-        };
+        let request = InfoRequest { digest: digest.to_string() };
         let answer = found(call("content.Info", digest.as_str(), self.content().info(request)).await)?;
         Ok(answer.and_then(|answer| answer.info))
     }
@@ -113,10 +107,7 @@ impl Containerd {
         while !level.is_empty() {
             let mut above = HashSet::new();
             self.each_blob(|info| {
-                let mut references = info
-                    .labels
-                    .iter()
-                    .filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
+                let mut references = info.labels.iter().filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
                 if references.any(|(_, digest)| level.contains(digest))
                     && let Ok(holder) = info.digest.parse::<Digest>()
                     && holders.insert(holder)
@@ -135,9 +126,8 @@ impl Containerd {
         let Some(info) = self.blob_info(config).await? else {
             return Ok(false);
         };
-        let labels: Vec<String> = snapshotters(&info)
-            .map(|snapshotter| format!("{SNAPSHOT_REFERENCE}{snapshotter}"))
-            .collect();
+        let labels: Vec<String> =
+            snapshotters(&info).map(|snapshotter| format!("{SNAPSHOT_REFERENCE}{snapshotter}")).collect();
         if labels.is_empty() {
             return Ok(false);
         }
@@ -149,8 +139,7 @@ impl Containerd {
 
     /// Lets a blob keep nothing any longer.
     pub async fn clear_labels(&self, digest: &Digest) -> Result<(), CallError> {
-        self.update_labels(digest, HashMap::new(), vec!["labels".to_owned()])
-            .await
+        self.update_labels(digest, HashMap::new(), vec!["labels".to_owned()]).await
     }
 
     async fn update_labels(
@@ -159,15 +148,8 @@ impl Containerd {
         labels: HashMap<String, String>,
         paths: Vec<String>,
     ) -> Result<(), CallError> {
-        let info = Info {
-            digest: digest.to_string(),
-            labels,
-            ..Info::default()
-        };
-        let request = UpdateRequest {
-            info: Some(info),
-            update_mask: Some(FieldMask { paths }),
-        };
+        let info = Info { digest: digest.to_string(), labels, ..Info::default() };
+        let request = UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) };
         found(call("content.Update", digest.as_str(), self.content().update(request)).await).map(|_| ())
     }
 
@@ -192,11 +174,7 @@ impl Containerd {
             labels,
         };
         let writing = within(DEADLINE, "content.Write", digest.as_str(), async {
-            let mut answers = self
-                .content()
-                .write(futures::stream::iter([request]))
-                .await?
-                .into_inner();
+            let mut answers = self.content().write(futures::stream::iter([request])).await?.into_inner();
             answers
                 .message()
                 .await?
@@ -207,7 +185,5 @@ impl Containerd {
 }
 
 fn snapshotters(info: &Info) -> impl Iterator<Item = &str> {
-    info.labels
-        .keys()
-        .filter_map(|key| key.strip_prefix(SNAPSHOT_REFERENCE))
+    info.labels.keys().filter_map(|key| key.strip_prefix(SNAPSHOT_REFERENCE))
 }

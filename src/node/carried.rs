@@ -27,11 +27,7 @@ pub(super) struct Carried {
 impl Carried {
     /// What a killed operation had done of a plan, by the names that are gone.
     pub(super) fn resumed(removed: impl Iterator<Item = Arc<str>>) -> Self {
-        Self {
-            begun: true,
-            removed: removed.collect(),
-            ..Self::default()
-        }
+        Self { begun: true, removed: removed.collect(), ..Self::default() }
     }
 
     /// The images of a plan that are gone.
@@ -56,11 +52,7 @@ impl Carried {
         }
         if !self.begun {
             let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];
-            return EntryResult {
-                outcome: Outcome::Failed,
-                messages,
-                ..EntryResult::default()
-            };
+            return EntryResult { outcome: Outcome::Failed, messages, ..EntryResult::default() };
         }
         let gone: HashSet<&ImageId> = self.gone(plan).collect();
         let happened = |step: &&Step| match step {
@@ -68,12 +60,7 @@ impl Carried {
             Step::Remove { record, .. } => self.removed.contains(&record.name),
             Step::Deleted(image) => gone.contains(image),
         };
-        let removals: Vec<_> = plan
-            .steps
-            .iter()
-            .filter(happened)
-            .filter_map(Step::report)
-            .collect();
+        let removals: Vec<_> = plan.steps.iter().filter(happened).filter_map(Step::report).collect();
         let outcome = match (&self.failed, removals.is_empty()) {
             (Some(_), _) => Outcome::Failed,
             (None, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
@@ -81,13 +68,7 @@ impl Carried {
             _ => Outcome::Untagged,
         };
         let reasons = plan.reasons.clone();
-        EntryResult {
-            outcome,
-            removals,
-            messages: self.messages(),
-            reasons,
-            ..EntryResult::default()
-        }
+        EntryResult { outcome, removals, messages: self.messages(), reasons, ..EntryResult::default() }
     }
 
     fn messages(&self) -> Vec<String> {

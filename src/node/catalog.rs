@@ -83,22 +83,13 @@ impl Node {
         created_before: Option<Timestamp>,
     ) -> Result<Vec<Idle>, Error> {
         let mut survey = self.survey(Vec::new()).await?;
-        let created: HashMap<String, i64> = survey
-            .rows
-            .values()
-            .map(|row| (row.name.clone(), row.created))
-            .collect();
+        let created: HashMap<String, i64> =
+            survey.rows.values().map(|row| (row.name.clone(), row.created)).collect();
         let is_old = |name: &str| {
-            created_before.is_none_or(|limit| {
-                created
-                    .get(name)
-                    .is_some_and(|created| *created < limit.as_second())
-            })
+            created_before
+                .is_none_or(|limit| created.get(name).is_some_and(|created| *created < limit.as_second()))
         };
-        self.ask(&mut survey, |inventory| {
-            idle(inventory, scope, rules, |record| is_old(&record.name))
-        })
-        .await
+        self.ask(&mut survey, |inventory| idle(inventory, scope, rules, |record| is_old(&record.name))).await
     }
 
     async fn read_all(&self, survey: &mut Survey) -> Result<(), Error> {
@@ -112,11 +103,7 @@ impl Node {
             let content = inventory.content(&image)?;
             let named = inventory.parts(&image)?.named;
             Ok(Listed {
-                configs: content
-                    .configs
-                    .iter()
-                    .map(|config| config.digest.to_string())
-                    .collect(),
+                configs: content.configs.iter().map(|config| config.digest.to_string()).collect(),
                 names: named
                     .iter()
                     .filter(|record| record.kind != Kind::Dangling)
@@ -174,11 +161,7 @@ fn meant(inventory: &Inventory, entry: &Entry) -> Vec<ImageId> {
         },
         Selector::Pattern(pattern) => inventory
             .records()
-            .filter(|record| {
-                record
-                    .reference()
-                    .is_some_and(|reference| pattern.matches(reference))
-            })
+            .filter(|record| record.reference().is_some_and(|reference| pattern.matches(reference)))
             .map(|record| record.target.clone())
             .collect(),
     }
@@ -199,10 +182,7 @@ fn sizes<Key: Eq + Hash>(parts: &HashMap<ImageId, HashMap<Key, u64>>) -> HashMap
             size
         })
     };
-    parts
-        .iter()
-        .map(|(image, parts)| (image.clone(), size(parts)))
-        .collect()
+    parts.iter().map(|(image, parts)| (image.clone(), size(parts))).collect()
 }
 
 #[cfg(test)]
@@ -218,11 +198,8 @@ mod tests {
             (image("c"), HashMap::new()),
         ]);
         let size = |unique, shared| Size { unique, shared };
-        let expected = HashMap::from([
-            (image("a"), size(7, 100)),
-            (image("b"), size(0, 100)),
-            (image("c"), size(0, 0)),
-        ]);
+        let expected =
+            HashMap::from([(image("a"), size(7, 100)), (image("b"), size(0, 100)), (image("c"), size(0, 0))]);
         assert_eq!(sizes(&parts), expected);
     }
 }

@@ -50,9 +50,7 @@ pub(super) struct Headers {
 
 impl Interceptor for Headers {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("containerd-namespace", self.namespace.clone());
+        request.metadata_mut().insert("containerd-namespace", self.namespace.clone());
         if let Some(lease) = &self.lease {
             request.metadata_mut().insert("containerd-lease", lease.clone());
         }
@@ -65,32 +63,18 @@ impl Containerd {
     pub async fn connect(address: &Path, namespace: &str) -> Result<Self, ConnectError> {
         let invalid = || ConnectError::Namespace(namespace.to_owned());
         if namespace.is_empty()
-            || !namespace
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            || !namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         {
             return Err(invalid());
         }
-        let headers = Headers {
-            namespace: namespace.parse().map_err(|_| invalid())?,
-            lease: None,
-        };
-        UnixStream::connect(address)
-            .await
-            .map_err(|source| refused(address, source))?;
-        let mut containerd = Self {
-            channel: channel(address),
-            address: address.to_owned(),
-            headers,
-            checks_target: false,
-        };
+        let headers = Headers { namespace: namespace.parse().map_err(|_| invalid())?, lease: None };
+        UnixStream::connect(address).await.map_err(|source| refused(address, source))?;
+        let mut containerd =
+            Self { channel: channel(address), address: address.to_owned(), headers, checks_target: false };
         let version = containerd
             .version()
             .await
-            .map_err(|source| ConnectError::NotContainerd {
-                path: address.to_owned(),
-                source,
-            })?;
+            .map_err(|source| ConnectError::NotContainerd { path: address.to_owned(), source })?;
         containerd.checks_target = major(&version).is_some_and(|major| major >= 2);
         Ok(containerd)
     }
@@ -113,14 +97,8 @@ impl Containerd {
 
     /// The same connection, on which the lease holds what is made.
     pub(super) fn under(&self, lease: &MetadataValue<Ascii>) -> Self {
-        let headers = Headers {
-            lease: Some(lease.clone()),
-            ..self.headers.clone()
-        };
-        Self {
-            headers,
-            ..self.clone()
-        }
+        let headers = Headers { lease: Some(lease.clone()), ..self.headers.clone() };
+        Self { headers, ..self.clone() }
     }
 
     pub(super) fn service(&self) -> Service {
@@ -176,10 +154,7 @@ pub(super) async fn call_within<T>(
     resource: &str,
     answer: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, CallError> {
-    within(deadline, method, resource, async {
-        answer.await.map(Response::into_inner)
-    })
-    .await
+    within(deadline, method, resource, async { answer.await.map(Response::into_inner) }).await
 }
 
 /// An exchange with the daemon of whatever length, within a deadline.
@@ -194,11 +169,7 @@ pub(super) async fn within<T>(
         Ok(Err(status)) => Err(CallError::status(method, resource, &status)),
         Err(_) => {
             let reason = CallFailure::Deadline(deadline);
-            Err(CallError {
-                method,
-                resource: resource.to_owned(),
-                reason,
-            })
+            Err(CallError { method, resource: resource.to_owned(), reason })
         }
     }
 }
@@ -209,12 +180,7 @@ mod tests {
 
     #[test]
     fn the_major_version_is_read_from_any_spelling() {
-        let rows = [
-            ("1.6.20~ds1", Some(1)),
-            ("v2.3.7", Some(2)),
-            ("2.0.0-rc.1", Some(2)),
-            ("unknown", None),
-        ];
+        let rows = [("1.6.20~ds1", Some(1)), ("v2.3.7", Some(2)), ("2.0.0-rc.1", Some(2)), ("unknown", None)];
         for (version, expected) in rows {
             assert_eq!(major(version), expected, "{version}");
         }

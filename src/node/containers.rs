@@ -94,9 +94,7 @@ impl Containerd {
         if container.snapshot_key.is_empty() {
             return Ok(Evidence::Name(name));
         }
-        let parent = self
-            .snapshot_parent(&container.snapshotter, &container.snapshot_key)
-            .await?;
+        let parent = self.snapshot_parent(&container.snapshotter, &container.snapshot_key).await?;
         Ok(match parent {
             Some(chain) => Evidence::Chain { chain, name },
             None => Evidence::Name(name),
@@ -106,25 +104,14 @@ impl Containerd {
     async fn list_containers(&self) -> Result<Vec<ContainerdContainer>, CallError> {
         let mut client = ContainersClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX);
         let request = ListContainersRequest { filters: Vec::new() };
-        Ok(
-            call_within(LONG_DEADLINE, "containers.List", "", client.list(request))
-                .await?
-                .containers,
-        )
+        Ok(call_within(LONG_DEADLINE, "containers.List", "", client.list(request)).await?.containers)
     }
 
     async fn list_tasks(&self) -> Result<HashMap<String, TaskStatus>, CallError> {
         let mut client = TasksClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX);
-        let request = ListTasksRequest {
-            filter: String::new(),
-        };
-        let tasks = call_within(LONG_DEADLINE, "tasks.List", "", client.list(request))
-            .await?
-            .tasks;
-        Ok(tasks
-            .into_iter()
-            .map(|task| (task.id.clone(), task.status()))
-            .collect())
+        let request = ListTasksRequest { filter: String::new() };
+        let tasks = call_within(LONG_DEADLINE, "tasks.List", "", client.list(request)).await?.tasks;
+        Ok(tasks.into_iter().map(|task| (task.id.clone(), task.status())).collect())
     }
 }
 
@@ -134,10 +121,7 @@ impl KnownContainers {
     }
 
     fn put(&self, id: &str, origin: Arc<Origin>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.into(), origin);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.into(), origin);
     }
 }
 

@@ -37,49 +37,24 @@ impl Containerd {
             answer => answer?,
         };
         let read = |container: k8s_cri::v1::Container| {
-            let id = if container.image_id.is_empty() {
-                &container.image_ref
-            } else {
-                &container.image_id
-            };
+            let id = if container.image_id.is_empty() { &container.image_ref } else { &container.image_id };
             let running = container.state == i32::from(ContainerState::ContainerRunning);
-            (
-                container.id,
-                CriContainer {
-                    image: id.parse().ok(),
-                    running,
-                },
-            )
+            (container.id, CriContainer { image: id.parse().ok(), running })
         };
         Ok(Some(answer.containers.into_iter().map(read).collect()))
     }
 
     /// The images that are mounted into a container (KEP-4639); they don't change while it lives.
     pub(super) async fn image_volumes(&self, container: &str) -> Result<Vec<Evidence>, CallError> {
-        let request = ContainerStatusRequest {
-            container_id: container.to_owned(),
-            verbose: false,
-        };
-        let answer = found(
-            call(
-                "cri.ContainerStatus",
-                container,
-                self.runtime().container_status(request),
-            )
-            .await,
-        )?;
-        let mounts = answer
-            .and_then(|answer| answer.status)
-            .map(|status| status.mounts)
-            .unwrap_or_default();
+        let request = ContainerStatusRequest { container_id: container.to_owned(), verbose: false };
+        let answer =
+            found(call("cri.ContainerStatus", container, self.runtime().container_status(request)).await)?;
+        let mounts = answer.and_then(|answer| answer.status).map(|status| status.mounts).unwrap_or_default();
         Ok(mounts
             .into_iter()
             .filter_map(|mount| mount.image)
             .map(|image| {
-                image
-                    .image
-                    .parse()
-                    .map_or_else(|_| Evidence::Name(image.image.into()), Evidence::Config)
+                image.image.parse().map_or_else(|_| Evidence::Name(image.image.into()), Evidence::Config)
             })
             .collect())
     }

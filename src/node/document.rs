@@ -54,9 +54,9 @@ impl Document {
         };
         let read = match (raw.manifests, raw.layers, raw.rootfs) {
             (Some(manifests), None, None) if raw.config.is_none() => digests(manifests).map(Self::Index),
-            (None, layers, None) => raw
-                .config
-                .and_then(|config| manifest(config, layers.unwrap_or_default())),
+            (None, layers, None) => {
+                raw.config.and_then(|config| manifest(config, layers.unwrap_or_default()))
+            }
             (None, None, Some(rootfs)) => chains(&rootfs.diff_ids).map(Self::Config),
             _ => None,
         };
@@ -77,25 +77,15 @@ impl Document {
 }
 
 fn manifest(config: serde_json::Value, layers: Vec<RawBlob>) -> Option<Document> {
-    let config = serde_json::from_value::<RawBlob>(config)
-        .ok()?
-        .digest
-        .parse()
-        .ok()?;
-    Some(Document::Manifest {
-        config,
-        layers: digests(layers)?,
-    })
+    let config = serde_json::from_value::<RawBlob>(config).ok()?.digest.parse().ok()?;
+    Some(Document::Manifest { config, layers: digests(layers)? })
 }
 
 fn chains(diff_ids: &[String]) -> Option<Vec<ChainId>> {
     if diff_ids.len() > DESCRIPTORS_MAX {
         return None;
     }
-    let diff_ids: Vec<Digest> = diff_ids
-        .iter()
-        .map(|digest| digest.parse().ok())
-        .collect::<Option<_>>()?;
+    let diff_ids: Vec<Digest> = diff_ids.iter().map(|digest| digest.parse().ok()).collect::<Option<_>>()?;
     Some(ChainId::of(&diff_ids))
 }
 
@@ -117,40 +107,19 @@ mod tests {
         let raw = |c: char| format!(r#"{{"mediaType":"x","digest":"{}","size":1}}"#, digest(c));
         let (a, b, c) = (raw('a'), raw('b'), raw('c'));
         let rows = [
-            (
-                format!(r#"{{"manifests":[{a},{b}]}}"#),
-                Document::Index(vec![blob('a'), blob('b')]),
-            ),
+            (format!(r#"{{"manifests":[{a},{b}]}}"#), Document::Index(vec![blob('a'), blob('b')])),
             (
                 format!(r#"{{"config":{a},"layers":[{b},{c}]}}"#),
-                Document::Manifest {
-                    config: blob('a'),
-                    layers: vec![blob('b'), blob('c')],
-                },
+                Document::Manifest { config: blob('a'), layers: vec![blob('b'), blob('c')] },
             ),
-            (
-                format!(r#"{{"config":{a}}}"#),
-                Document::Manifest {
-                    config: blob('a'),
-                    layers: vec![],
-                },
-            ),
+            (format!(r#"{{"config":{a}}}"#), Document::Manifest { config: blob('a'), layers: vec![] }),
             (
                 // In an image config, `config` is the runtime configuration.
-                format!(
-                    r#"{{"config":{{"Cmd":["sh"]}},"rootfs":{{"diff_ids":["{}"]}}}}"#,
-                    digest('a')
-                ),
+                format!(r#"{{"config":{{"Cmd":["sh"]}},"rootfs":{{"diff_ids":["{}"]}}}}"#, digest('a')),
                 Document::Config(vec![ChainId::new(digest('a').parse().unwrap())]),
             ),
-            (
-                format!(r#"{{"manifests":[{a}],"config":{b},"layers":[]}}"#),
-                Document::Other,
-            ),
-            (
-                r#"{"manifests":[{"digest":"sha256:short"}]}"#.to_owned(),
-                Document::Other,
-            ),
+            (format!(r#"{{"manifests":[{a}],"config":{b},"layers":[]}}"#), Document::Other),
+            (r#"{"manifests":[{"digest":"sha256:short"}]}"#.to_owned(), Document::Other),
             (r#"{"hello":1}"#.to_owned(), Document::Other),
             ("not json".to_owned(), Document::Other),
         ];
@@ -163,10 +132,7 @@ mod tests {
     fn a_million_layers_are_not_read() {
         let layer = format!(r#"{{"digest":"sha256:{}"}}"#, "a".repeat(64));
         let layers = vec![layer; DESCRIPTORS_MAX + 1].join(",");
-        let text = format!(
-            r#"{{"config":{{"digest":"sha256:{}"}},"layers":[{layers}]}}"#,
-            "b".repeat(64)
-        );
+        let text = format!(r#"{{"config":{{"digest":"sha256:{}"}},"layers":[{layers}]}}"#, "b".repeat(64));
         assert_eq!(Document::parse(text.as_bytes()), Document::Other);
     }
 }

@@ -39,23 +39,12 @@ pub enum CallFailure {
 
 impl CallError {
     pub(super) fn status(method: &'static str, resource: &str, status: &Status) -> Self {
-        let reason = CallFailure::Status {
-            code: status.code(),
-            message: status.message().to_owned(),
-        };
-        Self {
-            method,
-            resource: resource.to_owned(),
-            reason,
-        }
+        let reason = CallFailure::Status { code: status.code(), message: status.message().to_owned() };
+        Self { method, resource: resource.to_owned(), reason }
     }
 
     pub(super) fn incomplete(method: &'static str, resource: &str, what: &'static str) -> Self {
-        Self {
-            method,
-            resource: resource.to_owned(),
-            reason: CallFailure::Incomplete(what),
-        }
+        Self { method, resource: resource.to_owned(), reason: CallFailure::Incomplete(what) }
     }
 
     /// The gRPC code; none if no answer came.

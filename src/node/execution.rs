@@ -43,15 +43,7 @@ impl<'a> Execution<'a> {
         operation: &Operation,
     ) -> Self {
         let Operation { owner, request, pods } = operation.clone();
-        Self {
-            node,
-            survey,
-            entries,
-            plans,
-            rules: request.rules,
-            pods,
-            owner,
-        }
+        Self { node, survey, entries, plans, rules: request.rules, pods, owner }
     }
 
     /// Carries the plans out and returns what became of each. The journal is written before anything else is.
@@ -61,11 +53,7 @@ impl<'a> Execution<'a> {
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
         if self.plans.is_empty() || watch.cancel.is_cancelled() {
-            return Ok(self
-                .plans
-                .iter()
-                .map(|plan| Carried::default().result(plan))
-                .collect());
+            return Ok(self.plans.iter().map(|plan| Carried::default().result(plan)).collect());
         }
         let journal = self.journal().open(&self.node.containerd).await?;
         stop_at("journal-open");
@@ -114,39 +102,21 @@ impl<'a> Execution<'a> {
         self.release_snapshots(carried).await?;
         let mut reclaimed = holdings.gone(containerd).await?;
         let result = |(plan, carried): (&Plan, &Carried)| {
-            let bytes = carried
-                .gone(plan)
-                .map(|image| reclaimed.take(&self.survey, image))
-                .sum();
-            EntryResult {
-                reclaimed_bytes: bytes,
-                ..carried.result(plan)
-            }
+            let bytes = carried.gone(plan).map(|image| reclaimed.take(&self.survey, image)).sum();
+            EntryResult { reclaimed_bytes: bytes, ..carried.result(plan) }
         };
         Ok(self.plans.iter().zip(carried).map(result).collect())
     }
 
     fn journal(&self) -> Journal {
-        let names: BTreeSet<&str> = self
-            .plans
-            .iter()
-            .flat_map(Plan::removed)
-            .map(|record| &*record.name)
-            .collect();
+        let names: BTreeSet<&str> =
+            self.plans.iter().flat_map(Plan::removed).map(|record| &*record.name).collect();
         Journal {
             id: Journal::new_id(),
             owner: self.owner.clone(),
             force: self.rules.force,
-            rows: names
-                .into_iter()
-                .filter_map(|name| self.survey.rows.get(name).cloned())
-                .collect(),
-            plans: self
-                .entries
-                .iter()
-                .zip(&self.plans)
-                .map(PlannedEntry::write)
-                .collect(),
+            rows: names.into_iter().filter_map(|name| self.survey.rows.get(name).cloned()).collect(),
+            plans: self.entries.iter().zip(&self.plans).map(PlannedEntry::write).collect(),
         }
     }
 
@@ -184,9 +154,7 @@ impl<'a> Execution<'a> {
             match step {
                 Step::Keep(record) => {
                     if let Some(row) = self.survey.rows.get(&*record.name) {
-                        containerd
-                            .create_image(&dangling_row(row, &record.target))
-                            .await?;
+                        containerd.create_image(&dangling_row(row, &record.target)).await?;
                     }
                 }
                 Step::Remove { record, .. } if carried.is_due(record) => {
@@ -212,29 +180,18 @@ impl<'a> Execution<'a> {
     /// A config that something else keeps must not keep the root file system of an image that is gone.
     async fn release_snapshots(&self, carried: &[Carried]) -> Result<(), Error> {
         let containerd = &self.node.containerd;
-        let gone = self
-            .plans
-            .iter()
-            .zip(carried)
-            .flat_map(|(plan, carried)| carried.gone(plan));
+        let gone = self.plans.iter().zip(carried).flat_map(|(plan, carried)| carried.gone(plan));
         let trees = gone.filter_map(|image| self.survey.trees.get(image));
-        let configs: BTreeSet<&Digest> = trees
-            .flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest))
-            .collect();
+        let configs: BTreeSet<&Digest> =
+            trees.flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest)).collect();
         let mut released = false;
         for config in configs {
-            if containerd
-                .blob(config)
-                .await?
-                .is_none_or(|stored| stored.snapshotters.is_empty())
-            {
+            if containerd.blob(config).await?.is_none_or(|stored| stored.snapshotters.is_empty()) {
                 continue;
             }
             let holders = containerd.holders_of(config).await?;
             let rows = containerd.list_images().await?;
-            let used = rows
-                .iter()
-                .any(|row| holders.contains(row.target.digest.as_str()));
+            let used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
             released |= !used && containerd.release_snapshots(config).await?;
         }
         if released {
@@ -246,13 +203,8 @@ impl<'a> Execution<'a> {
 
 /// The dangling record that keeps an image: its record's labels, but for those that name it.
 fn dangling_row(row: &Row, image: &ImageId) -> Row {
-    let mut dangling = Row {
-        name: dangling_name(image),
-        ..row.clone()
-    };
-    dangling
-        .labels
-        .retain(|label, _| !NAME_LABELS.contains(&label.as_str()));
+    let mut dangling = Row { name: dangling_name(image), ..row.clone() };
+    dangling.labels.retain(|label, _| !NAME_LABELS.contains(&label.as_str()));
     dangling
 }
 
@@ -262,11 +214,8 @@ fn groups(plans: &[Plan]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
         let touched: BTreeSet<&ImageId> = plan.deleted().chain([&plan.image]).collect();
-        let mut joined: BTreeSet<usize> = touched
-            .iter()
-            .filter_map(|image| group_of.get(*image))
-            .copied()
-            .collect();
+        let mut joined: BTreeSet<usize> =
+            touched.iter().filter_map(|image| group_of.get(*image)).copied().collect();
         let group = joined.pop_first().unwrap_or_else(|| {
             groups.push(Vec::new());
             groups.len() - 1
@@ -274,10 +223,7 @@ fn groups(plans: &[Plan]) -> Vec<Vec<usize>> {
         for other in joined {
             let members = std::mem::take(&mut groups[other]);
             groups[group].extend(members);
-            group_of
-                .values_mut()
-                .filter(|of| **of == other)
-                .for_each(|of| *of = group);
+            group_of.values_mut().filter(|of| **of == other).for_each(|of| *of = group);
         }
         groups[group].push(index);
         group_of.extend(touched.into_iter().map(|image| (image, group)));

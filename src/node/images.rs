@@ -65,34 +65,23 @@ impl Containerd {
     pub async fn list_images(&self) -> Result<Vec<Row>, CallError> {
         let request = ListImagesRequest { filters: Vec::new() };
         let answer = call_within(LONG_DEADLINE, "images.List", "", self.images().list(request)).await?;
-        answer
-            .images
-            .into_iter()
-            .map(|image| Row::read("images.List", image))
-            .collect()
+        answer.images.into_iter().map(|image| Row::read("images.List", image)).collect()
     }
 
     /// The record of that name.
     pub async fn get_image(&self, name: &str) -> Result<Option<Row>, CallError> {
         const METHOD: &str = "images.Get";
-        let request = GetImageRequest {
-            name: name.to_owned(),
-        };
+        let request = GetImageRequest { name: name.to_owned() };
         let Some(answer) = found(call(METHOD, name, self.images().get(request)).await)? else {
             return Ok(None);
         };
-        let image = answer
-            .image
-            .ok_or_else(|| CallError::incomplete(METHOD, name, "the image"))?;
+        let image = answer.image.ok_or_else(|| CallError::incomplete(METHOD, name, "the image"))?;
         Row::read(METHOD, image).map(Some)
     }
 
     /// Makes a record. One of that name that is there already is left as it is.
     pub async fn create_image(&self, row: &Row) -> Result<(), CallError> {
-        let request = CreateImageRequest {
-            image: Some(row.write()),
-            source_date_epoch: None,
-        };
+        let request = CreateImageRequest { image: Some(row.write()), source_date_epoch: None };
         match call("images.Create", &row.name, self.images().create(request)).await {
             Err(error) if error.code() != Some(Code::AlreadyExists) => Err(error),
             _ => Ok(()),
@@ -107,11 +96,8 @@ impl Containerd {
         {
             return Ok(changed);
         }
-        let request = DeleteImageRequest {
-            name: row.name.clone(),
-            sync: false,
-            target: Some(row.target.write()),
-        };
+        let request =
+            DeleteImageRequest { name: row.name.clone(), sync: false, target: Some(row.target.write()) };
         match found(call("images.Delete", &row.name, self.images().delete(request)).await)? {
             Some(()) => Ok(Removed::Now),
             None => Ok(self.changed(row).await?.unwrap_or(Removed::Before)),

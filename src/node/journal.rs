@@ -92,10 +92,9 @@ impl PlannedEntry {
         let step = |step: &PlannedStep| {
             Some(match step {
                 PlannedStep::Keep(name) => Step::Keep(record(name)?),
-                PlannedStep::Remove(name, untagged) => Step::Remove {
-                    record: record(name)?,
-                    untagged: untagged.clone(),
-                },
+                PlannedStep::Remove(name, untagged) => {
+                    Step::Remove { record: record(name)?, untagged: untagged.clone() }
+                }
                 PlannedStep::Deleted(image) => Step::Deleted(image.parse().ok()?),
             })
         };
@@ -105,12 +104,7 @@ impl PlannedEntry {
             true => Fate::Deleted,
             false => Fate::Untagged,
         };
-        Some(Plan {
-            image,
-            fate,
-            steps,
-            reasons: Vec::new(),
-        })
+        Some(Plan { image, fate, steps, reasons: Vec::new() })
     }
 }
 
@@ -146,18 +140,10 @@ impl Journal {
             (EXPIRE_LABEL.to_owned(), expires.to_string()),
         ]);
         let held = containerd.create_lease(&lease, labels).await?;
-        let targets: BTreeSet<ImageId> = self
-            .rows
-            .iter()
-            .filter_map(|row| row.target.digest.parse().ok())
-            .collect();
+        let targets: BTreeSet<ImageId> =
+            self.rows.iter().filter_map(|row| row.target.digest.parse().ok()).collect();
         held.write_blob(&blob, data, targets.iter()).await?;
-        Ok(OpenJournal {
-            lease,
-            blob,
-            journal: self,
-            settled: false,
-        })
+        Ok(OpenJournal { lease, blob, journal: self, settled: false })
     }
 }
 
@@ -166,10 +152,8 @@ impl OpenJournal {
     pub(super) async fn left(containerd: &Containerd) -> Result<Vec<Self>, CallError> {
         let mut left = Vec::new();
         for lease in containerd.leases_with(JOURNAL_LABEL).await? {
-            let digest: Option<Digest> = lease
-                .labels
-                .get(JOURNAL_LABEL)
-                .and_then(|digest| digest.parse().ok());
+            let digest: Option<Digest> =
+                lease.labels.get(JOURNAL_LABEL).and_then(|digest| digest.parse().ok());
             let found = match digest {
                 Some(blob) => Self::read(containerd, &lease.id, blob).await?,
                 None => None,
@@ -191,12 +175,7 @@ impl OpenJournal {
             return Ok(None);
         };
         let journal = serde_json::from_slice(&data).ok();
-        let open = |journal| Self {
-            lease: lease.to_owned(),
-            blob,
-            journal,
-            settled: !stored.keeps_blobs,
-        };
+        let open = |journal| Self { lease: lease.to_owned(), blob, journal, settled: !stored.keeps_blobs };
         Ok(journal.map(open))
     }
 
@@ -218,11 +197,6 @@ impl OpenJournal {
 pub(super) async fn collect(containerd: &Containerd) -> Result<(), CallError> {
     let lease = format!("{LEASE_PREFIX}collect-{}", Journal::new_id());
     let expires = Timestamp::now() + LEASE_HOURS.hours();
-    containerd
-        .create_lease(
-            &lease,
-            HashMap::from([(EXPIRE_LABEL.to_owned(), expires.to_string())]),
-        )
-        .await?;
+    containerd.create_lease(&lease, HashMap::from([(EXPIRE_LABEL.to_owned(), expires.to_string())])).await?;
     containerd.delete_lease(&lease, Collect::Now).await
 }

@@ -32,28 +32,20 @@ impl Containerd {
         let header: MetadataValue<Ascii> = id
             .parse()
             .map_err(|_| CallError::incomplete("leases.Create", id, "an ID that a header can carry"))?;
-        let request = CreateRequest {
-            id: id.to_owned(),
-            labels,
-        };
+        let request = CreateRequest { id: id.to_owned(), labels };
         call("leases.Create", id, self.leases().create(request)).await?;
         Ok(self.under(&header))
     }
 
     /// The leases that have a label of that key.
     pub(super) async fn leases_with(&self, label: &str) -> Result<Vec<Lease>, CallError> {
-        let request = ListRequest {
-            filters: vec![format!("labels.\"{label}\"")],
-        };
+        let request = ListRequest { filters: vec![format!("labels.\"{label}\"")] };
         Ok(call("leases.List", "", self.leases().list(request)).await?.leases)
     }
 
     /// Ends a lease; one that is gone already is no error.
     pub(super) async fn delete_lease(&self, id: &str, collect: Collect) -> Result<(), CallError> {
-        let request = DeleteRequest {
-            id: id.to_owned(),
-            sync: collect == Collect::Now,
-        };
+        let request = DeleteRequest { id: id.to_owned(), sync: collect == Collect::Now };
         let answer = call_within(LONG_DEADLINE, "leases.Delete", id, self.leases().delete(request)).await;
         found(answer).map(|_| ())
     }

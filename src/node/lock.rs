@@ -21,10 +21,7 @@ impl Lock {
     /// Waits until no one else works on this containerd. Dropping the future gives up.
     pub(super) async fn acquire(containerd: &Containerd) -> Result<Self, Error> {
         let path = containerd.address().with_file_name(LOCK_FILE);
-        let failed = |path: &PathBuf, source| Error::Lock {
-            path: path.clone(),
-            source,
-        };
+        let failed = |path: &PathBuf, source| Error::Lock { path: path.clone(), source };
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -84,11 +84,7 @@ impl Node {
     /// Connects to the containerd that listens at `address`.
     pub async fn connect(address: &Path, namespace: &str) -> Result<Self, ConnectError> {
         let containerd = Containerd::connect(address, namespace).await?;
-        Ok(Self {
-            containerd,
-            trees: Trees::default(),
-            known: KnownContainers::default(),
-        })
+        Ok(Self { containerd, trees: Trees::default(), known: KnownContainers::default() })
     }
 
     /// Says what an operation would do.
@@ -109,10 +105,7 @@ impl Node {
             lock = Lock::acquire(&self.containerd) => Some(lock?),
             () = watch.cancel.cancelled() => return Err(Error::Interrupted),
         };
-        let mut done = Done {
-            lock,
-            ..Done::default()
-        };
+        let mut done = Done { lock, ..Done::default() };
         self.recover(&operation.pods, watch, &mut done).await?;
         (watch.progress)(Progress::Reading);
         let mut survey = self.survey(operation.pods.clone()).await?;
@@ -123,9 +116,7 @@ impl Node {
         });
         let execution = Execution::new(self, survey, plans.unzip(), operation);
         let mut carried = execution.run(watch, &mut done.journals).await?.into_iter();
-        done.results = results(&operation.request, &decisions, |_| {
-            carried.next().unwrap_or_default()
-        });
+        done.results = results(&operation.request, &decisions, |_| carried.next().unwrap_or_default());
         Ok(done)
     }
 

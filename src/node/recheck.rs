@@ -36,10 +36,8 @@ impl Execution<'_> {
     /// nothing is put back now.
     pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
         let rows = self.observe().await?;
-        let there: HashSet<(&str, &str)> = rows
-            .iter()
-            .map(|row| (row.name.as_str(), row.target.digest.as_str()))
-            .collect();
+        let there: HashSet<(&str, &str)> =
+            rows.iter().map(|row| (row.name.as_str(), row.target.digest.as_str())).collect();
         let is_there = |record: &Record| there.contains(&(&*record.name, record.target.digest().as_str()));
         for (index, carried) in carried.iter_mut().enumerate() {
             let plan = &self.plans[index];
@@ -62,14 +60,10 @@ impl Execution<'_> {
     /// Reads the records, the containers and the pods anew.
     async fn observe(&mut self) -> Result<Vec<Row>, CallError> {
         let node = self.node;
-        let (rows, containers) = tokio::try_join!(
-            node.containerd.list_images(),
-            node.containerd.containers(&node.known)
-        )?;
-        for record in rows
-            .iter()
-            .filter(|row| !self.survey.rows.contains_key(&row.name))
-            .filter_map(Row::record)
+        let (rows, containers) =
+            tokio::try_join!(node.containerd.list_images(), node.containerd.containers(&node.known))?;
+        for record in
+            rows.iter().filter(|row| !self.survey.rows.contains_key(&row.name)).filter_map(Row::record)
         {
             self.survey.inventory.insert(Arc::new(record));
         }
@@ -79,10 +73,8 @@ impl Execution<'_> {
 
     /// What holds an image of a plan now. Forcing does not reach parents.
     async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, Error> {
-        let rules = Rules {
-            force: self.rules.force && *image == self.plans[index].image,
-            ..self.rules.clone()
-        };
+        let rules =
+            Rules { force: self.rules.force && *image == self.plans[index].image, ..self.rules.clone() };
         let question = |now: &_| since(now, image, &rules);
         self.node.ask(&mut self.survey, question).await
     }
@@ -92,20 +84,15 @@ impl Execution<'_> {
         let plan = &self.plans[index];
         let after: BTreeSet<&ImageId> = plan.deleted().skip_while(|gone| *gone != image).collect();
         for record in plan.removed().filter(|record| after.contains(&record.target)) {
-            if let Some(row) = self
-                .survey
-                .rows
-                .get(&*record.name)
-                .filter(|_| carried.removed.remove(&record.name))
+            if let Some(row) =
+                self.survey.rows.get(&*record.name).filter(|_| carried.removed.remove(&record.name))
             {
                 stop_at("putting-back");
                 self.node.containerd.create_image(row).await?;
                 tracing::info!(image = %plan.image, name = %record.name, "put back");
             }
         }
-        carried
-            .stays
-            .extend(after.into_iter().map(|image| (image.clone(), Vec::new())));
+        carried.stays.extend(after.into_iter().map(|image| (image.clone(), Vec::new())));
         Ok(())
     }
 
@@ -119,9 +106,7 @@ impl Execution<'_> {
         for (plan, carried) in self.plans.iter().zip(carried) {
             for image in plan.deleted() {
                 let Some(left) = left.get(image) else { continue };
-                let nameless = left
-                    .iter()
-                    .all(|(_, record)| matches!(record.kind, Kind::Digest(_)));
+                let nameless = left.iter().all(|(_, record)| matches!(record.kind, Kind::Digest(_)));
                 if nameless && carried.went(image) {
                     for (row, _) in left {
                         self.node.containerd.delete_image(row).await?;

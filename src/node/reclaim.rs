@@ -58,32 +58,17 @@ impl Holdings {
         let blobs = stored(containerd, wanted).await?;
         let mut snapshots = HashSet::new();
         for config in trees().flat_map(|tree| &tree.content.configs) {
-            for snapshotter in blobs
-                .get(&config.digest)
-                .into_iter()
-                .flat_map(|blob| &blob.snapshotters)
-            {
-                snapshots.extend(
-                    config
-                        .chains
-                        .iter()
-                        .map(|chain| (snapshotter.clone(), chain.clone())),
-                );
+            for snapshotter in blobs.get(&config.digest).into_iter().flat_map(|blob| &blob.snapshotters) {
+                snapshots.extend(config.chains.iter().map(|chain| (snapshotter.clone(), chain.clone())));
             }
         }
         let size = |snapshot: Snapshot| async move {
             let size = containerd.snapshot_size(&snapshot.0, &snapshot.1).await?;
             Ok::<_, CallError>(size.map(|size| (snapshot, size)))
         };
-        let sizes: Vec<_> = stream::iter(snapshots)
-            .map(size)
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
-        Ok(Self {
-            blobs,
-            snapshots: sizes.into_iter().flatten().collect(),
-        })
+        let sizes: Vec<_> =
+            stream::iter(snapshots).map(size).buffer_unordered(CONCURRENCY).try_collect().await?;
+        Ok(Self { blobs, snapshots: sizes.into_iter().flatten().collect() })
     }
 
     /// The sizes of what each of the images has, in bytes.
@@ -93,15 +78,10 @@ impl Holdings {
         images: &BTreeSet<&ImageId>,
     ) -> HashMap<ImageId, HashMap<Part<'a>, u64>> {
         let by_chain: HashMap<&ChainId, Vec<(&Snapshot, u64)>> =
-            self.snapshots
-                .iter()
-                .fold(HashMap::new(), |mut by_chain, (snapshot, size)| {
-                    by_chain
-                        .entry(&snapshot.1)
-                        .or_insert_with(Vec::new)
-                        .push((snapshot, *size));
-                    by_chain
-                });
+            self.snapshots.iter().fold(HashMap::new(), |mut by_chain, (snapshot, size)| {
+                by_chain.entry(&snapshot.1).or_insert_with(Vec::new).push((snapshot, *size));
+                by_chain
+            });
         let parts = |tree: &'a Tree| {
             let blobs = tree
                 .blobs
@@ -117,10 +97,7 @@ impl Holdings {
                 .map(|(snapshot, size)| (Part::Snapshot(snapshot), *size));
             blobs.chain(snapshots).collect()
         };
-        images
-            .iter()
-            .filter_map(|image| Some(((*image).clone(), parts(survey.trees.get(*image)?))))
-            .collect()
+        images.iter().filter_map(|image| Some(((*image).clone(), parts(survey.trees.get(*image)?)))).collect()
     }
 
     /// Looks at what is left of them.
@@ -128,17 +105,9 @@ impl Holdings {
         let left = stored(containerd, self.blobs.keys().cloned().collect()).await?;
         let snapshots_left = snapshots_left(containerd, &self.snapshots).await?;
         let mut reclaimed = Reclaimed::default();
-        let blobs = self
-            .blobs
-            .into_iter()
-            .filter(|(digest, _)| !left.contains_key(digest));
-        reclaimed
-            .blobs
-            .extend(blobs.map(|(digest, stored)| (digest, stored.size)));
-        for ((_, chain), size) in self
-            .snapshots
-            .into_iter()
-            .filter(|(key, _)| !snapshots_left.contains(key))
+        let blobs = self.blobs.into_iter().filter(|(digest, _)| !left.contains_key(digest));
+        reclaimed.blobs.extend(blobs.map(|(digest, stored)| (digest, stored.size)));
+        for ((_, chain), size) in self.snapshots.into_iter().filter(|(key, _)| !snapshots_left.contains(key))
         {
             *reclaimed.snapshots.entry(chain).or_default() += size;
         }
@@ -169,11 +138,7 @@ async fn stored(
     let look = |digest: Digest| async move {
         Ok::<_, CallError>(containerd.blob(&digest).await?.map(|stored| (digest, stored)))
     };
-    let found: Vec<_> = stream::iter(wanted)
-        .map(look)
-        .buffer_unordered(CONCURRENCY)
-        .try_collect()
-        .await?;
+    let found: Vec<_> = stream::iter(wanted).map(look).buffer_unordered(CONCURRENCY).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -183,10 +148,7 @@ async fn snapshots_left(
 ) -> Result<HashSet<Snapshot>, CallError> {
     let mut by_snapshotter: HashMap<&str, HashSet<ChainId>> = HashMap::new();
     for (snapshotter, chain) in before.keys() {
-        by_snapshotter
-            .entry(snapshotter)
-            .or_default()
-            .insert(chain.clone());
+        by_snapshotter.entry(snapshotter).or_default().insert(chain.clone());
     }
     let mut left = HashSet::new();
     for (snapshotter, chains) in by_snapshotter {

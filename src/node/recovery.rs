@@ -34,10 +34,8 @@ impl Node {
                 execution.look_again(&mut carried).await?;
                 execution.finish(carried, open, watch).await?
             };
-            done.recovered.push(Recovered {
-                owner: journal.owner.clone(),
-                results: by_entry(&journal, results),
-            });
+            done.recovered
+                .push(Recovered { owner: journal.owner.clone(), results: by_entry(&journal, results) });
             done.journals.push(open);
         }
         Ok(())
@@ -68,18 +66,12 @@ impl Node {
         let operation = Operation {
             owner: journal.owner.clone(),
             request: Request {
-                rules: Rules {
-                    force: journal.force,
-                    ..Rules::default()
-                },
+                rules: Rules { force: journal.force, ..Rules::default() },
                 ..Request::default()
             },
             pods: pods.to_vec(),
         };
-        Ok((
-            Execution::new(self, survey, (entries, plans), &operation),
-            carried,
-        ))
+        Ok((Execution::new(self, survey, (entries, plans), &operation), carried))
     }
 
     /// Puts the removed records back into the survey, and reads the content of their images.
@@ -89,13 +81,9 @@ impl Node {
         rows: &[Row],
         records: &HashMap<&str, Arc<Record>>,
     ) -> Result<(), Error> {
-        let gone = records
-            .values()
-            .filter(|record| !survey.rows.contains_key(&*record.name));
+        let gone = records.values().filter(|record| !survey.rows.contains_key(&*record.name));
         gone.for_each(|record| survey.inventory.insert(Arc::clone(record)));
-        survey
-            .rows
-            .extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
+        survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let mut images: Vec<_> = records.values().map(|record| record.target.clone()).collect();
         images.sort();
         images.dedup();

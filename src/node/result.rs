@@ -40,10 +40,7 @@ pub enum Outcome {
 impl EntryResult {
     /// The result of an entry that nothing was done for yet.
     pub(super) fn of(entry: &str) -> Self {
-        Self {
-            entry: entry.to_owned(),
-            ..Self::default()
-        }
+        Self { entry: entry.to_owned(), ..Self::default() }
     }
 
     /// Adds what became of one more image of the entry; the worst counts.
@@ -85,16 +82,8 @@ impl EntryResult {
     fn refused(refusal: &Refusal) -> Self {
         let messages = vec![refusal.to_string()];
         match refusal {
-            Refusal::NoSuchImage(_) => Self {
-                outcome: Outcome::Absent,
-                messages,
-                ..Self::default()
-            },
-            Refusal::Ambiguous { .. } => Self {
-                outcome: Outcome::Failed,
-                messages,
-                ..Self::default()
-            },
+            Refusal::NoSuchImage(_) => Self { outcome: Outcome::Absent, messages, ..Self::default() },
+            Refusal::Ambiguous { .. } => Self { outcome: Outcome::Failed, messages, ..Self::default() },
             Refusal::Conflict(conflicts) => Self::held(conflicts.clone()),
         }
     }
@@ -102,12 +91,7 @@ impl EntryResult {
     /// Something holds the image.
     pub(super) fn held(conflicts: Vec<Conflict>) -> Self {
         let messages = conflicts.iter().map(ToString::to_string).collect();
-        Self {
-            outcome: Outcome::Conflict,
-            conflicts,
-            messages,
-            ..Self::default()
-        }
+        Self { outcome: Outcome::Conflict, conflicts, messages, ..Self::default() }
     }
 }
 
@@ -126,11 +110,7 @@ pub(super) fn results(
     decisions: &[Decision],
     mut done: impl FnMut(&Plan) -> EntryResult,
 ) -> Vec<EntryResult> {
-    let mut results: Vec<_> = request
-        .entries
-        .iter()
-        .map(|entry| EntryResult::of(&entry.text))
-        .collect();
+    let mut results: Vec<_> = request.entries.iter().map(|entry| EntryResult::of(&entry.text)).collect();
     for decision in decisions {
         let result = match &decision.verdict {
             Ok(plan) => done(plan),

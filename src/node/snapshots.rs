@@ -16,20 +16,14 @@ impl Containerd {
 
     /// What a snapshot lies on; none if it is not there or lies on nothing that is unpacked from an image.
     pub async fn snapshot_parent(&self, snapshotter: &str, key: &str) -> Result<Option<ChainId>, CallError> {
-        let request = StatSnapshotRequest {
-            snapshotter: snapshotter.to_owned(),
-            key: key.to_owned(),
-        };
+        let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
         let answer = found(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
         Ok(answer.and_then(|answer| answer.info?.parent.parse().ok().map(ChainId::new)))
     }
 
     /// The bytes that a snapshot takes by itself, without what it lies on; none if it is not there.
     pub async fn snapshot_size(&self, snapshotter: &str, key: &ChainId) -> Result<Option<u64>, CallError> {
-        let request = UsageRequest {
-            snapshotter: snapshotter.to_owned(),
-            key: key.to_string(),
-        };
+        let request = UsageRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
         let answer = call("snapshots.Usage", key.as_str(), self.snapshots().usage(request)).await;
         Ok(found(answer)?.map(|usage| usage.size.try_into().unwrap_or_default()))
     }
@@ -40,18 +34,13 @@ impl Containerd {
         snapshotter: &str,
         keys: &HashSet<ChainId>,
     ) -> Result<HashSet<ChainId>, CallError> {
-        let request = ListSnapshotsRequest {
-            snapshotter: snapshotter.to_owned(),
-            filters: Vec::new(),
-        };
+        let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters: Vec::new() };
         let listing = within(LONG_DEADLINE, "snapshots.List", snapshotter, async {
             let mut present = HashSet::new();
             let mut answers = self.snapshots().list(request).await?.into_inner();
             while let Some(answer) = answers.message().await? {
-                let names = answer
-                    .info
-                    .into_iter()
-                    .filter_map(|info| info.name.parse().ok().map(ChainId::new));
+                let names =
+                    answer.info.into_iter().filter_map(|info| info.name.parse().ok().map(ChainId::new));
                 present.extend(names.filter(|name| keys.contains(name)));
             }
             Ok(present)

@@ -28,17 +28,11 @@ pub struct Survey {
 impl Node {
     /// Looks at the records, the containers and the pods that need images. Reads no content.
     pub async fn survey(&self, pods: Vec<Pod>) -> Result<Survey, CallError> {
-        let (rows, containers) = tokio::try_join!(
-            self.containerd.list_images(),
-            self.containerd.containers(&self.known)
-        )?;
+        let (rows, containers) =
+            tokio::try_join!(self.containerd.list_images(), self.containerd.containers(&self.known))?;
         let inventory = Inventory::new(rows.iter().filter_map(Row::record), containers, pods);
         let rows = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
-        Ok(Survey {
-            inventory,
-            rows,
-            trees: HashMap::new(),
-        })
+        Ok(Survey { inventory, rows, trees: HashMap::new() })
     }
 
     /// Decides a request, and reads the content that its decisions need.
@@ -71,15 +65,10 @@ impl Node {
             let tree = self.trees.walk(&self.containerd, &image).await?;
             Ok::<_, CallError>((image, Arc::new(tree)))
         };
-        let read: Vec<_> = stream::iter(unread.0)
-            .map(walk)
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
+        let read: Vec<_> =
+            stream::iter(unread.0).map(walk).buffer_unordered(CONCURRENCY).try_collect().await?;
         for (image, tree) in read {
-            survey
-                .inventory
-                .learn(image.clone(), Arc::new(tree.content.clone()));
+            survey.inventory.learn(image.clone(), Arc::new(tree.content.clone()));
             survey.trees.insert(image, tree);
         }
         Ok(())

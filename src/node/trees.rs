@@ -47,9 +47,7 @@ impl Default for Trees {
     fn default() -> Self {
         let items = (CACHE_BYTES / 512) as usize;
         let (hasher, lifecycle) = (Default::default(), DefaultLifecycle::default());
-        Self {
-            documents: Cache::with(items, CACHE_BYTES, ByWeight, hasher, lifecycle),
-        }
+        Self { documents: Cache::with(items, CACHE_BYTES, ByWeight, hasher, lifecycle) }
     }
 }
 
@@ -85,10 +83,7 @@ impl Trees {
             }
             level = below;
         }
-        Ok(Tree {
-            content: Content::default(),
-            ..tree
-        })
+        Ok(Tree { content: Content::default(), ..tree })
     }
 
     async fn config(&self, containerd: &Containerd, digest: &Digest) -> Result<Config, CallError> {
@@ -96,10 +91,7 @@ impl Trees {
             Some(Document::Config(chains)) => chains.clone(),
             _ => Vec::new(),
         };
-        Ok(Config {
-            digest: digest.clone(),
-            chains,
-        })
+        Ok(Config { digest: digest.clone(), chains })
     }
 
     async fn read(
@@ -120,9 +112,5 @@ impl Trees {
 }
 
 fn fresh(seen: &mut HashSet<Digest>, digests: &[Digest]) -> Vec<Digest> {
-    digests
-        .iter()
-        .filter(|digest| seen.insert((*digest).clone()))
-        .cloned()
-        .collect()
+    digests.iter().filter(|digest| seen.insert((*digest).clone())).cloned().collect()
 }

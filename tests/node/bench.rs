@@ -41,19 +41,12 @@ async fn v1() {
 
 async fn table(version: Version) {
     let mut node = Node::start(version).await;
-    let images = node
-        .import_all(&Image::series("docker.io/bench/app", IMAGES, LAYERS))
-        .await;
+    let images = node.import_all(&Image::series("docker.io/bench/app", IMAGES, LAYERS)).await;
     node.save().await;
-    let targets: Vec<(String, String)> = images
-        .iter()
-        .map(|image| (image.name.clone(), image.config().to_string()))
-        .collect();
+    let targets: Vec<(String, String)> =
+        images.iter().map(|image| (image.name.clone(), image.config().to_string())).collect();
 
-    println!(
-        "{:>8}  {:<9} {:>9}  {:>9}  {:>9}",
-        "images", "way", "seconds", "of ctr", "peak MiB"
-    );
+    println!("{:>8}  {:<9} {:>9}  {:>9}  {:>9}", "images", "way", "seconds", "of ctr", "peak MiB");
     for count in [IMAGES / 2, 1] {
         let targets = &targets[..count];
         let mut bare = Duration::ZERO;
@@ -86,9 +79,7 @@ fn report(count: usize, way: Way, run: &Run, bare: Duration) {
     };
     let seconds = run.time.as_secs_f64();
     let ratio = seconds / bare.as_secs_f64();
-    let peak = run
-        .peak_kib
-        .map_or_else(String::new, |kib| format!("{:.1}", kib as f64 / 1024.0));
+    let peak = run.peak_kib.map_or_else(String::new, |kib| format!("{:.1}", kib as f64 / 1024.0));
     println!("{count:>8}  {name:<9} {seconds:>9.3}  {ratio:>8.2}x  {peak:>9}");
 }
 
@@ -97,35 +88,19 @@ async fn measure(node: &Node, way: Way, targets: &[(String, String)]) -> Run {
     match way {
         Way::Ctr => {
             // The identity record first: the CRI answers the end of any other name by making it anew.
-            let names = targets
-                .iter()
-                .flat_map(|(name, config)| [config.clone(), name.clone()]);
+            let names = targets.iter().flat_map(|(name, config)| [config.clone(), name.clone()]);
             let ctr = node.version().directory().join("ctr");
-            let fixed = [
-                "--address",
-                &socket,
-                "--namespace",
-                "k8s.io",
-                "images",
-                "rm",
-                "--sync",
-            ];
+            let fixed = ["--address", &socket, "--namespace", "k8s.io", "images", "rm", "--sync"];
             run(&ctr, fixed.into_iter().map(str::to_owned).chain(names)).await
         }
         Way::Cri => {
             let mut service = node.image_service();
             let begin = std::time::Instant::now();
             for (name, _) in targets {
-                let image = Some(ImageSpec {
-                    image: name.clone(),
-                    ..ImageSpec::default()
-                });
+                let image = Some(ImageSpec { image: name.clone(), ..ImageSpec::default() });
                 service.remove_image(RemoveImageRequest { image }).await.unwrap();
             }
-            Run {
-                time: begin.elapsed(),
-                peak_kib: None,
-            }
+            Run { time: begin.elapsed(), peak_kib: None }
         }
         Way::Secateur => {
             let secateur = std::path::Path::new(env!("CARGO_BIN_EXE_secateur"));

@@ -46,11 +46,7 @@ impl From<Output> for Answer {
 
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    command
-        .env_remove("SECATEUR_ADDRESS")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.env_remove("SECATEUR_ADDRESS").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -61,9 +57,7 @@ fn secateur(node: &Node, arguments: &[&str]) -> Command {
 }
 
 async fn run(mut command: Command) -> Answer {
-    let output = spawn_blocking(move || command.output())
-        .await
-        .expect("it is waited for");
+    let output = spawn_blocking(move || command.output()).await.expect("it is waited for");
     output.expect("it starts").into()
 }
 
@@ -73,11 +67,7 @@ async fn call(node: &Node, arguments: &[&str]) -> Answer {
 
 /// `secateur run -f -` with that object, as JSON.
 async fn apply(node: &Node, object: &Value, arguments: &[&str]) -> Answer {
-    feed(
-        secateur(node, &[&["run", "-f", "-"], arguments].concat()),
-        object.to_string(),
-    )
-    .await
+    feed(secateur(node, &[&["run", "-f", "-"], arguments].concat()), object.to_string()).await
 }
 
 async fn feed(mut command: Command, text: String) -> Answer {

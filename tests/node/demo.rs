@@ -6,12 +6,7 @@
     reason = "a demonstration that cannot go on stops and says why"
 )]
 
-#[allow(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "the tests use the rest of the bed"
-)]
+#[allow(dead_code, unused_imports, unused_macros, reason = "the tests use the rest of the bed")]
 mod bed;
 
 use std::path::{Path, PathBuf};
@@ -48,8 +43,7 @@ async fn demonstrate() -> ExitCode {
     let cart = Image::new("docker.io/library/cart:v1").layer("cart, version 1");
     node.import_all(&[app, cart]).await;
     let pod = node.pod("shop", "cart-7d9").await;
-    node.container(&pod, "cart", "docker.io/library/cart:v1", State::Running)
-        .await;
+    node.container(&pod, "cart", "docker.io/library/cart:v1", State::Running).await;
     let shell = Shell::on(&node);
 
     println!("\nThe pod shop/cart-7d9 runs cart:v1. Nothing uses app:v1.\n");
@@ -66,12 +60,8 @@ async fn demonstrate() -> ExitCode {
     drop(node);
     println!("The containerd is gone again. To do the same on one of yours, as root:\n");
     let program = shell.program.display();
-    for next in [
-        "images",
-        "delete --dry-run -v NAME",
-        "prune --unused --older-than 72h --dry-run",
-        "--help",
-    ] {
+    for next in ["images", "delete --dry-run -v NAME", "prune --unused --older-than 72h --dry-run", "--help"]
+    {
         println!("  {program} {next}");
     }
     match code {
@@ -90,28 +80,17 @@ impl Shell {
     /// The binary lies above the directory of this example.
     fn on(node: &Node) -> Self {
         let example = std::env::current_exe().expect("the example has a path");
-        let directory = example
-            .ancestors()
-            .nth(2)
-            .expect("it lies in a directory of its own");
-        Self {
-            program: directory.join("secateur"),
-            socket: node.socket(),
-        }
+        let directory = example.ancestors().nth(2).expect("it lies in a directory of its own");
+        Self { program: directory.join("secateur"), socket: node.socket() }
     }
 
     /// Shows a command and what it prints, and returns its exit code.
     fn run(&self, arguments: &[&str]) -> i32 {
         let name = |argument: &&str| {
-            let file = Path::new(argument)
-                .file_name()
-                .filter(|_| argument.starts_with('/'));
+            let file = Path::new(argument).file_name().filter(|_| argument.starts_with('/'));
             file.map_or((*argument).to_owned(), |file| file.display().to_string())
         };
-        println!(
-            "$ secateur {}",
-            arguments.iter().map(name).collect::<Vec<_>>().join(" ")
-        );
+        println!("$ secateur {}", arguments.iter().map(name).collect::<Vec<_>>().join(" "));
         let status = Command::new(&self.program)
             .args(arguments)
             .env("SECATEUR_ADDRESS", &self.socket)

@@ -2,11 +2,7 @@
 //!
 //! They need root and what `tests/tools/build` provides.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on stops and says why"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops and says why")]
 
 mod bed;
 mod bench;

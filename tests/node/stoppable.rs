@@ -21,19 +21,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         owner,
         request: Request {
             entries: entries.collect::<Result<_, _>>()?,
-            rules: Rules {
-                prune: true,
-                ..Rules::default()
-            },
+            rules: Rules { prune: true, ..Rules::default() },
         },
         pods: Vec::new(),
     };
     let cancel = CancellationToken::new();
     let mut terminated = signal(SignalKind::terminate())?;
-    let watch = Watch {
-        cancel: cancel.clone(),
-        progress: &|_: Progress| {},
-    };
+    let watch = Watch { cancel: cancel.clone(), progress: &|_: Progress| {} };
     tokio::spawn(async move {
         terminated.recv().await;
         cancel.cancel();

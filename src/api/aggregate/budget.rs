@@ -14,10 +14,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(bytes: usize) -> Self {
-        Self {
-            left: bytes,
-            exhausted: false,
-        }
+        Self { left: bytes, exhausted: false }
     }
 
     /// The item, if there is room for it and a comma.

@@ -23,11 +23,7 @@ pub(super) fn all(
     standing: Standing,
     now: &Time,
 ) -> Vec<Condition> {
-    let previous = deletion
-        .status
-        .as_ref()
-        .map(|status| status.conditions.as_slice())
-        .unwrap_or_default();
+    let previous = deletion.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let deadline = deletion.spec.active_deadline_seconds;
     [
         ("Complete", complete(tally, standing, deletion.spec.dry_run)),
@@ -37,13 +33,10 @@ pub(super) fn all(
     .into_iter()
     .map(|(type_, finding)| {
         let status = if finding.holds { "True" } else { "False" };
-        let unchanged = previous
-            .iter()
-            .find(|condition| condition.type_ == type_ && condition.status == status);
+        let unchanged =
+            previous.iter().find(|condition| condition.type_ == type_ && condition.status == status);
         Condition {
-            last_transition_time: unchanged
-                .map_or(now, |condition| &condition.last_transition_time)
-                .clone(),
+            last_transition_time: unchanged.map_or(now, |condition| &condition.last_transition_time).clone(),
             message: finding.message,
             observed_generation: deletion.metadata.generation,
             reason: finding.reason.to_owned(),
@@ -72,18 +65,12 @@ fn complete(tally: &Tally<'_>, standing: Standing, dry_run: bool) -> Finding {
     match tally.without_agent {
         0 => {}
         1 => message.push_str("; 1 selected node runs no agent and was left alone"),
-        nodes => message.push_str(&format!(
-            "; {nodes} selected nodes run no agent and were left alone"
-        )),
+        nodes => message.push_str(&format!("; {nodes} selected nodes run no agent and were left alone")),
     }
     if dry_run {
         message.push_str("; a dry run, so nothing was removed");
     }
-    Finding {
-        holds: standing == Standing::Complete,
-        reason,
-        message,
-    }
+    Finding { holds: standing == Standing::Complete, reason, message }
 }
 
 /// How many nodes have reported, and what: `2 of 2 nodes reported: 1 deleted, 1 conflicted`.
@@ -106,12 +93,7 @@ fn progress(tally: &Tally<'_>) -> String {
         .collect();
     let nodes = if counts.desired == 1 { "node" } else { "nodes" };
     let colon = if parts.is_empty() { "" } else { ": " };
-    format!(
-        "{} of {} {nodes} reported{colon}{}",
-        counts.reported,
-        counts.desired,
-        parts.join(", ")
-    )
+    format!("{} of {} {nodes} reported{colon}{}", counts.reported, counts.desired, parts.join(", "))
 }
 
 fn conflicted(tally: &Tally<'_>) -> Finding {
@@ -121,11 +103,9 @@ fn conflicted(tally: &Tally<'_>) -> Finding {
             reason: "ConflictsReported",
             message: format!("images left alone on {nodes}"),
         },
-        None => Finding {
-            holds: false,
-            reason: "NoConflicts",
-            message: "no node reported a conflict".to_owned(),
-        },
+        None => {
+            Finding { holds: false, reason: "NoConflicts", message: "no node reported a conflict".to_owned() }
+        }
     }
 }
 
@@ -140,19 +120,11 @@ fn failed(tally: &Tally<'_>, standing: Standing, deadline_seconds: u64) -> Findi
                 tally.missing(),
             );
             append(&mut message, "failed on ", tally.with_outcome(Outcome::Failed));
-            Finding {
-                holds: true,
-                reason: "DeadlineExceeded",
-                message,
-            }
+            Finding { holds: true, reason: "DeadlineExceeded", message }
         }
         Standing::NodesFailed => {
             let message = format!("failed on {}", failed.unwrap_or_default());
-            Finding {
-                holds: true,
-                reason: "NodesFailed",
-                message,
-            }
+            Finding { holds: true, reason: "NodesFailed", message }
         }
         Standing::Pending | Standing::Active | Standing::Complete => match failed {
             Some(nodes) => Finding {
@@ -160,11 +132,7 @@ fn failed(tally: &Tally<'_>, standing: Standing, deadline_seconds: u64) -> Findi
                 reason: "WaitingForNodes",
                 message: format!("failed on {nodes}; the other nodes are not done yet"),
             },
-            None => Finding {
-                holds: false,
-                reason: "NoFailure",
-                message: "no node has failed".to_owned(),
-            },
+            None => Finding { holds: false, reason: "NoFailure", message: "no node has failed".to_owned() },
         },
     }
 }

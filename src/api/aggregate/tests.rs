@@ -25,10 +25,7 @@ fn deletion() -> ImageDeletion {
 
 fn result(outcome: Outcome) -> ImageResult {
     let records = match outcome {
-        Outcome::Deleted => vec![
-            Record::Untagged("app:v1".into()),
-            Record::Deleted("sha256:276a".into()),
-        ],
+        Outcome::Deleted => vec![Record::Untagged("app:v1".into()), Record::Deleted("sha256:276a".into())],
         Outcome::Untagged => vec![Record::Untagged("app:v1".into())],
         Outcome::Absent | Outcome::Conflict | Outcome::Failed => vec![],
     };
@@ -45,11 +42,7 @@ fn result(outcome: Outcome) -> ImageResult {
         image: "app:v1".into(),
         outcome,
         reclaimed_bytes: if outcome == Outcome::Deleted { 1_992_294 } else { 0 },
-        conflicts: if outcome == Outcome::Conflict {
-            vec![conflict]
-        } else {
-            vec![]
-        },
+        conflicts: if outcome == Outcome::Conflict { vec![conflict] } else { vec![] },
         message: (outcome == Outcome::Failed).then(|| "containerd is gone".into()),
         records,
     }
@@ -70,18 +63,11 @@ fn names<const N: usize>(nodes: [&str; N]) -> Vec<String> {
 #[track_caller]
 fn assert_condition(status: &ImageDeletionStatus, type_: &str, value: &str, reason: &str, message: &str) {
     let condition = condition(status, type_);
-    assert_eq!(
-        (&*condition.status, &*condition.reason, &*condition.message),
-        (value, reason, message)
-    );
+    assert_eq!((&*condition.status, &*condition.reason, &*condition.message), (value, reason, message));
 }
 
 fn condition<'a>(status: &'a ImageDeletionStatus, type_: &str) -> &'a Condition {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
-        .unwrap()
+    status.conditions.iter().find(|condition| condition.type_ == type_).unwrap()
 }
 
 #[test]
@@ -91,13 +77,7 @@ fn before_any_report_a_deletion_is_pending() {
     assert_eq!(status.start_time, Some(Time(at(3))));
     assert_eq!(status.completion_time, None);
     assert_eq!(status.observed_generation, Some(1));
-    assert_eq!(
-        status.nodes,
-        NodeCounts {
-            desired: 2,
-            ..NodeCounts::default()
-        }
-    );
+    assert_eq!(status.nodes, NodeCounts { desired: 2, ..NodeCounts::default() });
     assert_eq!(status.nodes_reported, "0/2");
     assert_condition(
         &status,
@@ -106,13 +86,7 @@ fn before_any_report_a_deletion_is_pending() {
         "WaitingForNodes",
         "0 of 2 nodes reported; waiting for a, b",
     );
-    assert_condition(
-        &status,
-        "Conflicted",
-        "False",
-        "NoConflicts",
-        "no node reported a conflict",
-    );
+    assert_condition(&status, "Conflicted", "False", "NoConflicts", "no node reported a conflict");
     assert_condition(&status, "Failed", "False", "NoFailure", "no node has failed");
 }
 
@@ -120,13 +94,7 @@ fn before_any_report_a_deletion_is_pending() {
 fn with_some_reports_it_is_active_and_names_the_missing() {
     let mut deletion = deletion();
     deletion.status = Some(aggregate(&deletion, &names(["a", "b"]), 0, &[], at(3)));
-    let status = aggregate(
-        &deletion,
-        &names(["a", "b"]),
-        0,
-        &[report("b", Outcome::Failed)],
-        at(4),
-    );
+    let status = aggregate(&deletion, &names(["a", "b"]), 0, &[report("b", Outcome::Failed)], at(4));
     assert_eq!(status.phase, Phase::Active);
     assert_eq!(status.start_time, Some(Time(at(3))));
     assert_condition(
@@ -165,11 +133,8 @@ fn a_conflict_does_not_keep_it_from_being_complete() {
     assert_eq!((status.reclaimed_bytes, &*status.reclaimed), (1_992_294, "1.9Mi"));
     assert_eq!(
         status.records,
-        [
-            Record::Untagged("app:v1".into()),
-            Record::Deleted("sha256:276a".into())
-        ]
-        .map(|record| MergedRecord { record, nodes: 1 })
+        [Record::Untagged("app:v1".into()), Record::Deleted("sha256:276a".into())]
+            .map(|record| MergedRecord { record, nodes: 1 })
     );
     assert!(!status.truncated);
     assert_condition(
@@ -179,13 +144,7 @@ fn a_conflict_does_not_keep_it_from_being_complete() {
         "AllNodesReported",
         "2 of 2 nodes reported: 1 deleted, 1 conflicted; 1 selected node runs no agent and was left alone",
     );
-    assert_condition(
-        &status,
-        "Conflicted",
-        "True",
-        "ConflictsReported",
-        "images left alone on b",
-    );
+    assert_condition(&status, "Conflicted", "True", "ConflictsReported", "images left alone on b");
 
     let first = serde_json::to_value(&status.node_results[0]).unwrap();
     assert_eq!(
@@ -211,17 +170,12 @@ fn a_conflict_does_not_keep_it_from_being_complete() {
 fn what_most_nodes_removed_comes_first() {
     let mut alone = result(Outcome::Untagged);
     alone.records = vec![Record::Untagged("aaa:v1".into())];
-    let reports = [
-        report("a", Outcome::Untagged),
-        report_with("b", vec![result(Outcome::Untagged), alone]),
-    ];
+    let reports = [report("a", Outcome::Untagged), report_with("b", vec![result(Outcome::Untagged), alone])];
     let records = aggregate(&deletion(), &names(["a", "b"]), 0, &reports, at(5)).records;
     assert_eq!(
         records,
-        [("app:v1", 2), ("aaa:v1", 1)].map(|(name, nodes)| MergedRecord {
-            record: Record::Untagged(name.into()),
-            nodes
-        })
+        [("app:v1", 2), ("aaa:v1", 1)]
+            .map(|(name, nodes)| MergedRecord { record: Record::Untagged(name.into()), nodes })
     );
 }
 
@@ -229,13 +183,7 @@ fn what_most_nodes_removed_comes_first() {
 fn a_dry_run_is_called_one() {
     let mut deletion = deletion();
     deletion.spec.dry_run = true;
-    let status = aggregate(
-        &deletion,
-        &names(["a"]),
-        0,
-        &[report("a", Outcome::Deleted)],
-        at(5),
-    );
+    let status = aggregate(&deletion, &names(["a"]), 0, &[report("a", Outcome::Deleted)], at(5));
     assert_condition(
         &status,
         "Complete",
@@ -248,41 +196,23 @@ fn a_dry_run_is_called_one() {
 #[test]
 fn a_status_fits_its_schema() {
     use crate::api::{structural, validate};
-    let reports = [
-        report("a", Outcome::Deleted),
-        report("b", Outcome::Conflict),
-        report("c", Outcome::Failed),
-    ];
+    let reports =
+        [report("a", Outcome::Deleted), report("b", Outcome::Conflict), report("c", Outcome::Failed)];
     let mut deletion = deletion();
     deletion.status = Some(aggregate(&deletion, &names(["a", "b", "c"]), 1, &reports, at(5)));
     let written = serde_json::to_value(&deletion).unwrap();
     assert_eq!(structural::unknown_fields(&validate::schema(), &written), [""; 0]);
     assert_eq!(structural::check(&validate::schema(), &written), []);
-    assert_eq!(
-        serde_json::from_value::<ImageDeletion>(written).unwrap(),
-        deletion
-    );
+    assert_eq!(serde_json::from_value::<ImageDeletion>(written).unwrap(), deletion);
 }
 
 #[test]
 fn a_conflict_shows_also_where_something_worse_happened() {
-    let reports = [report_with(
-        "a",
-        vec![result(Outcome::Conflict), result(Outcome::Failed)],
-    )];
+    let reports = [report_with("a", vec![result(Outcome::Conflict), result(Outcome::Failed)])];
     let status = aggregate(&deletion(), &names(["a"]), 0, &reports, at(5));
     assert_eq!((status.nodes.failed, status.nodes.conflicted), (1, 0));
-    assert_condition(
-        &status,
-        "Conflicted",
-        "True",
-        "ConflictsReported",
-        "images left alone on a",
-    );
-    assert_eq!(
-        status.node_results[0].message.as_deref(),
-        Some("containerd is gone")
-    );
+    assert_condition(&status, "Conflicted", "True", "ConflictsReported", "images left alone on a");
+    assert_eq!(status.node_results[0].message.as_deref(), Some("containerd is gone"));
 }
 
 #[test]
@@ -304,20 +234,11 @@ fn a_failed_node_fails_it_once_all_have_reported() {
 fn past_the_deadline_the_silent_nodes_are_named() {
     let desired = names(["a", "b", "c"]);
     let reports = [report("b", Outcome::Deleted)];
-    assert_eq!(
-        aggregate(&deletion(), &desired, 0, &reports, at(599)).phase,
-        Phase::Active
-    );
+    assert_eq!(aggregate(&deletion(), &desired, 0, &reports, at(599)).phase, Phase::Active);
     let status = aggregate(&deletion(), &desired, 0, &reports, at(600));
     assert_eq!(status.phase, Phase::Failed);
     assert_eq!(status.completion_time, Some(Time(at(600))));
-    assert_condition(
-        &status,
-        "Failed",
-        "True",
-        "DeadlineExceeded",
-        "no report within 600 seconds from a, c",
-    );
+    assert_condition(&status, "Failed", "True", "DeadlineExceeded", "no report within 600 seconds from a, c");
 }
 
 #[test]
@@ -358,32 +279,17 @@ fn only_reports_of_desired_nodes_on_this_deletion_count() {
     of_another.spec.image_deletion_uid = "another".into();
     let reports = [of_another, report("stranger", Outcome::Failed)];
     let status = aggregate(&deletion(), &names(["a"]), 0, &reports, at(1));
-    assert_eq!(
-        status.nodes,
-        NodeCounts {
-            desired: 1,
-            ..NodeCounts::default()
-        }
-    );
+    assert_eq!(status.nodes, NodeCounts { desired: 1, ..NodeCounts::default() });
     assert_eq!(status.phase, Phase::Pending);
 }
 
 #[test]
 fn a_finished_status_stays_as_it_is() {
     let mut deletion = deletion();
-    let status = aggregate(
-        &deletion,
-        &names(["a", "b"]),
-        0,
-        &[report("a", Outcome::Deleted)],
-        at(600),
-    );
+    let status = aggregate(&deletion, &names(["a", "b"]), 0, &[report("a", Outcome::Deleted)], at(600));
     deletion.status = Some(status.clone());
     let late = [report("a", Outcome::Deleted), report("b", Outcome::Deleted)];
-    assert_eq!(
-        aggregate(&deletion, &names(["a", "b"]), 0, &late, at(700)),
-        status
-    );
+    assert_eq!(aggregate(&deletion, &names(["a", "b"]), 0, &late, at(700)), status);
 }
 
 #[test]
@@ -391,13 +297,7 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
     let mut deletion = deletion();
     let desired = names(["a", "b"]);
     deletion.status = Some(aggregate(&deletion, &desired, 0, &[], at(1)));
-    deletion.status = Some(aggregate(
-        &deletion,
-        &desired,
-        0,
-        &[report("a", Outcome::Conflict)],
-        at(2),
-    ));
+    deletion.status = Some(aggregate(&deletion, &desired, 0, &[report("a", Outcome::Conflict)], at(2)));
     let times = |status: &ImageDeletionStatus| {
         ["Complete", "Conflicted", "Failed"]
             .map(|type_| condition(status, type_).last_transition_time.0.as_second() - CREATED)
@@ -433,11 +333,7 @@ fn five_thousand_nodes_with_much_to_say_fit_the_bound() {
         assert!(size < MAX_STATUS_BYTES, "{size} bytes");
         assert!(status.truncated);
         assert_eq!(status.nodes.failed as usize, desired.len());
-        assert!(
-            status.node_results.len() > 30,
-            "{} nodes",
-            status.node_results.len()
-        );
+        assert!(status.node_results.len() > 30, "{} nodes", status.node_results.len());
     }
     let status = aggregate(&deletion(), &nodes, 0, &[], at(600));
     assert!(serde_json::to_vec(&status).unwrap().len() < 8 * 1024);
@@ -457,13 +353,8 @@ fn at_most_100_nodes_are_shown_and_bad_ones_first() {
         .map(|(n, node)| {
             report(
                 node,
-                [
-                    Outcome::Absent,
-                    Outcome::Deleted,
-                    Outcome::Untagged,
-                    Outcome::Conflict,
-                    Outcome::Failed,
-                ][n % 5],
+                [Outcome::Absent, Outcome::Deleted, Outcome::Untagged, Outcome::Conflict, Outcome::Failed]
+                    [n % 5],
             )
         })
         .collect();
@@ -490,10 +381,7 @@ fn any_reports() -> impl Strategy<Value = Vec<ImageDeletionReport>> {
     prop::collection::btree_map(0..30u8, prop::collection::vec(any_outcome(), 0..4), 0..20).prop_map(
         |nodes| {
             let of_node = |(node, outcomes): (u8, Vec<Outcome>)| {
-                report_with(
-                    &format!("node-{node}"),
-                    outcomes.into_iter().map(result).collect(),
-                )
+                report_with(&format!("node-{node}"), outcomes.into_iter().map(result).collect())
             };
             nodes.into_iter().map(of_node).collect()
         },

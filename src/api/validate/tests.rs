@@ -76,42 +76,21 @@ fn a_bad_entry_gets_one_message_that_says_what_to_write() {
     const LENGTH: &str =
         "repository name must not be longer than 255 characters, counting library/ where it has no slash";
     let long_official_name = "x".repeat(248);
-    let (long_name, long_tag) = (
-        format!("ghcr.io/{}", "x".repeat(256)),
-        format!("app:{}", "t".repeat(129)),
-    );
+    let (long_name, long_tag) = (format!("ghcr.io/{}", "x".repeat(256)), format!("app:{}", "t".repeat(129)));
     let uppercase_digest = format!("app@sha256:{}", "A".repeat(64));
     let cases = [
-        (
-            "",
-            "an entry must not be empty: write an image name such as app:v1, a digest, an ID or a pattern",
-        ),
+        ("", "an entry must not be empty: write an image name such as app:v1, a digest, an ID or a pattern"),
         (" app", SPACE),
         ("app:v1 app:v2", SPACE),
         ("app\n", SPACE),
         ("caf\u{e9}", SPACE),
-        (
-            "https://ghcr.io/acme/api:2",
-            "an image name has no scheme: write ghcr.io/acme/api:2",
-        ),
+        ("https://ghcr.io/acme/api:2", "an image name has no scheme: write ghcr.io/acme/api:2"),
         ("docker://App*", "an image name has no scheme: write App*"),
         ("App:V1", "repository name must be lowercase: write app:V1"),
-        (
-            "ghcr.io/Acme/api:V2",
-            "repository name must be lowercase: write ghcr.io/acme/api:V2",
-        ),
-        (
-            "localhost:5000/App",
-            "repository name must be lowercase: write localhost:5000/app",
-        ),
-        (
-            "[::1]:5000/App:V1",
-            "repository name must be lowercase: write [::1]:5000/app:V1",
-        ),
-        (
-            "ghcr.io/Acme/**:V*",
-            "repository name must be lowercase: write ghcr.io/acme/**:V*",
-        ),
+        ("ghcr.io/Acme/api:V2", "repository name must be lowercase: write ghcr.io/acme/api:V2"),
+        ("localhost:5000/App", "repository name must be lowercase: write localhost:5000/app"),
+        ("[::1]:5000/App:V1", "repository name must be lowercase: write [::1]:5000/app:V1"),
+        ("ghcr.io/Acme/**:V*", "repository name must be lowercase: write ghcr.io/acme/**:V*"),
         ("-app", REFERENCE),
         ("a//b", REFERENCE),
         ("app/", REFERENCE),
@@ -153,12 +132,7 @@ fn only_the_deadline_and_the_ttl_may_change() {
         let [old, new] =
             [&before, &spec].map(|spec| as_created(&schema(), object(json!({"name": "drop"}), spec.clone())));
         let changed = Validator::new().validate(&schema(), &new, Some(&old));
-        changed
-            .err()
-            .into_iter()
-            .flatten()
-            .map(|error| error.to_string())
-            .collect::<Vec<_>>()
+        changed.err().into_iter().flatten().map(|error| error.to_string()).collect::<Vec<_>>()
     };
     for (field, value) in [
         ("images", json!(["app", "api"])),
@@ -185,10 +159,7 @@ fn only_the_deadline_and_the_ttl_may_change() {
 #[test]
 fn the_list_has_one_to_64_different_entries() {
     assert_refused(json!({}), &["spec.images: Required value", NOT_CHECKED]);
-    assert_refused(
-        json!({"images": null}),
-        &["spec.images: Required value", NOT_CHECKED],
-    );
+    assert_refused(json!({"images": null}), &["spec.images: Required value", NOT_CHECKED]);
     assert_refused(
         json!({"images": []}),
         &["spec.images: Invalid value: name at least one image, such as app:v1"],
@@ -197,21 +168,12 @@ fn the_list_has_one_to_64_different_entries() {
     assert!(parse_spec(json!({"images": names(64)})).is_ok());
     assert_refused(
         json!({"images": names(65)}),
-        &[
-            "spec.images: Too many: 65: must have at most 64 items",
-            NOT_CHECKED,
-        ],
+        &["spec.images: Too many: 65: must have at most 64 items", NOT_CHECKED],
     );
-    assert_refused(
-        json!({"images": ["a", "b", "a", "a"]}),
-        &["spec.images[2]: Duplicate value: \"a\""],
-    );
+    assert_refused(json!({"images": ["a", "b", "a", "a"]}), &["spec.images[2]: Duplicate value: \"a\""]);
     assert_refused(
         json!({"images": ["a".repeat(1025)]}),
-        &[
-            "spec.images[0]: Too long: may not be more than 1024 bytes",
-            NOT_CHECKED,
-        ],
+        &["spec.images[0]: Too long: may not be more than 1024 bytes", NOT_CHECKED],
     );
 }
 
@@ -251,9 +213,7 @@ fn values_of_another_type_or_range_are_refused() {
     for seconds in [0, -1] {
         assert_refused(
             json!({"images": ["app"], "activeDeadlineSeconds": seconds}),
-            &[&format!(
-                "spec.activeDeadlineSeconds: Invalid value: {seconds}: {deadline}"
-            )],
+            &[&format!("spec.activeDeadlineSeconds: Invalid value: {seconds}: {deadline}")],
         );
     }
     assert_refused(
@@ -333,10 +293,7 @@ fn what_the_server_sets_is_dropped() {
     let deletion = parse(&written.to_string()).unwrap();
     let mut expected = ImageDeletion::new(
         "drop",
-        ImageDeletionSpec {
-            on_conflict: OnConflict::Wait,
-            ..ImageDeletionSpec::of(["app"])
-        },
+        ImageDeletionSpec { on_conflict: OnConflict::Wait, ..ImageDeletionSpec::of(["app"]) },
     );
     expected.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
     assert_eq!(deletion, expected);
@@ -345,10 +302,7 @@ fn what_the_server_sets_is_dropped() {
 #[test]
 fn yaml_with_one_object_is_read_and_anything_else_named() {
     let yaml = "---\n# drop it\napiVersion: secateur.dev/v1alpha1\nkind: ImageDeletion\nmetadata: {name: drop}\nspec:\n  images:\n  - app:v1\n";
-    assert_eq!(
-        parse(yaml).unwrap(),
-        ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]))
-    );
+    assert_eq!(parse(yaml).unwrap(), ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"])));
 
     let words = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(
@@ -366,10 +320,7 @@ fn yaml_with_one_object_is_read_and_anything_else_named() {
          and kind: ImageDeletion"
     );
     assert!(words("a: [").starts_with("not valid YAML or JSON: "));
-    assert!(matches!(
-        parse(&format!("{yaml}kind: ImageDeletion\n")),
-        Err(InvalidDeletion::Syntax(_))
-    ));
+    assert!(matches!(parse(&format!("{yaml}kind: ImageDeletion\n")), Err(InvalidDeletion::Syntax(_))));
 }
 
 #[test]
@@ -406,10 +357,7 @@ fn the_spec_uses_no_keyword_that_is_not_checked() {
     ];
     fn walk(schema: &Value) {
         for (keyword, value) in schema.as_object().unwrap() {
-            assert!(
-                CHECKED.contains(&keyword.as_str()),
-                "{keyword} is not checked: {schema}"
-            );
+            assert!(CHECKED.contains(&keyword.as_str()), "{keyword} is not checked: {schema}");
             match keyword.as_str() {
                 "properties" => value.as_object().unwrap().values().for_each(walk),
                 "items" | "additionalProperties" => walk(value),

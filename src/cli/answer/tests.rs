@@ -28,12 +28,7 @@ fn conflict(kind: ConflictKind, forcible: bool, message: &str) -> Conflict {
 }
 
 fn without_pod(conflict: Conflict) -> Conflict {
-    Conflict {
-        namespace: None,
-        pod: None,
-        container: Some("0d3f9e3c1a2b4c5d6e7f".into()),
-        ..conflict
-    }
+    Conflict { namespace: None, pod: None, container: Some("0d3f9e3c1a2b4c5d6e7f".into()), ..conflict }
 }
 
 const RUNNING: &str = "conflict: unable to delete 276aff71fc50 (cannot be forced) - image is being used by running container 0d3f9e3c1a2b";
@@ -47,18 +42,12 @@ fn results() -> Vec<ImageResult> {
             ..result("app:v1", Outcome::Deleted)
         },
         ImageResult {
-            records: vec![Record::Untagged(
-                "registry.example.com:5000/acme/team/api:1.2.3".into(),
-            )],
+            records: vec![Record::Untagged("registry.example.com:5000/acme/team/api:1.2.3".into())],
             ..result("registry.example.com:5000/acme/team/api:1.2.3", Outcome::Untagged)
         },
         ImageResult {
             conflicts: vec![
-                without_pod(conflict(
-                    ConflictKind::StoppedContainer,
-                    true,
-                    "conflict: stopped",
-                )),
+                without_pod(conflict(ConflictKind::StoppedContainer, true, "conflict: stopped")),
                 running,
             ],
             message: Some("conflict: stopped; and so on".into()),
@@ -118,23 +107,15 @@ fn a_problem_is_told_with_its_holder_and_a_remedy() {
         "No such image: nosuch:latest",
     ];
     assert_eq!(told, expected);
-    let moved = ImageResult {
-        message: Some("app:v1 was moved".into()),
-        ..result("app:v1", Outcome::Untagged)
-    };
+    let moved =
+        ImageResult { message: Some("app:v1 was moved".into()), ..result("app:v1", Outcome::Untagged) };
     assert_eq!(problems(&moved), ["app:v1: app:v1 was moved"]);
 }
 
 #[test]
 fn the_document_has_recovered_operations_only_where_there_are_some() {
-    let answered = |result| Answered {
-        exit: Exit::Done,
-        result,
-    };
-    let mut answer = Answer {
-        results: vec![answered(results().remove(0))],
-        recovered: Vec::new(),
-    };
+    let answered = |result| Answered { exit: Exit::Done, result };
+    let mut answer = Answer { results: vec![answered(results().remove(0))], recovered: Vec::new() };
     let written = json!({"results": [{
         "image": "app:v1",
         "outcome": "Deleted",
@@ -143,28 +124,15 @@ fn the_document_has_recovered_operations_only_where_there_are_some() {
         "reclaimedBytes": 1_992_294,
     }]});
     assert_eq!(json!(answer.document()), written);
-    answer.recovered.push(Ended {
-        owner: "drop".into(),
-        results: Vec::new(),
-    });
-    assert_eq!(
-        json!(answer.document())["recovered"],
-        json!([{"owner": "drop", "results": []}])
-    );
+    answer.recovered.push(Ended { owner: "drop".into(), results: Vec::new() });
+    assert_eq!(json!(answer.document())["recovered"], json!([{"owner": "drop", "results": []}]));
 }
 
 #[test]
 fn the_worst_entry_decides_the_exit_code() {
-    let answered = |exit| Answered {
-        exit,
-        result: result("app", Outcome::Absent),
-    };
+    let answered = |exit| Answered { exit, result: result("app", Outcome::Absent) };
     let answer = Answer {
-        results: vec![
-            answered(Exit::Usage),
-            answered(Exit::Conflict),
-            answered(Exit::Absent),
-        ],
+        results: vec![answered(Exit::Usage), answered(Exit::Conflict), answered(Exit::Absent)],
         recovered: Vec::new(),
     };
     assert_eq!(answer.exit(), Exit::Conflict);

@@ -34,18 +34,11 @@ fn listed() -> Vec<Listed> {
             format!("ghcr.io/acme/shop/cart@sha256:{}", "a1".repeat(32)),
         ],
         created: now() - SignedDuration::from_hours(75),
-        size: Size {
-            unique: 1_992_294,
-            shared: 104_857_600,
-        },
+        size: Size { unique: 1_992_294, shared: 104_857_600 },
         pinned: true,
         dangling: false,
         containers: vec![
-            container(
-                "1",
-                State::Running,
-                Some(["shop", "cart-7d9c5b6f4-x2x8k", "cart"]),
-            ),
+            container("1", State::Running, Some(["shop", "cart-7d9c5b6f4-x2x8k", "cart"])),
             container("0d3f9e3c1a2b4c5d", State::Stopped, None),
         ],
     };

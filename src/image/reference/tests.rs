@@ -19,29 +19,13 @@ fn a_reference_has_a_canonical_and_a_familiar_form() {
         ("app:v1", "docker.io/library/app:v1", "app:v1"),
         ("acme/app", "docker.io/acme/app", "acme/app"),
         ("docker.io/app", "docker.io/library/app", "app"),
-        (
-            "index.docker.io/library/app:v1",
-            "docker.io/library/app:v1",
-            "app:v1",
-        ),
+        ("index.docker.io/library/app:v1", "docker.io/library/app:v1", "app:v1"),
         ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
         ("ghcr.io/acme/api:2", "ghcr.io/acme/api:2", "ghcr.io/acme/api:2"),
-        (
-            "ghcr.io/library/api",
-            "ghcr.io/library/api",
-            "ghcr.io/library/api",
-        ),
+        ("ghcr.io/library/api", "ghcr.io/library/api", "ghcr.io/library/api"),
         ("localhost/app", "localhost/app", "localhost/app"),
-        (
-            "localhost:5000",
-            "docker.io/library/localhost:5000",
-            "localhost:5000",
-        ),
-        (
-            "localhost:5000/app:v1",
-            "localhost:5000/app:v1",
-            "localhost:5000/app:v1",
-        ),
+        ("localhost:5000", "docker.io/library/localhost:5000", "localhost:5000"),
+        ("localhost:5000/app:v1", "localhost:5000/app:v1", "localhost:5000/app:v1"),
         ("[::1]:5000/app", "[::1]:5000/app", "[::1]:5000/app"),
         ("Registry/app", "Registry/app", "Registry/app"),
         ("a_b.c/app", "a_b.c/app", "a_b.c/app"),
@@ -68,19 +52,10 @@ fn the_parts_can_be_asked_for() {
 
 #[test]
 fn latest_is_added_only_where_nothing_was_written() {
-    let complete = |text: &str| {
-        Reference::normalize(text)
-            .unwrap()
-            .or_latest()
-            .familiar()
-            .to_string()
-    };
+    let complete = |text: &str| Reference::normalize(text).unwrap().or_latest().familiar().to_string();
     assert_eq!(complete("app"), "app:latest");
     assert_eq!(complete("app:v1"), "app:v1");
-    assert_eq!(
-        complete(&format!("app@{}", digest())),
-        format!("app@{}", digest())
-    );
+    assert_eq!(complete(&format!("app@{}", digest())), format!("app@{}", digest()));
 }
 
 #[test]
@@ -105,23 +80,11 @@ fn what_is_no_reference_is_refused_with_the_reason() {
         ("caf\u{e9}".into(), Format),
         (
             format!("app@{}", &digest[..39]),
-            Digest(InvalidDigest::Length {
-                algorithm: "sha256",
-                expected: 64,
-            }),
+            Digest(InvalidDigest::Length { algorithm: "sha256", expected: 64 }),
         ),
-        (
-            format!("app@blake3:{}", &digest[7..]),
-            Digest(InvalidDigest::Algorithm),
-        ),
-        (
-            format!("app@{}", digest.to_uppercase()),
-            Digest(InvalidDigest::Format),
-        ),
-        (
-            format!("app@sha256:{}", digest[7..].to_uppercase()),
-            Digest(InvalidDigest::Format),
-        ),
+        (format!("app@blake3:{}", &digest[7..]), Digest(InvalidDigest::Algorithm)),
+        (format!("app@{}", digest.to_uppercase()), Digest(InvalidDigest::Format)),
+        (format!("app@sha256:{}", digest[7..].to_uppercase()), Digest(InvalidDigest::Format)),
     ];
     for (text, reason) in rows {
         assert_eq!(Reference::normalize(&text), Err(reason), "{text}");
@@ -134,13 +97,9 @@ fn a_stored_name_must_be_canonical_as_it_is() {
     assert!(stored("docker.io/library/app:v1"));
     assert!(stored("docker.io/library/app"));
     assert!(stored(&format!("ghcr.io/a/b:1@{}", digest())));
-    for text in [
-        "app:v1",
-        "docker.io/app:v1",
-        "index.docker.io/library/app:v1",
-        "import-2024-01-01",
-        &digest(),
-    ] {
+    for text in
+        ["app:v1", "docker.io/app:v1", "index.docker.io/library/app:v1", "import-2024-01-01", &digest()]
+    {
         assert!(!stored(text), "{text}");
     }
 }

@@ -73,14 +73,8 @@ fn content() -> impl Strategy<Value = Content> {
         (select(&CONFIGS[..]), select(&STACKS[..])).prop_map(|(config, layers)| (digest(config), layers));
     vec(config, 0..3).prop_map(|configs| {
         let configs: BTreeMap<_, _> = configs.into_iter().collect();
-        let configs = configs.into_iter().map(|(digest, layers)| Config {
-            digest,
-            chains: chains(layers),
-        });
-        Content {
-            configs: configs.collect(),
-            ..Content::default()
-        }
+        let configs = configs.into_iter().map(|(digest, layers)| Config { digest, chains: chains(layers) });
+        Content { configs: configs.collect(), ..Content::default() }
     })
 }
 
@@ -97,10 +91,7 @@ fn record() -> impl Strategy<Value = Record> {
                 .map_or(image(id), |(_, digest)| digest.parse().unwrap());
             let mut labels = std::collections::HashMap::new();
             if let Some(parent) = parent {
-                labels.insert(
-                    "org.mobyproject.image.parent".to_owned(),
-                    digest(parent).to_string(),
-                );
+                labels.insert("org.mobyproject.image.parent".to_owned(), digest(parent).to_string());
             }
             if pinned {
                 labels.insert("io.cri-containerd.pinned".to_owned(), "pinned".to_owned());
@@ -135,47 +126,30 @@ fn a_container() -> impl Strategy<Value = Container> {
 pub fn case() -> impl Strategy<Value = Case> {
     let contents = vec(content(), IDS.len());
     let pods = vec(vec(name(), 0..3), 0..2);
-    let rules = (
-        any::<bool>(),
-        any::<bool>(),
-        subsequence(&PATTERNS[..2], 0..=1),
-        prop::bool::weighted(0.3),
-    );
-    (
-        vec(record(), 0..10),
-        contents,
-        vec(a_container(), 0..3),
-        pods,
-        rules,
-        vec(entry(), 1..4),
+    let rules = (any::<bool>(), any::<bool>(), subsequence(&PATTERNS[..2], 0..=1), prop::bool::weighted(0.3));
+    (vec(record(), 0..10), contents, vec(a_container(), 0..3), pods, rules, vec(entry(), 1..4)).prop_map(
+        |(records, contents, containers, pods, (force, prune, protect, protects), entries)| {
+            let mut node =
+                Node { contents: IDS.into_iter().map(image).zip(contents).collect(), ..Node::default() };
+            let by_name: BTreeMap<_, _> =
+                records.into_iter().map(|record| (record.name.clone(), record)).collect();
+            node.records = by_name.into_values().collect();
+            for (number, container) in containers.into_iter().enumerate() {
+                let id = hex(&number.to_string()).into();
+                node.containers.push(Container { id, ..container });
+            }
+            for (number, images) in pods.into_iter().enumerate() {
+                let pod = ["shop/cart", "shop/web"][number];
+                node = node.pod(pod, &images.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            node.rules.force = force;
+            node.rules.prune = prune;
+            for pattern in protect.into_iter().filter(|_| protects) {
+                node = node.protect(pattern);
+            }
+            Case { node, entries }
+        },
     )
-        .prop_map(
-            |(records, contents, containers, pods, (force, prune, protect, protects), entries)| {
-                let mut node = Node {
-                    contents: IDS.into_iter().map(image).zip(contents).collect(),
-                    ..Node::default()
-                };
-                let by_name: BTreeMap<_, _> = records
-                    .into_iter()
-                    .map(|record| (record.name.clone(), record))
-                    .collect();
-                node.records = by_name.into_values().collect();
-                for (number, container) in containers.into_iter().enumerate() {
-                    let id = hex(&number.to_string()).into();
-                    node.containers.push(Container { id, ..container });
-                }
-                for (number, images) in pods.into_iter().enumerate() {
-                    let pod = ["shop/cart", "shop/web"][number];
-                    node = node.pod(pod, &images.iter().map(String::as_str).collect::<Vec<_>>());
-                }
-                node.rules.force = force;
-                node.rules.prune = prune;
-                for pattern in protect.into_iter().filter(|_| protects) {
-                    node = node.protect(pattern);
-                }
-                Case { node, entries }
-            },
-        )
 }
 
 /// The same node, with everything listed in another order.

@@ -9,9 +9,7 @@ fn node() -> Node {
 
 /// The node `a1` with these records, used by a running container.
 fn used(names: &[&str]) -> Node {
-    node()
-        .image("a1", names)
-        .container(running("0d3f", by_config("a1")))
+    node().image("a1", names).container(running("0d3f", by_config("a1")))
 }
 
 #[test]
@@ -45,9 +43,7 @@ fn branch_1_by_id_deletes_the_image() {
         ),
         (
             "two repositories, forced",
-            node()
-                .image("a1", &["app@", "app:v1", "x.io/app:v1", "identity"])
-                .force(),
+            node().image("a1", &["app@", "app:v1", "x.io/app:v1", "identity"]).force(),
             id(),
             "-identity -app:v1 -x.io/app:v1 -app@ !a1",
         ),
@@ -63,24 +59,14 @@ fn branch_1_by_id_deletes_the_image() {
             id(),
             "-app:v1 -dangling -odd !a1",
         ),
-        (
-            "only such a name",
-            node().image("a1", &["=odd"]),
-            id(),
-            "-odd !a1",
-        ),
+        ("only such a name", node().image("a1", &["=odd"]), id(), "-odd !a1"),
     ]);
 }
 
 #[test]
 fn branch_2_by_name_with_other_names_untags() {
     check([
-        (
-            "another tag",
-            node().image("a1", &["app:v1", "app:v2", "identity"]),
-            "app:v1".into(),
-            "-app:v1",
-        ),
+        ("another tag", node().image("a1", &["app:v1", "app:v2", "identity"]), "app:v1".into(), "-app:v1"),
         (
             "another tag keeps the digest",
             node().image("a1", &["app:v1", "app:v2", "app@"]),
@@ -117,23 +103,11 @@ fn branch_2_by_name_with_other_names_untags() {
             "app:v2".into(),
             "-app:v2 -dangling -odd",
         ),
-        (
-            "a container does not matter",
-            used(&["app:v1", "app:v2"]),
-            "app:v1".into(),
-            "-app:v1",
-        ),
-        (
-            "nor does forcing",
-            used(&["app:v1", "app:v2"]).force(),
-            "app:v1".into(),
-            "-app:v1",
-        ),
+        ("a container does not matter", used(&["app:v1", "app:v2"]), "app:v1".into(), "-app:v1"),
+        ("nor does forcing", used(&["app:v1", "app:v2"]).force(), "app:v1".into(), "-app:v1"),
         (
             "nor does a pod that waits",
-            node()
-                .image("a1", &["app:v1", "app:v2"])
-                .pod("shop/cart", &["app:v1"]),
+            node().image("a1", &["app:v1", "app:v2"]).pod("shop/cart", &["app:v1"]),
             "app:v1".into(),
             "-app:v1",
         ),
@@ -142,10 +116,7 @@ fn branch_2_by_name_with_other_names_untags() {
     assert_eq!(plan.fate, Fate::Untagged);
     assert_eq!(
         plan.reasons,
-        [
-            Reason::OtherReferences(vec!["app:v2".into()]),
-            Reason::Unparsable("odd".into())
-        ]
+        [Reason::OtherReferences(vec!["app:v2".into()]), Reason::Unparsable("odd".into())]
     );
 }
 
@@ -171,12 +142,7 @@ fn branch_3_by_a_digest_that_is_no_record_deletes_the_image() {
             by_digest(),
             "conflict: unable to delete a1a1a1a1a1a1 (cannot be forced) - image is being used by running container 0d3f0d3f0d3f",
         ),
-        (
-            "not all: untag",
-            used(&["app:v1", "x.io/a:1"]),
-            by_digest(),
-            "-app:v1",
-        ),
+        ("not all: untag", used(&["app:v1", "x.io/a:1"]), by_digest(), "-app:v1"),
         (
             "children do not matter",
             node().image("a1", &["app:v1"]).child("a1", "b2", &["web:v1"]),
@@ -208,36 +174,21 @@ fn branch_4_by_the_last_name_of_an_image_in_use() {
              conflict: unable to delete app:v1 (must be forced) - container e0e0e0e0e0e0 is using its referenced image a1a1a1a1a1a1; \
              conflict: unable to delete app:v1 (must be forced) - container b0b0b0b0b0b0 is using its referenced image a1a1a1a1a1a1",
         ),
-        (
-            "forced: under a dangling record",
-            used(&["app:v1"]).force(),
-            "app:v1".into(),
-            "+dangling -app:v1",
-        ),
+        ("forced: under a dangling record", used(&["app:v1"]).force(), "app:v1".into(), "+dangling -app:v1"),
         (
             "forced: under its identity record",
             used(&["app:v1", "identity"]).force(),
             "app:v1".into(),
             "-app:v1",
         ),
-        (
-            "forced: under its digest",
-            used(&["app:v1", "app@"]).force(),
-            "app:v1".into(),
-            "-app:v1",
-        ),
+        ("forced: under its digest", used(&["app:v1", "app@"]).force(), "app:v1".into(), "-app:v1"),
         (
             "forced: under the dangling record it has",
             used(&["app:v1", "dangling"]).force(),
             "app:v1".into(),
             "-app:v1",
         ),
-        (
-            "forced: under an odd name",
-            used(&["app:v1", "=odd"]).force(),
-            "app:v1".into(),
-            "-app:v1",
-        ),
+        ("forced: under an odd name", used(&["app:v1", "=odd"]).force(), "app:v1".into(), "-app:v1"),
         (
             "forced: the digest's own name",
             used(&["app@"]).force(),
@@ -246,10 +197,7 @@ fn branch_4_by_the_last_name_of_an_image_in_use() {
         ),
         (
             "forced: a stopped container keeps the content too",
-            node()
-                .image("a1", &["app:v1"])
-                .container(stopped("0d3f", by_config("a1")))
-                .force(),
+            node().image("a1", &["app:v1"]).container(stopped("0d3f", by_config("a1"))).force(),
             "app:v1".into(),
             "+dangling -app:v1",
         ),
@@ -278,11 +226,7 @@ fn branch_4_by_the_last_name_of_an_image_in_use() {
 #[test]
 fn the_kept_record_has_the_labels_of_the_name() {
     let node = Node::default()
-        .labelled(
-            "a1",
-            &["app:v1"],
-            &[("org.mobyproject.image.parent", digest("d4").as_str())],
-        )
+        .labelled("a1", &["app:v1"], &[("org.mobyproject.image.parent", digest("d4").as_str())])
         .container(running("0d3f", by_config("a1")))
         .force();
     let plan = node.verdict("app:v1").unwrap();
@@ -302,24 +246,9 @@ fn the_kept_record_has_the_labels_of_the_name() {
 fn rule_5_says_when_several_references_block() {
     let with_child = |names: &[&str]| node().image("a1", names).child("a1", "b2", &["web:v1"]);
     check([
-        (
-            "one record by its exact name",
-            with_child(&["app:v1"]),
-            "app:v1".into(),
-            "+dangling -app:v1",
-        ),
-        (
-            "more than one record",
-            with_child(&["app:v1", "app@"]),
-            "app:v1".into(),
-            "-app:v1 -app@ !a1",
-        ),
+        ("one record by its exact name", with_child(&["app:v1"]), "app:v1".into(), "+dangling -app:v1"),
+        ("more than one record", with_child(&["app:v1", "app@"]), "app:v1".into(), "-app:v1 -app@ !a1"),
         ("by ID", with_child(&["app:v1"]), "a1a1".into(), "-app:v1 !a1"),
-        (
-            "forced",
-            with_child(&["app:v1"]).force(),
-            "app:v1".into(),
-            "-app:v1 !a1",
-        ),
+        ("forced", with_child(&["app:v1"]).force(), "app:v1".into(), "-app:v1 !a1"),
     ]);
 }

@@ -36,33 +36,19 @@ fn conflicts(node: &Node) -> Vec<String> {
 
 #[test]
 fn each_conflict_has_its_hardness_and_its_words() {
-    let protected = || {
-        Node::default()
-            .image("a1", &["ghcr.io/acme/app:v1"])
-            .protect("ghcr.io/acme/**")
-    };
+    let protected = || Node::default().image("a1", &["ghcr.io/acme/app:v1"]).protect("ghcr.io/acme/**");
     let rows: &[(Node, &[&str], &[&str])] = &[
         (app(), &[], &[]),
         (run(app()), &[RUNNING], &[RUNNING]),
         (stop(app()), &[STOPPED], &[]),
         (app().image("a1", &["api:v1"]), &[REFERENCES], &[]),
         (app().pinned("a1", &["app@"]), &[PINNED], &[PINNED]),
-        (
-            Node::default()
-                .image("a1", &["app:v1"])
-                .pinned("a1", &["identity"]),
-            &[PINNED],
-            &[PINNED],
-        ),
+        (Node::default().image("a1", &["app:v1"]).pinned("a1", &["identity"]), &[PINNED], &[PINNED]),
         (protected(), &[PROTECTED], &[PROTECTED]),
         (app().pod("shop/cart", &["app:v1"]), &[PENDING], &[]),
         // All that apply are reported, and once each.
         (run(stop(app())), &[RUNNING, STOPPED], &[RUNNING]),
-        (
-            run(stop(app())).image("a1", &["api:v1"]),
-            &[RUNNING, STOPPED, REFERENCES],
-            &[RUNNING],
-        ),
+        (run(stop(app())).image("a1", &["api:v1"]), &[RUNNING, STOPPED, REFERENCES], &[RUNNING]),
         (
             run(stop(protected()))
                 .pinned("a1", &["app:v1", "app@", "identity"])
@@ -82,14 +68,10 @@ fn a_conflict_knows_who_holds_the_image() {
     let Err(Refusal::Conflict(found)) = run(app()).pod("shop/cart", &["app:v1"]).verdict("a1a1") else {
         panic!();
     };
-    let Cause::RunningContainer(container) = &found[0].cause else {
-        panic!("{found:?}")
-    };
+    let Cause::RunningContainer(container) = &found[0].cause else { panic!("{found:?}") };
     assert_eq!(container.owner.as_ref().unwrap().to_string(), "shop/web/web");
     assert_eq!(found[0].cause.hardness(), Hardness::Hard);
-    let Cause::PendingPod(pod) = &found[1].cause else {
-        panic!("{found:?}")
-    };
+    let Cause::PendingPod(pod) = &found[1].cause else { panic!("{found:?}") };
     assert_eq!((&*pod.namespace, &*pod.name), ("shop", "cart"));
     assert_eq!(found[1].cause.hardness(), Hardness::Soft);
     assert!(found.iter().all(|conflict| conflict.image == image("a1")));
@@ -97,9 +79,7 @@ fn a_conflict_knows_who_holds_the_image() {
 
 #[test]
 fn the_last_name_of_an_image_in_use_has_every_conflict() {
-    let node = run(Node::default().pinned("a1", &["app:v1"]))
-        .protect("app")
-        .pod("shop/cart", &["app:v1"]);
+    let node = run(Node::default().pinned("a1", &["app:v1"])).protect("app").pod("shop/cart", &["app:v1"]);
     assert_eq!(
         node.outcome("app:v1"),
         "conflict: unable to delete app:v1 (must be forced) - container 0d3f0d3f0d3f is using its referenced image a1a1a1a1a1a1; \
@@ -118,36 +98,21 @@ fn the_last_name_of_an_image_in_use_has_every_conflict() {
 fn pinned_and_protected_names_are_not_untagged_either() {
     let two = || Node::default().image("a1", &["app:v1", "app:v2"]);
     check([
-        (
-            "pinned",
-            Node::default().pinned("a1", &["app:v1", "app:v2"]).force(),
-            "app:v1".into(),
-            PINNED,
-        ),
+        ("pinned", Node::default().pinned("a1", &["app:v1", "app:v2"]).force(), "app:v1".into(), PINNED),
         (
             "another name is pinned",
             Node::default().image("a1", &["app:v1"]).pinned("a1", &["app:v2"]),
             "app:v1".into(),
             "-app:v1",
         ),
-        (
-            "only the identity is pinned",
-            two().pinned("a1", &["identity"]),
-            "app:v1".into(),
-            "-app:v1",
-        ),
+        ("only the identity is pinned", two().pinned("a1", &["identity"]), "app:v1".into(), "-app:v1"),
         (
             "protected",
             two().protect("app:v1").force(),
             "app:v1".into(),
             "conflict: unable to delete a1a1a1a1a1a1 (cannot be forced) - image is protected by app:v1",
         ),
-        (
-            "another name is protected",
-            two().protect("app:v1"),
-            "app:v2".into(),
-            "-app:v2",
-        ),
+        ("another name is protected", two().protect("app:v1"), "app:v2".into(), "-app:v2"),
         (
             "the image has a protected name",
             two().protect("app:v1").force(),
@@ -184,16 +149,8 @@ fn a_pod_needs_its_image_until_it_has_a_container_of_it() {
     let of = |pod, name| running("0d3f", by_config("b2")).of_pod(pod, name);
     let rows = [
         ("no container", pod(), vec![PENDING]),
-        (
-            "its sandbox alone",
-            pod().container(of("shop/cart", None)),
-            vec![PENDING],
-        ),
-        (
-            "its container of another image",
-            pod().container(of("shop/cart", Some("main"))),
-            vec![PENDING],
-        ),
+        ("its sandbox alone", pod().container(of("shop/cart", None)), vec![PENDING]),
+        ("its container of another image", pod().container(of("shop/cart", Some("main"))), vec![PENDING]),
         (
             "its sandbox of the same image",
             pod().container(running("0d3f", by_config("a1")).of_pod("shop/cart", None)),
@@ -214,26 +171,14 @@ fn a_pod_needs_its_image_until_it_has_a_container_of_it() {
             pod().container(running("0d3f", by_config("a1")).of_pod("test/cart", Some("main"))),
             vec![RUNNING, PENDING],
         ),
-        (
-            "a pod of another image",
-            app().pod("shop/cart", &["app:v2", "api"]),
-            vec![],
-        ),
+        ("a pod of another image", app().pod("shop/cart", &["app:v2", "api"]), vec![]),
         (
             "a pod that names the target",
             app().pod("shop/cart", &[&format!("x.io/y@{}", digest("a1"))]),
             vec![PENDING],
         ),
-        (
-            "a pod that names the config",
-            app().pod("shop/cart", &[config("a1").as_str()]),
-            vec![PENDING],
-        ),
-        (
-            "a pod without a valid image",
-            app().pod("shop/cart", &["", "NOT VALID"]),
-            vec![],
-        ),
+        ("a pod that names the config", app().pod("shop/cart", &[config("a1").as_str()]), vec![PENDING]),
+        ("a pod without a valid image", app().pod("shop/cart", &["", "NOT VALID"]), vec![]),
     ];
     for (case, node, expected) in rows {
         assert_eq!(conflicts(&node), expected, "{case}");
@@ -242,9 +187,7 @@ fn a_pod_needs_its_image_until_it_has_a_container_of_it() {
 
 #[test]
 fn a_pod_that_waits_blocks_a_deletion_by_name_softly() {
-    let node = Node::default()
-        .image("a1", &["app:latest"])
-        .pod("shop/cart", &["app"]);
+    let node = Node::default().image("a1", &["app:latest"]).pod("shop/cart", &["app"]);
     assert_eq!(node.outcome("app"), PENDING);
     assert_eq!(node.force().outcome("app"), "-app:latest !a1");
 }

@@ -10,12 +10,7 @@ fn node() -> Node {
 fn names_are_removed_as_in_docker() {
     let by_digest = |name: &str, id: &str| format!("{name}@{}", digest(id));
     check([
-        (
-            "nothing there",
-            node(),
-            "nothingthere".into(),
-            "No such image: nothingthere:latest",
-        ),
+        ("nothing there", node(), "nothingthere".into(), "No such image: nothingthere:latest"),
         (
             "one image",
             node().image("a0", &["justoneimage:latest"]),
@@ -46,12 +41,7 @@ fn names_are_removed_as_in_docker() {
             by_digest("bydigest", "a2"),
             "-bydigest:latest -bydigest@ !a2",
         ),
-        (
-            "one of two",
-            node().image("a3", &["two:latest", "two:other", "two@"]),
-            "two".into(),
-            "-two:latest",
-        ),
+        ("one of two", node().image("a3", &["two:latest", "two:other", "two@"]), "two".into(), "-two:latest"),
         (
             "another repository remains",
             node().image("a4", &["other:latest", "other@", "someotherrepo:latest"]),
@@ -66,16 +56,7 @@ fn names_are_removed_as_in_docker() {
         ),
         (
             "a repository by digest, several tags",
-            node().image(
-                "a5",
-                &[
-                    "repo:v1",
-                    "repo:v1@",
-                    "repo:v2",
-                    "repo:v2@",
-                    "someotherrepo:latest",
-                ],
-            ),
+            node().image("a5", &["repo:v1", "repo:v1@", "repo:v2", "repo:v2@", "someotherrepo:latest"]),
             by_digest("repo", "a5"),
             "-repo:v1 -repo:v1@ -repo:v2 -repo:v2@",
         ),

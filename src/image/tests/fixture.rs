@@ -58,9 +58,8 @@ fn full_name(name: &str, id: &str) -> String {
         _ => match name.strip_prefix('=') {
             Some(name) => name.to_owned(),
             None => {
-                let name = name
-                    .strip_suffix('@')
-                    .map_or(name.to_owned(), |name| format!("{name}@{}", image(id)));
+                let name =
+                    name.strip_suffix('@').map_or(name.to_owned(), |name| format!("{name}@{}", image(id)));
                 Reference::normalize(&name).unwrap().to_string()
             }
         },
@@ -76,13 +75,10 @@ impl Node {
 
     /// The same with labels on each record.
     pub fn labelled(mut self, id: &str, names: &[&str], labels: &[(&str, &str)]) -> Self {
-        let labels: HashMap<_, _> = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let labels: HashMap<_, _> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         for name in names {
-            self.records
-                .push(Record::new(&full_name(name, id), image(id), &labels));
+            self.records.push(Record::new(&full_name(name, id), image(id), &labels));
         }
         let own_layer = format!("{id}0");
         match self.contents.contains_key(&image(id)) {
@@ -109,17 +105,9 @@ impl Node {
 
     /// Makes an image an index of these configs, each with its layers.
     pub fn platforms(mut self, id: &str, configs: &[(&str, &[&str])]) -> Self {
-        let configs = configs.iter().map(|(config, layers)| Config {
-            digest: digest(config),
-            chains: chains(layers),
-        });
-        self.contents.insert(
-            image(id),
-            Content {
-                configs: configs.collect(),
-                ..Content::default()
-            },
-        );
+        let configs =
+            configs.iter().map(|(config, layers)| Config { digest: digest(config), chains: chains(layers) });
+        self.contents.insert(image(id), Content { configs: configs.collect(), ..Content::default() });
         self
     }
 
@@ -230,22 +218,12 @@ impl Node {
 /// The digits that an image was called by.
 fn short_id(image: &ImageId) -> String {
     let hex = image.digest().encoded();
-    (1..)
-        .map(|length| &hex[..length])
-        .find(|start| self::hex(start) == hex)
-        .unwrap()
-        .to_owned()
+    (1..).map(|length| &hex[..length]).find(|start| self::hex(start) == hex).unwrap().to_owned()
 }
 
 /// A container whose ID is those characters over and over.
 pub fn container(id: &str, state: State, image: Evidence) -> Container {
-    Container {
-        id: hex(id).into(),
-        state,
-        owner: None,
-        image,
-        volumes: Vec::new(),
-    }
+    Container { id: hex(id).into(), state, owner: None, image, volumes: Vec::new() }
 }
 
 pub fn running(id: &str, image: Evidence) -> Container {
@@ -281,10 +259,7 @@ pub fn by_config(id: &str) -> Evidence {
 }
 
 pub fn by_chain(layers: &[&str], name: &str) -> Evidence {
-    Evidence::Chain {
-        chain: chain(layers),
-        name: name.into(),
-    }
+    Evidence::Chain { chain: chain(layers), name: name.into() }
 }
 
 pub fn by_name(name: &str) -> Evidence {

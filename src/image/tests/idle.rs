@@ -13,24 +13,17 @@ fn selected(node: &Node, scope: Scope) -> Vec<Idle> {
 /// The entries that are selected, and what is decided for each.
 fn outcomes(node: &Node, scope: Scope) -> Vec<(String, String)> {
     let request = Request {
-        entries: selected(node, scope)
-            .into_iter()
-            .flat_map(|idle| idle.entries)
-            .collect(),
+        entries: selected(node, scope).into_iter().flat_map(|idle| idle.entries).collect(),
         rules: node.rules.clone(),
     };
     let decisions = decide(&node.inventory(), &request).unwrap();
     let texts = request.entries.iter().map(|entry| entry.text.clone());
-    texts
-        .zip(decisions.iter().map(|decision| node.show(&decision.verdict)))
-        .collect()
+    texts.zip(decisions.iter().map(|decision| node.show(&decision.verdict))).collect()
 }
 
 fn check(rule: &str, node: &Node, scope: Scope, expected: &[(&str, &str)]) {
-    let expected: Vec<_> = expected
-        .iter()
-        .map(|(entry, outcome)| ((*entry).to_owned(), (*outcome).to_owned()))
-        .collect();
+    let expected: Vec<_> =
+        expected.iter().map(|(entry, outcome)| ((*entry).to_owned(), (*outcome).to_owned())).collect();
     assert_eq!(outcomes(node, scope), expected, "{rule}");
 }
 
@@ -43,11 +36,8 @@ fn dangling_images_are_selected_by_themselves() {
         .image("a4", &["app:v1", "identity"])
         .image("a5", &["=odd"]);
     let ids = ["a1", "a2", "a3"].map(|id| image(id).to_string());
-    let expected = [
-        (&*ids[0], "-dangling !a1"),
-        (&*ids[1], "-identity !a2"),
-        (&*ids[2], "-identity -dangling !a3"),
-    ];
+    let expected =
+        [(&*ids[0], "-dangling !a1"), (&*ids[1], "-identity !a2"), (&*ids[2], "-identity -dangling !a3")];
     check("the three kinds", &node, Scope::Dangling, &expected);
 }
 
@@ -77,30 +67,16 @@ fn what_is_used_or_held_is_not_selected() {
     let rows = [
         ("running", app().container(running("d1", by_config("a1")))),
         ("stopped", app().container(stopped("d1", by_config("a1")))),
-        (
-            "a volume",
-            app().container(running("d1", by_name("other")).with_volume(by_name("app:v2"))),
-        ),
+        ("a volume", app().container(running("d1", by_name("other")).with_volume(by_name("app:v2")))),
         ("needed by a pod", app().pod("shop/cart", &["app:v1"])),
-        (
-            "one name pinned",
-            Node::default().image("a1", &["app:v1"]).pinned("a1", &["app:v2"]),
-        ),
+        ("one name pinned", Node::default().image("a1", &["app:v1"]).pinned("a1", &["app:v2"])),
         ("one name protected", app().protect("app:v2")),
-        (
-            "forcing makes no difference",
-            app().container(stopped("d1", by_config("a1"))).force(),
-        ),
+        ("forcing makes no difference", app().container(stopped("d1", by_config("a1"))).force()),
     ];
     for (rule, node) in rows {
         check(rule, &node, Scope::Unused, &[]);
     }
-    check(
-        "control",
-        &app(),
-        Scope::Unused,
-        &[("app:v1", "-app:v1"), ("app:v2", "-app:v2 !a1")],
-    );
+    check("control", &app(), Scope::Unused, &[("app:v1", "-app:v1"), ("app:v2", "-app:v2 !a1")]);
 }
 
 #[test]
@@ -122,22 +98,12 @@ fn every_name_must_let_its_image_go_but_the_identity_counts_only_alone() {
 #[test]
 fn a_name_that_moved_meanwhile_is_safe() {
     let before = Node::default().image("a1", &["app:v1"]);
-    let entries: Vec<_> = selected(&before, Scope::Unused)
-        .into_iter()
-        .flat_map(|idle| idle.entries)
-        .collect();
-    let request = Request {
-        entries,
-        rules: Rules::default(),
-    };
-    let moved = Node::default()
-        .image("a1", &["identity"])
-        .image("a2", &["app:v1"]);
+    let entries: Vec<_> =
+        selected(&before, Scope::Unused).into_iter().flat_map(|idle| idle.entries).collect();
+    let request = Request { entries, rules: Rules::default() };
+    let moved = Node::default().image("a1", &["identity"]).image("a2", &["app:v1"]);
     let decisions = decide(&moved.inventory(), &request).unwrap();
-    assert!(
-        matches!(decisions[0].verdict, Err(Refusal::NoSuchImage(_))),
-        "{decisions:?}"
-    );
+    assert!(matches!(decisions[0].verdict, Err(Refusal::NoSuchImage(_))), "{decisions:?}");
 }
 
 proptest! {

@@ -5,14 +5,8 @@ use crate::image::*;
 
 #[test]
 fn the_identity_goes_first_then_tags_then_digests() {
-    let node = Node::default().image(
-        "a1",
-        &["app@", "identity", "dangling", "=odd", "app:v1@", "app:v1"],
-    );
-    assert_eq!(
-        node.outcome("app:v1"),
-        "-identity -app:v1 -app:v1@ -dangling -odd -app@ !a1"
-    );
+    let node = Node::default().image("a1", &["app@", "identity", "dangling", "=odd", "app:v1@", "app:v1"]);
+    assert_eq!(node.outcome("app:v1"), "-identity -app:v1 -app:v1@ -dangling -odd -app@ !a1");
     let plan = node.verdict("app:v1").unwrap();
     let untagged = |name: &str| Removal::Untagged(name.replace('@', &format!("@{}", image("a1"))));
     assert_eq!(
@@ -46,24 +40,9 @@ fn a_digest_name_that_is_no_config_is_a_name_like_any_other() {
 fn a_parent_keeps_its_content_for_its_children() {
     let parent = |names: &[&str]| Node::default().image("a1", names).child("a1", "b2", &["web:v1"]);
     check([
-        (
-            "its last name",
-            parent(&["app:v1"]),
-            "app:v1".into(),
-            "+dangling -app:v1",
-        ),
-        (
-            "under its identity record",
-            parent(&["app:v1", "identity"]),
-            "app:v1".into(),
-            "-app:v1",
-        ),
-        (
-            "already dangling: it goes",
-            parent(&["dangling"]),
-            "a1a1".into(),
-            "-dangling !a1",
-        ),
+        ("its last name", parent(&["app:v1"]), "app:v1".into(), "+dangling -app:v1"),
+        ("under its identity record", parent(&["app:v1", "identity"]), "app:v1".into(), "-app:v1"),
+        ("already dangling: it goes", parent(&["dangling"]), "a1a1".into(), "-dangling !a1"),
         (
             "an image that names itself as parent has no child",
             Node::default().child("a1", "a1", &["app:v1"]),
@@ -82,10 +61,7 @@ fn a_parent_keeps_its_content_for_its_children() {
         ),
     ]);
     let plan = parent(&["app:v1"]).verdict("app:v1").unwrap();
-    assert_eq!(
-        (plan.fate, plan.reasons),
-        (Fate::Untagged, vec![Reason::KeptForChildren])
-    );
+    assert_eq!((plan.fate, plan.reasons), (Fate::Untagged, vec![Reason::KeptForChildren]));
     assert_eq!(plan.steps[0].report(), None);
 }
 
@@ -117,37 +93,12 @@ fn dangling_parents_go_nearest_first() {
         node
     };
     check([
-        (
-            "by label",
-            written(),
-            "app:v1".into(),
-            "-app:v1 !a1 -dangling !b2 -dangling !d4",
-        ),
-        (
-            "by layers",
-            layered(),
-            "app:v1".into(),
-            "-app:v1 !a1 -dangling !b2 -identity !d4",
-        ),
-        (
-            "by ID",
-            layered(),
-            "a1a1".into(),
-            "-app:v1 !a1 -dangling !b2 -identity !d4",
-        ),
-        (
-            "forced",
-            layered().force(),
-            "app:v1".into(),
-            "-app:v1 !a1 -dangling !b2 -identity !d4",
-        ),
+        ("by label", written(), "app:v1".into(), "-app:v1 !a1 -dangling !b2 -dangling !d4"),
+        ("by layers", layered(), "app:v1".into(), "-app:v1 !a1 -dangling !b2 -identity !d4"),
+        ("by ID", layered(), "a1a1".into(), "-app:v1 !a1 -dangling !b2 -identity !d4"),
+        ("forced", layered().force(), "app:v1".into(), "-app:v1 !a1 -dangling !b2 -identity !d4"),
         ("not asked", not_asked(written()), "app:v1".into(), "-app:v1 !a1"),
-        (
-            "an untagged image keeps them",
-            layered().image("a1", &["app:v2"]),
-            "app:v1".into(),
-            "-app:v1",
-        ),
+        ("an untagged image keeps them", layered().image("a1", &["app:v2"]), "app:v1".into(), "-app:v1"),
         (
             "labels first, then layers, each once",
             layered().child("d4", "a1", &["app@"]),
@@ -246,28 +197,16 @@ fn pruning_stops_quietly() {
             "app:v1".into(),
             "-app:v1 !a1 -dangling !b2",
         ),
-        (
-            "an image without layers",
-            layered().layers("a1", &[]),
-            "app:v1".into(),
-            "-app:v1 !a1",
-        ),
-        (
-            "an image that cannot be read",
-            layered().unreadable("a1"),
-            "app:v1".into(),
-            "-app:v1 !a1",
-        ),
+        ("an image without layers", layered().layers("a1", &[]), "app:v1".into(), "-app:v1 !a1"),
+        ("an image that cannot be read", layered().unreadable("a1"), "app:v1".into(), "-app:v1 !a1"),
     ]);
     let reasons = |node: Node| node.verdict("app:v1").unwrap().reasons;
     assert_eq!(reasons(named()), [Reason::ParentNamed(image("b2"))]);
     let held = reasons(layered().container(running("0d", by_config("b2"))));
     assert_eq!(
         held.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [
-            "pruning stops at a parent: conflict: unable to delete b2b2b2b2b2b2 (cannot be forced) - \
-          image is being used by running container 0d0d0d0d0d0d"
-        ]
+        ["pruning stops at a parent: conflict: unable to delete b2b2b2b2b2b2 (cannot be forced) - \
+          image is being used by running container 0d0d0d0d0d0d"]
     );
 }
 

@@ -6,14 +6,8 @@ use crate::image::*;
 #[test]
 fn an_invalid_entry_says_why_and_what_to_write() {
     let rows = [
-        (
-            "App",
-            "\"App\" is not a valid image reference: repository name must be lowercase",
-        ),
-        (
-            "",
-            "\"\" is not a valid image reference: it is empty: write a name such as app:v1",
-        ),
+        ("App", "\"App\" is not a valid image reference: repository name must be lowercase"),
+        ("", "\"\" is not a valid image reference: it is empty: write a name such as app:v1"),
         (
             "app:",
             "\"app:\" is not a valid image reference: write it as [registry[:port]/]repository[:tag][@digest]",
@@ -27,10 +21,7 @@ fn an_invalid_entry_says_why_and_what_to_write() {
             "\"app@sha256:0123456789abcdef0123456789abcdef\" is not a valid image reference: \
              invalid digest length: sha256 has 64 hex digits",
         ),
-        (
-            "app *",
-            "\"app *\" is not a valid image pattern: a reference has no ' ' in it",
-        ),
+        ("app *", "\"app *\" is not a valid image pattern: a reference has no ' ' in it"),
         (
             "ghcr.io/acme**",
             "\"ghcr.io/acme**\" is not a valid image pattern: `**` stands for whole path components: \
@@ -38,12 +29,7 @@ fn an_invalid_entry_says_why_and_what_to_write() {
         ),
     ];
     for (text, message) in rows {
-        assert_eq!(
-            text.parse::<Entry>()
-                .map(|_| ())
-                .map_err(|error| error.to_string()),
-            Err(message.into())
-        );
+        assert_eq!(text.parse::<Entry>().map(|_| ()).map_err(|error| error.to_string()), Err(message.into()));
     }
 }
 
@@ -54,22 +40,10 @@ fn reasons_are_sentences() {
             Reason::OtherReferences(vec!["app:v2".into(), "x.io/a:1".into()]),
             "only the name goes: the image is also app:v2, x.io/a:1",
         ),
-        (
-            Reason::KeptForContainer("0d3f".into()),
-            "only the name goes: container 0d3f uses the image",
-        ),
-        (
-            Reason::KeptForChildren,
-            "only the name goes: other images were built on this one",
-        ),
-        (
-            Reason::Unparsable("odd name".into()),
-            "\"odd name\" is no reference and goes with the image",
-        ),
-        (
-            Reason::ParentNamed(image("a1")),
-            "pruning stops at parent a1a1a1a1a1a1: it has a name",
-        ),
+        (Reason::KeptForContainer("0d3f".into()), "only the name goes: container 0d3f uses the image"),
+        (Reason::KeptForChildren, "only the name goes: other images were built on this one"),
+        (Reason::Unparsable("odd name".into()), "\"odd name\" is no reference and goes with the image"),
+        (Reason::ParentNamed(image("a1")), "pruning stops at parent a1a1a1a1a1a1: it has a name"),
     ];
     for (reason, sentence) in rows {
         assert_eq!(reason.to_string(), sentence);

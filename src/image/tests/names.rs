@@ -8,39 +8,15 @@ fn node() -> Node {
 
 #[test]
 fn a_reference_is_completed_and_looked_up() {
-    let apps = || {
-        node()
-            .image("a1", &["app:latest"])
-            .image("b2", &["ghcr.io/acme/app:v1"])
-    };
+    let apps = || node().image("a1", &["app:latest"]).image("b2", &["ghcr.io/acme/app:v1"]);
     check([
         ("latest", apps(), "app".into(), "-app:latest !a1"),
-        (
-            "canonical",
-            apps(),
-            "docker.io/library/app:latest".into(),
-            "-app:latest !a1",
-        ),
+        ("canonical", apps(), "docker.io/library/app:latest".into(), "-app:latest !a1"),
         ("half way", apps(), "docker.io/app".into(), "-app:latest !a1"),
-        (
-            "the old domain",
-            apps(),
-            "index.docker.io/library/app".into(),
-            "-app:latest !a1",
-        ),
-        (
-            "another registry",
-            apps(),
-            "ghcr.io/acme/app:v1".into(),
-            "-ghcr.io/acme/app:v1 !b2",
-        ),
+        ("the old domain", apps(), "index.docker.io/library/app".into(), "-app:latest !a1"),
+        ("another registry", apps(), "ghcr.io/acme/app:v1".into(), "-ghcr.io/acme/app:v1 !b2"),
         ("another tag", apps(), "app:v1".into(), "No such image: app:v1"),
-        (
-            "another repository",
-            apps(),
-            "web".into(),
-            "No such image: web:latest",
-        ),
+        ("another repository", apps(), "web".into(), "No such image: web:latest"),
         ("an empty node", node(), "app".into(), "No such image: app:latest"),
     ]);
 }
@@ -55,18 +31,8 @@ fn a_digest_falls_back_to_the_records_of_its_target() {
             by("app"),
             "-app:v1 !a1",
         ),
-        (
-            "an exact name",
-            node().image("a1", &["app:v1", "app@"]),
-            by("app"),
-            "-app:v1 -app@ !a1",
-        ),
-        (
-            "a tag beside the digest",
-            node().image("a1", &["app:v1", "app:v2"]),
-            by("app:v1"),
-            "-app:v1",
-        ),
+        ("an exact name", node().image("a1", &["app:v1", "app@"]), by("app"), "-app:v1 -app@ !a1"),
+        ("a tag beside the digest", node().image("a1", &["app:v1", "app:v2"]), by("app:v1"), "-app:v1"),
         (
             "a tag that points elsewhere by now",
             node().image("a1", &["app@"]).image("b2", &["app:v1"]),

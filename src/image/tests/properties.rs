@@ -36,16 +36,11 @@ fn leads_to(node: &Node, evidence: &Evidence, image: &ImageId) -> bool {
     let target_of = |name: &str| {
         let canonical = Reference::normalize(name).map(|reference| reference.or_latest().to_string());
         let record = |name: &str| node.records.iter().find(|record| &*record.name == name);
-        record(name)
-            .or_else(|| record(&canonical.ok()?))
-            .map(|record| record.target.clone())
+        record(name).or_else(|| record(&canonical.ok()?)).map(|record| record.target.clone())
     };
     let digest_of = |name: &str| -> Option<Digest> {
         let digest = name.split_once('@').map_or(name, |(_, digest)| digest);
-        digest
-            .parse()
-            .ok()
-            .filter(|_| name.parse::<Digest>().is_ok() || Reference::normalize(name).is_ok())
+        digest.parse().ok().filter(|_| name.parse::<Digest>().is_ok() || Reference::normalize(name).is_ok())
     };
     let has_digest = |digest: &Digest| {
         let content = content(image);
@@ -61,18 +56,14 @@ fn leads_to(node: &Node, evidence: &Evidence, image: &ImageId) -> bool {
                 || digest_of(name).is_some_and(|digest| has_digest(&digest))
         }
         Evidence::Chain { chain, name } => {
-            let named = target_of(name).or_else(|| {
-                digest_of(name)
-                    .map(ImageId::new)
-                    .filter(|image| present.contains(image))
-            });
+            let named = target_of(name)
+                .or_else(|| digest_of(name).map(ImageId::new).filter(|image| present.contains(image)));
             let fits = |image: &ImageId| content(image).has_root(chain);
             match named {
                 Some(named) if fits(&named) => named == *image,
-                Some(named) if named == *image => content(image)
-                    .configs
-                    .iter()
-                    .all(|config| config.chains.is_empty()),
+                Some(named) if named == *image => {
+                    content(image).configs.iter().all(|config| config.chains.is_empty())
+                }
                 _ => fits(image),
             }
         }
@@ -86,9 +77,7 @@ fn uses(node: &Node, container: &Container, image: &ImageId) -> bool {
 }
 
 fn is_used(node: &Node, image: &ImageId, state: impl Fn(State) -> bool) -> bool {
-    node.containers
-        .iter()
-        .any(|container| state(container.state) && uses(node, container, image))
+    node.containers.iter().any(|container| state(container.state) && uses(node, container, image))
 }
 
 /// The images that the start of a digest may lead to. Of several, only those that are told by identity records are found at
@@ -97,12 +86,8 @@ fn led_to(inventory: &Inventory, start: &str) -> BTreeSet<ImageId> {
     let leads = |image: &&ImageId| {
         let configs = &inventory.content(image).unwrap().configs;
         image.digest().as_str().starts_with(start)
-            || configs
-                .iter()
-                .any(|config| config.digest.as_str().starts_with(start))
-            || inventory
-                .records_of(image)
-                .any(|record| record.name.starts_with(start))
+            || configs.iter().any(|config| config.digest.as_str().starts_with(start))
+            || inventory.records_of(image).any(|record| record.name.starts_with(start))
     };
     inventory.images().filter(leads).cloned().collect()
 }

@@ -9,36 +9,17 @@ fn node() -> Node {
 
 #[test]
 fn a_full_digest_is_a_target_or_else_a_config() {
-    let pulled = || {
-        node()
-            .image("a1", &["app:v1", "app@", "identity"])
-            .image("b2", &["api:v1"])
-    };
+    let pulled = || node().image("a1", &["app:v1", "app@", "identity"]).image("b2", &["api:v1"]);
     check([
-        (
-            "a target",
-            pulled(),
-            digest("a1").to_string(),
-            "-identity -app:v1 -app@ !a1",
-        ),
+        ("a target", pulled(), digest("a1").to_string(), "-identity -app:v1 -app@ !a1"),
         (
             "a config that an identity record tells",
             pulled(),
             config("a1").to_string(),
             "-identity -app:v1 -app@ !a1",
         ),
-        (
-            "a config that must be read",
-            pulled(),
-            config("b2").to_string(),
-            "-api:v1 !b2",
-        ),
-        (
-            "64 digits alone",
-            pulled(),
-            hex("a1"),
-            "-identity -app:v1 -app@ !a1",
-        ),
+        ("a config that must be read", pulled(), config("b2").to_string(), "-api:v1 !b2"),
+        ("64 digits alone", pulled(), hex("a1"), "-identity -app:v1 -app@ !a1"),
         ("64 digits of a config", pulled(), hex("cb2"), "-api:v1 !b2"),
         (
             "neither",
@@ -48,18 +29,13 @@ fn a_full_digest_is_a_target_or_else_a_config() {
         ),
         (
             "the config of another platform in an index that has an identity record",
-            node()
-                .image("a1", &["app:v1", "identity"])
-                .platforms("a1", &[("ca1", &["1"]), ("d4", &["2"])]),
+            node().image("a1", &["app:v1", "identity"]).platforms("a1", &[("ca1", &["1"]), ("d4", &["2"])]),
             digest("d4").to_string(),
             "-identity -app:v1 !a1",
         ),
         (
             "a target wins over a config",
-            node()
-                .image("a1", &["app:v1"])
-                .image("b2", &["api:v1"])
-                .platforms("b2", &[("a1", &["1"])]),
+            node().image("a1", &["app:v1"]).image("b2", &["api:v1"]).platforms("b2", &[("a1", &["1"])]),
             digest("a1").to_string(),
             "-app:v1 !a1",
         ),
@@ -82,11 +58,7 @@ fn a_full_digest_is_a_target_or_else_a_config() {
 fn sha512_names_images_too() {
     let target: ImageId = format!("sha512:{}", "e5".repeat(64)).parse().unwrap();
     let mut node = node();
-    node.records.push(Record::new(
-        "docker.io/library/app:v1",
-        target.clone(),
-        &Default::default(),
-    ));
+    node.records.push(Record::new("docker.io/library/app:v1", target.clone(), &Default::default()));
     node.contents.insert(target.clone(), Content::default());
     assert_eq!(node.verdict(&target.to_string()).unwrap().image, target);
     // A prefix is one of a sha256 digest.
@@ -101,19 +73,11 @@ fn two_targets_with_one_config_are_ambiguous() {
             .image("b2", &["app:zstd"])
             .platforms("b2", &[("ca1", &["2"])])
     };
-    for entry in [
-        config("a1").to_string(),
-        hex("ca1"),
-        "ca1c".to_owned(),
-        "sha256:ca1c".to_owned(),
-    ] {
+    for entry in [config("a1").to_string(), hex("ca1"), "ca1c".to_owned(), "sha256:ca1c".to_owned()] {
         let Err(Refusal::Ambiguous { candidates, .. }) = shared().verdict(&entry) else {
             panic!("{entry} is not ambiguous");
         };
-        let images: Vec<_> = candidates
-            .iter()
-            .map(|candidate| candidate.image.clone())
-            .collect();
+        let images: Vec<_> = candidates.iter().map(|candidate| candidate.image.clone()).collect();
         assert_eq!(images, [image("a1"), image("b2")], "{entry}");
     }
     // The target itself is not.
@@ -124,60 +88,30 @@ fn two_targets_with_one_config_are_ambiguous() {
 fn hex_digits_are_a_prefix_or_a_name() {
     let beef = || node().image("beef01", &["app:v1"]).image("a1", &["beef:latest"]);
     check([
-        (
-            "a prefix",
-            node().image("beef01", &["app:v1"]),
-            "beef".into(),
-            "-app:v1 !beef01",
-        ),
-        (
-            "with the algorithm",
-            node().image("beef01", &["app:v1"]),
-            "sha256:beef".into(),
-            "-app:v1 !beef01",
-        ),
-        (
-            "of a config",
-            node().image("a1", &["app:v1"]),
-            "ca1c".into(),
-            "-app:v1 !a1",
-        ),
+        ("a prefix", node().image("beef01", &["app:v1"]), "beef".into(), "-app:v1 !beef01"),
+        ("with the algorithm", node().image("beef01", &["app:v1"]), "sha256:beef".into(), "-app:v1 !beef01"),
+        ("of a config", node().image("a1", &["app:v1"]), "ca1c".into(), "-app:v1 !a1"),
         (
             "of a config that is told",
             node().image("a1", &["app:v1", "identity"]),
             "ca1c".into(),
             "-identity -app:v1 !a1",
         ),
-        (
-            "a name",
-            node().image("a1", &["beef:latest"]),
-            "beef".into(),
-            "-beef:latest !a1",
-        ),
+        ("a name", node().image("a1", &["beef:latest"]), "beef".into(), "-beef:latest !a1"),
         (
             "a name beside others: by name",
             node().image("a1", &["beef:latest", "app:v1"]),
             "beef".into(),
             "-beef:latest",
         ),
-        (
-            "three digits are a name",
-            node().image("a1", &["bee:latest"]),
-            "bee".into(),
-            "-bee:latest !a1",
-        ),
+        ("three digits are a name", node().image("a1", &["bee:latest"]), "bee".into(), "-bee:latest !a1"),
         (
             "three digits are no prefix",
             node().image("bee1", &["app:v1"]),
             "bee".into(),
             "No such image: bee:latest",
         ),
-        (
-            "neither",
-            node().image("a1", &["app:v1"]),
-            "beef".into(),
-            "No such image: beef",
-        ),
+        ("neither", node().image("a1", &["app:v1"]), "beef".into(), "No such image: beef"),
         (
             "capitals are no prefix but a tag",
             node().image("beef01", &["app:v1"]),
@@ -192,18 +126,8 @@ fn hex_digits_are_a_prefix_or_a_name() {
              sha256:a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1 (beef:latest); \
              sha256:beef01beef01beef01beef01beef01beef01beef01beef01beef01beef01beef (app:v1)",
         ),
-        (
-            "both, of two images: a tag tells",
-            beef(),
-            "beef:latest".into(),
-            "-beef:latest !a1",
-        ),
-        (
-            "both, of two images: the algorithm tells",
-            beef(),
-            "sha256:beef".into(),
-            "-app:v1 !beef01",
-        ),
+        ("both, of two images: a tag tells", beef(), "beef:latest".into(), "-beef:latest !a1"),
+        ("both, of two images: the algorithm tells", beef(), "sha256:beef".into(), "-app:v1 !beef01"),
         (
             "both, of one image: by ID",
             node().image("beef01", &["beef:latest", "beef@"]),
@@ -223,12 +147,8 @@ fn hex_digits_are_a_prefix_or_a_name() {
 
 #[test]
 fn ambiguous_candidates_show_a_name_where_they_have_one() {
-    let node = node()
-        .image("beef01", &["identity"])
-        .image("beef02", &["=odd", "x.io/z:1", "x.io/a@"]);
-    let Err(refusal) = node.verdict("beef") else {
-        panic!()
-    };
+    let node = node().image("beef01", &["identity"]).image("beef02", &["=odd", "x.io/z:1", "x.io/a@"]);
+    let Err(refusal) = node.verdict("beef") else { panic!() };
     assert_eq!(
         refusal.to_string(),
         format!(
@@ -246,18 +166,8 @@ fn dangling_and_stranded_images_are_reached_by_their_id() {
     let stranded = || node().image("a1", &["identity"]);
     check([
         ("dangling by ID", dangling(), "a1a1".into(), "-dangling !a1"),
-        (
-            "dangling by config",
-            dangling(),
-            config("a1").to_string(),
-            "-dangling !a1",
-        ),
-        (
-            "dangling by its name",
-            dangling(),
-            dangling_name(&image("a1")),
-            "-dangling !a1",
-        ),
+        ("dangling by config", dangling(), config("a1").to_string(), "-dangling !a1"),
+        ("dangling by its name", dangling(), dangling_name(&image("a1")), "-dangling !a1"),
         (
             "its name with other records",
             node().image("a1", &["dangling", "app:v1"]),
@@ -270,25 +180,10 @@ fn dangling_and_stranded_images_are_reached_by_their_id() {
             dangling_name(&image("a1")),
             "No such image: moby-dangling@sha256:a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
         ),
-        (
-            "stranded by target",
-            stranded(),
-            digest("a1").to_string(),
-            "-identity !a1",
-        ),
-        (
-            "stranded by config",
-            stranded(),
-            config("a1").to_string(),
-            "-identity !a1",
-        ),
+        ("stranded by target", stranded(), digest("a1").to_string(), "-identity !a1"),
+        ("stranded by config", stranded(), config("a1").to_string(), "-identity !a1"),
         ("stranded by prefix", stranded(), "ca1c".into(), "-identity !a1"),
-        (
-            "stranded and unreadable",
-            stranded().unreadable("a1"),
-            "ca1c".into(),
-            "-identity !a1",
-        ),
+        ("stranded and unreadable", stranded().unreadable("a1"), "ca1c".into(), "-identity !a1"),
     ]);
 }
 

@@ -7,10 +7,7 @@ use crate::image::*;
 fn users(node: &Node, id: &str) -> Vec<String> {
     let inventory = node.inventory();
     let containers = inventory.usage().containers(&inventory, &image(id)).unwrap();
-    containers
-        .iter()
-        .map(|container| container.short()[..2].to_owned())
-        .collect()
+    containers.iter().map(|container| container.short()[..2].to_owned()).collect()
 }
 
 /// Checks who uses which image, written `a1:0d,0e b2:`.
@@ -34,16 +31,8 @@ fn the_config_counts_for_every_target_that_has_it() {
             .image("e5", &["web:v1"])
     };
     check_users([
-        (
-            "by config",
-            node().container(running("0d", by_config("a1"))),
-            "a1:0d b2:0d e5:",
-        ),
-        (
-            "any platform's",
-            node().container(running("0d", Evidence::Config(digest("d4")))),
-            "a1: b2:0d",
-        ),
+        ("by config", node().container(running("0d", by_config("a1"))), "a1:0d b2:0d e5:"),
+        ("any platform's", node().container(running("0d", Evidence::Config(digest("d4")))), "a1: b2:0d"),
         (
             "some call the target an image ID",
             node().container(running("0d", Evidence::Config(digest("e5")))),
@@ -56,10 +45,7 @@ fn the_config_counts_for_every_target_that_has_it() {
         ),
         (
             "content of which the config is gone: the identity record tells",
-            node()
-                .platforms("a1", &[("d4", &["1"])])
-                .partial("a1")
-                .container(running("0d", by_config("a1"))),
+            node().platforms("a1", &[("d4", &["1"])]).partial("a1").container(running("0d", by_config("a1"))),
             "a1:0d b2:0d",
         ),
         (
@@ -88,47 +74,21 @@ fn the_root_file_system_counts_for_the_image_that_the_name_means() {
     };
     let of = |name: &str| running("0d", by_chain(&["1", "2"], name));
     check_users([
-        (
-            "the name tells",
-            node().container(of("docker.io/library/app:v1")),
-            "a1:0d b2: e5:",
-        ),
-        (
-            "the familiar name too",
-            node().container(of("app:v2")),
-            "a1: b2:0d",
-        ),
-        (
-            "a digest too",
-            node().container(of(&format!("app@{}", digest("b2")))),
-            "a1: b2:0d",
-        ),
+        ("the name tells", node().container(of("docker.io/library/app:v1")), "a1:0d b2: e5:"),
+        ("the familiar name too", node().container(of("app:v2")), "a1: b2:0d"),
+        ("a digest too", node().container(of(&format!("app@{}", digest("b2")))), "a1: b2:0d"),
         (
             "a digest without a record too",
             node().container(of(&format!("x.io/y@{}", digest("b2")))),
             "a1: b2:0d",
         ),
         ("no name: all", node().container(of("")), "a1:0d b2:0d e5:"),
-        (
-            "a name that is gone: all",
-            node().container(of("app:v3")),
-            "a1:0d b2:0d",
-        ),
-        (
-            "a tag that has moved: all",
-            node().container(of("base:v1")),
-            "a1:0d b2:0d e5:",
-        ),
-        (
-            "a root that no image has",
-            node().container(running("0d", by_chain(&["7"], "app:v1"))),
-            "a1: b2:",
-        ),
+        ("a name that is gone: all", node().container(of("app:v3")), "a1:0d b2:0d"),
+        ("a tag that has moved: all", node().container(of("base:v1")), "a1:0d b2:0d e5:"),
+        ("a root that no image has", node().container(running("0d", by_chain(&["7"], "app:v1"))), "a1: b2:"),
         (
             "an index counts by each of its platforms",
-            node()
-                .platforms("e5", &[("d4", &["8"]), ("d5", &["1", "2"])])
-                .container(of("base:v1")),
+            node().platforms("e5", &[("d4", &["8"]), ("d5", &["1", "2"])]).container(of("base:v1")),
             "a1: b2: e5:0d",
         ),
         (
@@ -146,21 +106,14 @@ fn the_root_file_system_counts_for_the_image_that_the_name_means() {
 
 #[test]
 fn the_name_counts_where_nothing_else_is_known() {
-    let node = || {
-        Node::default()
-            .image("a1", &["app:v1", "app@", "identity", "=odd"])
-            .image("b2", &["api:latest"])
-    };
+    let node =
+        || Node::default().image("a1", &["app:v1", "app@", "identity", "=odd"]).image("b2", &["api:latest"]);
     let of = |name: &str| node().container(running("0d", by_name(name)));
     check_users([
         ("canonical", of("docker.io/library/app:v1"), "a1:0d b2:"),
         ("familiar", of("app:v1"), "a1:0d"),
         ("completed", of("api"), "a1: b2:0d"),
-        (
-            "by a digest of which there is no record",
-            of(&format!("x.io/y@{}", digest("b2"))),
-            "a1: b2:0d",
-        ),
+        ("by a digest of which there is no record", of(&format!("x.io/y@{}", digest("b2"))), "a1: b2:0d"),
         ("by the target", of(digest("b2").as_str()), "a1: b2:0d"),
         ("by the config", of(config("b2").as_str()), "a1: b2:0d"),
         ("a name that is no reference", of("odd"), "a1:0d"),
@@ -215,11 +168,7 @@ fn sandboxes_and_image_volumes_are_use() {
 fn a_container_counts_once() {
     let node = Node::default()
         .image("a1", &["app:v1"])
-        .container(
-            running("0d", by_config("a1"))
-                .with_volume(by_config("a1"))
-                .with_volume(by_name("app:v1")),
-        )
+        .container(running("0d", by_config("a1")).with_volume(by_config("a1")).with_volume(by_name("app:v1")))
         .pod("shop/cart", &["app:v1", "app:v1", config("a1").as_str()]);
     assert_eq!(users(&node, "a1"), ["0d"]);
     let inventory = node.inventory();
@@ -231,15 +180,7 @@ fn containers_that_appeared_later_count() {
     let node = Node::default().image("a1", &["app:v1"]);
     let mut inventory = node.inventory();
     inventory.observe(vec![running("0d", by_name("app:v1"))], Vec::new());
-    assert!(
-        decide(&inventory, &node.request(&["app:v1"])).unwrap()[0]
-            .verdict
-            .is_err()
-    );
+    assert!(decide(&inventory, &node.request(&["app:v1"])).unwrap()[0].verdict.is_err());
     inventory.observe(Vec::new(), Vec::new());
-    assert!(
-        decide(&inventory, &node.request(&["app:v1"])).unwrap()[0]
-            .verdict
-            .is_ok()
-    );
+    assert!(decide(&inventory, &node.request(&["app:v1"])).unwrap()[0].verdict.is_ok());
 }

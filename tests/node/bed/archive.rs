@@ -57,9 +57,7 @@ impl Imported {
     }
 
     fn host(&self) -> &Manifest {
-        self.host
-            .as_ref()
-            .expect("the image has a manifest for this machine")
+        self.host.as_ref().expect("the image has a manifest for this machine")
     }
 }
 
@@ -79,9 +77,7 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// The chain ID of every layer, base first.
     pub(crate) fn chain_ids(&self) -> Vec<Digest> {
-        (1..=self.diff_ids.len())
-            .filter_map(|end| Digest::chain(&self.diff_ids[..end]))
-            .collect()
+        (1..=self.diff_ids.len()).filter_map(|end| Digest::chain(&self.diff_ids[..end])).collect()
     }
 }
 
@@ -131,12 +127,7 @@ impl Archive {
         let target = digest_of(&descriptor);
         descriptor["annotations"] = json!({"io.containerd.image.name": name});
         self.names.push(descriptor);
-        Imported {
-            name: name.to_owned(),
-            target,
-            host,
-            manifests,
-        }
+        Imported { name: name.to_owned(), target, host, manifests }
     }
 
     /// Writes an OCI image layout as a tar.
@@ -147,13 +138,9 @@ impl Archive {
             let mut header = Header::new_ustar();
             header.set_mode(0o644);
             header.set_size(content.len() as u64);
-            tar.append_data(&mut header, path, content)
-                .expect("the archive can be written");
+            tar.append_data(&mut header, path, content).expect("the archive can be written");
         };
-        append(
-            "oci-layout",
-            json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes(),
-        );
+        append("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes());
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": self.names});
         append("index.json", index.to_string().as_bytes());
         for (digest, content) in &self.blobs {
@@ -164,10 +151,5 @@ impl Archive {
 }
 
 fn digest_of(descriptor: &Value) -> Digest {
-    Digest::from(
-        descriptor["digest"]
-            .as_str()
-            .expect("a descriptor has a digest")
-            .to_owned(),
-    )
+    Digest::from(descriptor["digest"].as_str().expect("a descriptor has a digest").to_owned())
 }

@@ -44,11 +44,7 @@ pub(crate) fn trees(home: &Path) -> Vec<PathBuf> {
     let relative = parent(home);
     let relative = relative.trim_start_matches('/');
     let root = Path::new("/sys/fs/cgroup");
-    let hierarchies = fs::read_dir(root)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
     std::iter::once(root.to_path_buf())
         .chain(hierarchies)
         .map(|hierarchy| hierarchy.join(relative))

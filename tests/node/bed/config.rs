@@ -45,10 +45,8 @@ const CNI_PLUGINS: &str = "/usr/lib/cni";
 /// `restrict_oom_score_adj`: not every machine for tests may lower the score of a sandbox.
 pub(crate) fn containerd(version: Version, setup: Setup, home: &Path) -> String {
     let disabled = disabled_plugins(version, setup.cri);
-    let metrics = setup
-        .metrics
-        .map(|address| format!("\n[metrics]\naddress = \"{address}\"\n"))
-        .unwrap_or_default();
+    let metrics =
+        setup.metrics.map(|address| format!("\n[metrics]\naddress = \"{address}\"\n")).unwrap_or_default();
     let home = home.display();
     match version {
         Version::V1 => format!(

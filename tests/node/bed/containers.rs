@@ -18,18 +18,7 @@ impl Node {
         let cgroup = format!("{}/{id}", cgroup::parent(self.home.path()));
         let runc = self.home.join("runc");
         let runc = runc.to_str().expect("the path is text");
-        self.ctr([
-            "run",
-            "--detach",
-            "--null-io",
-            "--runc-root",
-            runc,
-            "--cgroup",
-            &cgroup,
-            image,
-            id,
-        ])
-        .await;
+        self.ctr(["run", "--detach", "--null-io", "--runc-root", runc, "--cgroup", &cgroup, image, id]).await;
         match state {
             State::Paused => self.pause(id).await,
             State::Stopped => self.end_task(id).await,
@@ -49,64 +38,30 @@ impl Node {
 
     /// Makes a container like [`Node::plain_container`], not started, in another snapshotter. The image is unpacked there.
     pub(crate) async fn container_in_snapshotter(&self, id: &str, image: &str, snapshotter: &str) {
-        self.ctr(["containers", "create", "--snapshotter", snapshotter, image, id])
-            .await;
+        self.ctr(["containers", "create", "--snapshotter", snapshotter, image, id]).await;
     }
 
     /// The containers of the CRI's namespace, pod sandboxes too: ID and the name of the image.
     pub(crate) async fn containers(&self) -> BTreeMap<String, String> {
         let request = in_namespace(NAMESPACE, ListContainersRequest::default());
-        let answer = self
-            .client()
-            .containers()
-            .list(request)
-            .await
-            .expect("containerd lists containers");
-        answer
-            .into_inner()
-            .containers
-            .into_iter()
-            .map(|container| (container.id, container.image))
-            .collect()
+        let answer = self.client().containers().list(request).await.expect("containerd lists containers");
+        answer.into_inner().containers.into_iter().map(|container| (container.id, container.image)).collect()
     }
 
     /// The tasks of the CRI's namespace: container ID and status.
     pub(crate) async fn tasks(&self) -> BTreeMap<String, Status> {
         let request = in_namespace(NAMESPACE, ListTasksRequest::default());
-        let answer = self
-            .client()
-            .tasks()
-            .list(request)
-            .await
-            .expect("containerd lists tasks");
-        answer
-            .into_inner()
-            .tasks
-            .into_iter()
-            .map(|task| (task.id.clone(), task.status()))
-            .collect()
+        let answer = self.client().tasks().list(request).await.expect("containerd lists tasks");
+        answer.into_inner().tasks.into_iter().map(|task| (task.id.clone(), task.status())).collect()
     }
 
     /// Ends the process of a task. The task stays, and says that it is stopped.
     async fn end_task(&self, id: &str) {
         let mut tasks = self.client().tasks();
-        let kill = KillRequest {
-            container_id: id.to_owned(),
-            signal: 9,
-            all: true,
-            ..KillRequest::default()
-        };
-        tasks
-            .kill(in_namespace(NAMESPACE, kill))
-            .await
-            .expect("containerd ends a task");
-        let wait = WaitRequest {
-            container_id: id.to_owned(),
-            exec_id: String::new(),
-        };
-        tasks
-            .wait(in_namespace(NAMESPACE, wait))
-            .await
-            .expect("containerd waits for a task");
+        let kill =
+            KillRequest { container_id: id.to_owned(), signal: 9, all: true, ..KillRequest::default() };
+        tasks.kill(in_namespace(NAMESPACE, kill)).await.expect("containerd ends a task");
+        let wait = WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
+        tasks.wait(in_namespace(NAMESPACE, wait)).await.expect("containerd waits for a task");
     }
 }

@@ -21,29 +21,13 @@ impl Node {
     /// The images that the CRI lists. An image's `id` is its configuration's digest.
     pub(crate) async fn cri_images(&self) -> Vec<Image> {
         let request = ListImagesRequest { filter: None };
-        self.image_service()
-            .list_images(request)
-            .await
-            .expect("the CRI lists images")
-            .into_inner()
-            .images
+        self.image_service().list_images(request).await.expect("the CRI lists images").into_inner().images
     }
 
     /// What the CRI says of a name or ID; `None` where it knows no such image.
     pub(crate) async fn cri_image(&self, reference: &str) -> Option<Image> {
-        let image = ImageSpec {
-            image: reference.to_owned(),
-            ..ImageSpec::default()
-        };
-        let request = ImageStatusRequest {
-            image: Some(image),
-            verbose: false,
-        };
-        self.image_service()
-            .image_status(request)
-            .await
-            .expect("the CRI knows or not")
-            .into_inner()
-            .image
+        let image = ImageSpec { image: reference.to_owned(), ..ImageSpec::default() };
+        let request = ImageStatusRequest { image: Some(image), verbose: false };
+        self.image_service().image_status(request).await.expect("the CRI knows or not").into_inner().image
     }
 }

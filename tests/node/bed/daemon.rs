@@ -66,9 +66,6 @@ impl Drop for Daemon {
 /// The end of a node's log, without the long list of plugins at each start.
 pub(crate) fn log_tail(home: &Path) -> String {
     let log = fs::read_to_string(home.join("containerd.log")).unwrap_or_default();
-    let lines: Vec<&str> = log
-        .lines()
-        .filter(|line| !line.contains("loading plugin"))
-        .collect();
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("loading plugin")).collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

@@ -13,10 +13,7 @@ pub(crate) struct Digest(String);
 impl Digest {
     /// The digest of some bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let hex: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{hex}"))
     }
 
@@ -25,9 +22,7 @@ impl Digest {
     /// See the OCI image specification, "Layer ChainID".
     pub(crate) fn chain(diff_ids: &[Self]) -> Option<Self> {
         let (first, rest) = diff_ids.split_first()?;
-        Some(rest.iter().fold(first.clone(), |chain, diff| {
-            Self::of(format!("{chain} {diff}").as_bytes())
-        }))
+        Some(rest.iter().fold(first.clone(), |chain, diff| Self::of(format!("{chain} {diff}").as_bytes())))
     }
 
     /// The hex digits alone.

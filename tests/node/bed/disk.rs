@@ -35,10 +35,7 @@ impl Node {
     pub(crate) async fn disk(&self) -> Disk {
         let content = self.content().await;
         Disk {
-            content: content
-                .into_iter()
-                .map(|(digest, blob)| (digest, blob.size))
-                .collect(),
+            content: content.into_iter().map(|(digest, blob)| (digest, blob.size)).collect(),
             layers: self.layers(SNAPSHOTTER).await,
         }
     }
@@ -46,10 +43,7 @@ impl Node {
     /// The unpacked layers of a snapshotter by chain ID, with their bytes.
     pub(crate) async fn layers(&self, snapshotter: &str) -> BTreeMap<String, u64> {
         let mut snapshots = self.client().snapshots();
-        let request = ListSnapshotsRequest {
-            snapshotter: snapshotter.to_owned(),
-            filters: Vec::new(),
-        };
+        let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters: Vec::new() };
         let listing = snapshots.list(in_namespace(NAMESPACE, request)).await;
         let mut listing = listing.expect("containerd lists snapshots").into_inner();
         let mut keys = Vec::new();
@@ -60,10 +54,7 @@ impl Node {
         }
         let mut layers = BTreeMap::new();
         for key in keys {
-            let request = UsageRequest {
-                snapshotter: snapshotter.to_owned(),
-                key: key.clone(),
-            };
+            let request = UsageRequest { snapshotter: snapshotter.to_owned(), key: key.clone() };
             let usage = snapshots.usage(in_namespace(NAMESPACE, request)).await;
             let size = usage.expect("containerd knows its snapshots").into_inner().size;
             layers.insert(key, size.try_into().expect("a size is not negative"));
@@ -73,9 +64,7 @@ impl Node {
 
     /// Removes a piece of content, whatever refers to it. What only it kept is collected.
     pub(crate) async fn remove_content(&self, digest: &Digest) {
-        let request = DeleteContentRequest {
-            digest: digest.to_string(),
-        };
+        let request = DeleteContentRequest { digest: digest.to_string() };
         let mut content = self.client().content();
         let removed = content.delete(in_namespace(NAMESPACE, request)).await;
         removed.expect("containerd removes content");

@@ -39,10 +39,7 @@ impl Home {
         fs::create_dir(&path).expect("a node's directory is new");
         let lock = lock_file(&path.join("lock"));
         lock.lock().expect("a new lock is free");
-        Self {
-            path,
-            lock: Some(lock),
-        }
+        Self { path, lock: Some(lock) }
     }
 
     /// The directory itself. It is absolute.
@@ -96,10 +93,7 @@ fn gate() -> File {
 /// Removes the nodes that no process holds.
 pub(crate) fn sweep() {
     let _gate = gate();
-    for entry in fs::read_dir(parent())
-        .expect("the directory of the test nodes can be read")
-        .flatten()
-    {
+    for entry in fs::read_dir(parent()).expect("the directory of the test nodes can be read").flatten() {
         let path = entry.path();
         if path.is_dir() && !is_held(&path) {
             eprintln!("bed: removing {}, which a test run left", path.display());

@@ -48,10 +48,7 @@ impl Image {
     ///
     /// The name is the record's, so it must be canonical: `docker.io/library/app:v1`.
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self {
-            layers: vec![Layer::Busybox],
-            ..Self::bare(name)
-        }
+        Self { layers: vec![Layer::Busybox], ..Self::bare(name) }
     }
 
     /// An image without layers. With some it still has nothing to run.
@@ -70,9 +67,7 @@ impl Image {
         (0..count)
             .map(|number| {
                 let image = Self::bare(format!("{repository}-{number}:v1"));
-                (0..layers).fold(image, |image, layer| {
-                    image.layer(format!("{repository} {number} {layer}"))
-                })
+                (0..layers).fold(image, |image, layer| image.layer(format!("{repository} {number} {layer}")))
             })
             .collect()
     }
@@ -128,11 +123,8 @@ impl Image {
                 Compression::Gzip => archive.put("application/vnd.oci.image.layer.v1.tar+gzip", gzip(&tar)),
             });
         }
-        let labels: serde_json::Map<_, _> = self
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
+        let labels: serde_json::Map<_, _> =
+            self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let configuration = json!({
             "os": "linux",
             "architecture": self.architecture,
@@ -179,8 +171,7 @@ fn append(tar: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, content: &[u8
     header.set_entry_type(kind);
     header.set_mode(0o755);
     header.set_size(content.len() as u64);
-    tar.append_data(&mut header, path, content)
-        .expect("memory can be written");
+    tar.append_data(&mut header, path, content).expect("memory can be written");
 }
 
 fn gzip(tar: &[u8]) -> Vec<u8> {

@@ -16,11 +16,7 @@ pub(crate) struct Index {
 impl Index {
     /// An empty index with the name of its record.
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            images: Vec::new(),
-            attested: false,
-        }
+        Self { name: name.into(), images: Vec::new(), attested: false }
     }
 
     /// Adds the image of one platform. Its own name is not used.
@@ -51,10 +47,8 @@ impl Content for Index {
             manifests.push(manifest);
         }
         if self.attested {
-            let subjects: Vec<String> = manifests
-                .iter()
-                .map(|manifest| manifest.digest.to_string())
-                .collect();
+            let subjects: Vec<String> =
+                manifests.iter().map(|manifest| manifest.digest.to_string()).collect();
             for subject in subjects {
                 let (descriptor, manifest) = attestation(archive, &subject);
                 descriptors.push(descriptor);
@@ -75,9 +69,7 @@ fn attestation(archive: &mut Archive, subject: &str) -> (Value, Manifest) {
         "subject": [{"name": subject}],
     });
     let statement = archive.put("application/vnd.in-toto+json", statement.to_string().into_bytes());
-    let diff_ids = vec![super::Digest::from(
-        statement["digest"].as_str().expect("a digest").to_owned(),
-    )];
+    let diff_ids = vec![super::Digest::from(statement["digest"].as_str().expect("a digest").to_owned())];
     let configuration = json!({
         "os": "unknown",
         "architecture": "unknown",

@@ -87,9 +87,7 @@ fn is_named_in_arguments(pid: u32, home: &Path) -> bool {
 fn is_root_file_system(pid: u32, home: &Path) -> bool {
     let inside = format!("{}/", home.display());
     fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_ok_and(|mounts| {
-        mounts
-            .lines()
-            .any(|line| mount_point(line) == Some("/") && line.contains(&inside))
+        mounts.lines().any(|line| mount_point(line) == Some("/") && line.contains(&inside))
     })
 }
 
@@ -102,13 +100,8 @@ fn mount_point(line: &str) -> Option<&str> {
 fn shim_sockets(home: &Path) -> Vec<PathBuf> {
     let mut bundles = vec![home.join("state/io.containerd.runtime.v2.task")];
     for _ in ["namespace", "container"] {
-        bundles = bundles
-            .iter()
-            .flat_map(fs::read_dir)
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
+        bundles =
+            bundles.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path()).collect();
     }
     bundles
         .iter()

@@ -47,14 +47,7 @@ impl Node {
     pub(crate) async fn start_with(version: Version, setup: Setup) -> Self {
         let home = Home::new();
         let daemon = Daemon::spawn(version, setup, &home);
-        let mut node = Self {
-            version,
-            setup,
-            channel: None,
-            sandbox_image: None,
-            daemon,
-            home,
-        };
+        let mut node = Self { version, setup, channel: None, sandbox_image: None, daemon, home };
         node.await_ready().await;
         if setup.cri == Cri::Enabled {
             let sandbox = Image::new(config::PAUSE).label("bed", "pause");
@@ -108,21 +101,14 @@ impl Node {
 
     async fn replace_directory(&mut self, from: &str, to: &str) {
         let containers = self.containers().await;
-        assert!(
-            containers.is_empty(),
-            "there must be no containers: {containers:?}"
-        );
+        assert!(containers.is_empty(), "there must be no containers: {containers:?}");
         self.kill();
         let (from, to) = (self.home.join(from), self.home.join(to));
         if to.exists() {
             std::fs::remove_dir_all(&to).expect("a stopped node's directory can be removed");
         }
         // Layers keep owners, modes and extended attributes, which the standard library does not copy.
-        let status = Command::new("cp")
-            .arg("-a")
-            .args([from, to])
-            .status()
-            .expect("cp starts");
+        let status = Command::new("cp").arg("-a").args([from, to]).status().expect("cp starts");
         assert!(status.success(), "cp ended with {status}");
         self.daemon = Daemon::spawn(self.version, self.setup, &self.home);
         self.await_ready().await;
@@ -135,9 +121,7 @@ impl Node {
 
     /// Imports an image or index in one archive of its own. See [`Node::import_all`].
     pub(crate) async fn import(&self, content: &impl Content) -> Imported {
-        self.import_archive(|archive| vec![content.add_to(archive)])
-            .await
-            .remove(0)
+        self.import_archive(|archive| vec![content.add_to(archive)]).await.remove(0)
     }
 
     /// Imports several in one archive, with all their platforms, and waits until the CRI knows each.
@@ -145,8 +129,7 @@ impl Node {
     /// The CRI then has its own record for it, `sha256:<config>`, unless the image is for other machines only. Where two
     /// images share a configuration, either may be the target of that record.
     pub(crate) async fn import_all(&self, contents: &[impl Content]) -> Vec<Imported> {
-        self.import_archive(|archive| contents.iter().map(|content| content.add_to(archive)).collect())
-            .await
+        self.import_archive(|archive| contents.iter().map(|content| content.add_to(archive)).collect()).await
     }
 
     async fn import_archive(&self, fill: impl FnOnce(&mut Archive) -> Vec<Imported>) -> Vec<Imported> {
@@ -158,10 +141,7 @@ impl Node {
         let path = file.path().to_str().expect("the path is text");
         match self.version {
             Version::V1 => self.ctr(["images", "import", "--all-platforms", path]).await,
-            Version::V2 => {
-                self.ctr(["images", "import", "--local", "--all-platforms", path])
-                    .await
-            }
+            Version::V2 => self.ctr(["images", "import", "--local", "--all-platforms", path]).await,
         };
         self.await_cri(&imported).await;
         // The archive's own index is content that nothing refers to; it would go at some later time of its own.
@@ -176,12 +156,8 @@ impl Node {
         }
         let wanted: Vec<_> = imported.iter().filter(|image| image.host.is_some()).collect();
         eventually("the CRI to know the imported images", async || {
-            let known: BTreeMap<String, Vec<String>> = self
-                .cri_images()
-                .await
-                .into_iter()
-                .map(|image| (image.id, image.repo_tags))
-                .collect();
+            let known: BTreeMap<String, Vec<String>> =
+                self.cri_images().await.into_iter().map(|image| (image.id, image.repo_tags)).collect();
             let records = self.records().await;
             let is_known = |image: &&Imported| {
                 let config: &str = image.config();
@@ -201,15 +177,9 @@ impl Node {
     /// Runs this containerd's own `ctr` in any namespace.
     pub(crate) async fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(self.version.directory().join("ctr"));
-        command
-            .arg("--address")
-            .arg(self.socket())
-            .args(["--namespace", namespace])
-            .args(arguments);
-        let output = spawn_blocking(move || command.output())
-            .await
-            .expect("ctr is waited for")
-            .expect("ctr starts");
+        command.arg("--address").arg(self.socket()).args(["--namespace", namespace]).args(arguments);
+        let output =
+            spawn_blocking(move || command.output()).await.expect("ctr is waited for").expect("ctr starts");
         assert!(
             output.status.success(),
             "ctr {}: {}{}",
@@ -242,10 +212,7 @@ impl Node {
             }
             // The CRI answers only after its recovery, which is the last thing to be ready.
             let request = StatusRequest { verbose: false };
-            RuntimeServiceClient::new(channel.clone())
-                .status(request)
-                .await
-                .ok()?;
+            RuntimeServiceClient::new(channel.clone()).status(request).await.ok()?;
             Some(channel)
         })
         .await;
@@ -268,21 +235,13 @@ impl Drop for Node {
 /// A request in a namespace of containerd.
 pub(super) fn in_namespace<T>(namespace: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert(
-        "containerd-namespace",
-        namespace.parse().expect("a namespace is a header value"),
-    );
+    request
+        .metadata_mut()
+        .insert("containerd-namespace", namespace.parse().expect("a namespace is a header value"));
     request
 }
 
 /// The digest of a target that must be there.
 pub(super) fn target_of(image: &containerd_client::services::v1::Image) -> Digest {
-    Digest::from(
-        image
-            .target
-            .as_ref()
-            .expect("a record has a target")
-            .digest
-            .clone(),
-    )
+    Digest::from(image.target.as_ref().expect("a record has a target").digest.clone())
 }

@@ -40,10 +40,7 @@ impl Node {
     /// Runs a pod sandbox.
     pub(crate) async fn pod(&self, namespace: &str, name: &str) -> Pod {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let uid = format!(
-            "00000000-0000-0000-0000-{:012}",
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let uid = format!("00000000-0000-0000-0000-{:012}", COUNT.fetch_add(1, Ordering::Relaxed));
         let logs = self.home.join("pods").join(&uid);
         std::fs::create_dir_all(&logs).expect("the node's directory can be written");
         let config = PodSandboxConfig {
@@ -65,15 +62,8 @@ impl Node {
             }),
             ..PodSandboxConfig::default()
         };
-        let request = RunPodSandboxRequest {
-            config: Some(config.clone()),
-            runtime_handler: String::new(),
-        };
-        let answer = self
-            .runtime()
-            .run_pod_sandbox(request)
-            .await
-            .expect("the CRI runs a pod sandbox");
+        let request = RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+        let answer = self.runtime().run_pod_sandbox(request).await.expect("the CRI runs a pod sandbox");
         let id = answer.into_inner().pod_sandbox_id;
         Pod { id, config }
     }
@@ -107,10 +97,7 @@ impl Node {
         let mount = Mount {
             container_path: "/volume".to_owned(),
             readonly: true,
-            image: Some(ImageSpec {
-                image: volume.to_owned(),
-                ..ImageSpec::default()
-            }),
+            image: Some(ImageSpec { image: volume.to_owned(), ..ImageSpec::default() }),
             ..Mount::default()
         };
         self.create_container(pod, name, image, vec![mount]).await
@@ -120,14 +107,8 @@ impl Node {
         let mut labels = pod.config.labels.clone();
         labels.insert("io.kubernetes.container.name".to_owned(), name.to_owned());
         let config = ContainerConfig {
-            metadata: Some(ContainerMetadata {
-                name: name.to_owned(),
-                attempt: 0,
-            }),
-            image: Some(ImageSpec {
-                image: image.to_owned(),
-                ..ImageSpec::default()
-            }),
+            metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: 0 }),
+            image: Some(ImageSpec { image: image.to_owned(), ..ImageSpec::default() }),
             log_path: format!("{name}.log"),
             labels,
             mounts,
@@ -145,113 +126,54 @@ impl Node {
             config: Some(config),
             sandbox_config: Some(pod.config.clone()),
         };
-        let answer = self
-            .runtime()
-            .create_container(request)
-            .await
-            .expect("the CRI makes a container");
+        let answer = self.runtime().create_container(request).await.expect("the CRI makes a container");
         answer.into_inner().container_id
     }
 
     /// Starts a container that was made and not started.
     pub(crate) async fn start_container(&self, id: &str) {
-        let request = StartContainerRequest {
-            container_id: id.to_owned(),
-        };
-        self.runtime()
-            .start_container(request)
-            .await
-            .expect("the CRI starts a container");
+        let request = StartContainerRequest { container_id: id.to_owned() };
+        self.runtime().start_container(request).await.expect("the CRI starts a container");
     }
 
     /// Ends a container's process at once.
     pub(crate) async fn stop_container(&self, id: &str) {
-        let request = StopContainerRequest {
-            container_id: id.to_owned(),
-            timeout: 0,
-        };
-        self.runtime()
-            .stop_container(request)
-            .await
-            .expect("the CRI stops a container");
+        let request = StopContainerRequest { container_id: id.to_owned(), timeout: 0 };
+        self.runtime().stop_container(request).await.expect("the CRI stops a container");
     }
 
     /// Removes a container in any state.
     pub(crate) async fn remove_container(&self, id: &str) {
-        let request = RemoveContainerRequest {
-            container_id: id.to_owned(),
-        };
-        self.runtime()
-            .remove_container(request)
-            .await
-            .expect("the CRI removes a container");
+        let request = RemoveContainerRequest { container_id: id.to_owned() };
+        self.runtime().remove_container(request).await.expect("the CRI removes a container");
     }
 
     /// Stops and removes a pod with all its containers.
     pub(crate) async fn remove_pod(&self, pod: &Pod) {
         let mut runtime = self.runtime();
-        let stop = StopPodSandboxRequest {
-            pod_sandbox_id: pod.id.clone(),
-        };
-        runtime
-            .stop_pod_sandbox(stop)
-            .await
-            .expect("the CRI stops a pod sandbox");
-        let remove = RemovePodSandboxRequest {
-            pod_sandbox_id: pod.id.clone(),
-        };
-        runtime
-            .remove_pod_sandbox(remove)
-            .await
-            .expect("the CRI removes a pod sandbox");
+        let stop = StopPodSandboxRequest { pod_sandbox_id: pod.id.clone() };
+        runtime.stop_pod_sandbox(stop).await.expect("the CRI stops a pod sandbox");
+        let remove = RemovePodSandboxRequest { pod_sandbox_id: pod.id.clone() };
+        runtime.remove_pod_sandbox(remove).await.expect("the CRI removes a pod sandbox");
     }
 
     /// Freezes a running container, which only containerd itself can do: the CRI has no word for it.
     pub(crate) async fn pause(&self, id: &str) {
-        let request = in_namespace(
-            NAMESPACE,
-            PauseTaskRequest {
-                container_id: id.to_owned(),
-            },
-        );
-        self.client()
-            .tasks()
-            .pause(request)
-            .await
-            .expect("containerd pauses a task");
+        let request = in_namespace(NAMESPACE, PauseTaskRequest { container_id: id.to_owned() });
+        self.client().tasks().pause(request).await.expect("containerd pauses a task");
     }
 
     /// Lets a paused container go on.
     pub(crate) async fn resume(&self, id: &str) {
-        let request = in_namespace(
-            NAMESPACE,
-            ResumeTaskRequest {
-                container_id: id.to_owned(),
-            },
-        );
-        self.client()
-            .tasks()
-            .resume(request)
-            .await
-            .expect("containerd resumes a task");
+        let request = in_namespace(NAMESPACE, ResumeTaskRequest { container_id: id.to_owned() });
+        self.client().tasks().resume(request).await.expect("containerd resumes a task");
     }
 
     /// The state of a container as the CRI has it. A paused one is running for the CRI.
     pub(crate) async fn cri_state(&self, id: &str) -> ContainerState {
-        let request = ContainerStatusRequest {
-            container_id: id.to_owned(),
-            verbose: false,
-        };
-        let answer = self
-            .runtime()
-            .container_status(request)
-            .await
-            .expect("the CRI knows the container");
-        answer
-            .into_inner()
-            .status
-            .expect("a container has a status")
-            .state()
+        let request = ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
+        let answer = self.runtime().container_status(request).await.expect("the CRI knows the container");
+        answer.into_inner().status.expect("a container has a status").state()
     }
 }
 

@@ -60,23 +60,12 @@ impl Node {
     pub(crate) async fn records(&self) -> BTreeMap<String, Record> {
         let request = in_namespace(NAMESPACE, ListImagesRequest::default());
         let mut images = self.client().images().max_decoding_message_size(MAX_MESSAGE);
-        let images = images
-            .list(request)
-            .await
-            .expect("containerd lists images")
-            .into_inner()
-            .images;
+        let images = images.list(request).await.expect("containerd lists images").into_inner().images;
         images
             .into_iter()
             .map(|image| {
                 let target = target_of(&image);
-                (
-                    image.name,
-                    Record {
-                        target,
-                        labels: image.labels,
-                    },
-                )
+                (image.name, Record { target, labels: image.labels })
             })
             .collect()
     }
@@ -93,12 +82,7 @@ impl Node {
         self.put_record(to, from).await;
         eventually("the CRI to know the new name", async || {
             let image = self.cri_image(to).await?;
-            image
-                .repo_tags
-                .iter()
-                .chain(&image.repo_digests)
-                .any(|name| name == to)
-                .then_some(())
+            image.repo_tags.iter().chain(&image.repo_digests).any(|name| name == to).then_some(())
         })
         .await;
     }
@@ -106,15 +90,8 @@ impl Node {
     /// Makes a record of any name, also one that is no reference, with the target of another record.
     pub(crate) async fn put_record(&self, name: &str, like: &str) {
         let target = self.descriptor(like).await;
-        let image = ImageMessage {
-            name: name.to_owned(),
-            target: Some(target),
-            ..ImageMessage::default()
-        };
-        let request = CreateImageRequest {
-            image: Some(image),
-            source_date_epoch: None,
-        };
+        let image = ImageMessage { name: name.to_owned(), target: Some(target), ..ImageMessage::default() };
+        let request = CreateImageRequest { image: Some(image), source_date_epoch: None };
         self.client()
             .images()
             .create(in_namespace(NAMESPACE, request))
@@ -125,11 +102,7 @@ impl Node {
     /// Makes a record point at the target of another record, as a pull of a tag that moved does.
     pub(crate) async fn move_record(&self, name: &str, like: &str) {
         let target = Some(self.descriptor(like).await);
-        let image = ImageMessage {
-            name: name.to_owned(),
-            target,
-            ..ImageMessage::default()
-        };
+        let image = ImageMessage { name: name.to_owned(), target, ..ImageMessage::default() };
         self.update_record(image, "target").await;
     }
 
@@ -138,22 +111,14 @@ impl Node {
         // containerd 2.3 ends with a nil dereference on an update without a target, also where only labels change.
         let target = Some(self.descriptor(name).await);
         let labels = HashMap::from([(key.to_owned(), value.to_owned())]);
-        let image = ImageMessage {
-            name: name.to_owned(),
-            target,
-            labels,
-            ..ImageMessage::default()
-        };
+        let image = ImageMessage { name: name.to_owned(), target, labels, ..ImageMessage::default() };
         self.update_record(image, &format!("labels.{key}")).await;
     }
 
     /// Removes a record and, before it returns, collects the garbage.
     pub(crate) async fn delete_record(&self, name: &str) {
-        let request = DeleteImageRequest {
-            name: name.to_owned(),
-            sync: true,
-            ..DeleteImageRequest::default()
-        };
+        let request =
+            DeleteImageRequest { name: name.to_owned(), sync: true, ..DeleteImageRequest::default() };
         self.client()
             .images()
             .delete(in_namespace(NAMESPACE, request))
@@ -164,24 +129,13 @@ impl Node {
     /// All content by digest.
     pub(crate) async fn content(&self) -> BTreeMap<Digest, Blob> {
         let request = in_namespace(NAMESPACE, ListContentRequest::default());
-        let mut stream = self
-            .client()
-            .content()
-            .list(request)
-            .await
-            .expect("containerd lists content")
-            .into_inner();
+        let mut stream =
+            self.client().content().list(request).await.expect("containerd lists content").into_inner();
         let mut content = BTreeMap::new();
         while let Some(page) = stream.message().await.expect("containerd lists content") {
             content.extend(page.info.into_iter().map(|info| {
                 let size = info.size.try_into().expect("a size is not negative");
-                (
-                    Digest::from(info.digest),
-                    Blob {
-                        size,
-                        labels: info.labels,
-                    },
-                )
+                (Digest::from(info.digest), Blob { size, labels: info.labels })
             }));
         }
         content
@@ -189,15 +143,10 @@ impl Node {
 
     /// All snapshots by key. The key of a layer is its chain ID.
     pub(crate) async fn snapshots(&self) -> BTreeMap<String, Snapshot> {
-        let request = ListSnapshotsRequest {
-            snapshotter: SNAPSHOTTER.to_owned(),
-            filters: Vec::new(),
-        };
+        let request = ListSnapshotsRequest { snapshotter: SNAPSHOTTER.to_owned(), filters: Vec::new() };
         let mut snapshots = self.client().snapshots();
-        let answer = snapshots
-            .list(in_namespace(NAMESPACE, request))
-            .await
-            .expect("containerd lists snapshots");
+        let answer =
+            snapshots.list(in_namespace(NAMESPACE, request)).await.expect("containerd lists snapshots");
         let mut stream = answer.into_inner();
         let mut snapshots = BTreeMap::new();
         while let Some(page) = stream.message().await.expect("containerd lists snapshots") {
@@ -213,34 +162,19 @@ impl Node {
     /// All leases: ID and labels.
     pub(crate) async fn leases(&self) -> BTreeMap<String, HashMap<String, String>> {
         let request = in_namespace(NAMESPACE, ListRequest::default());
-        let leases = self
-            .client()
-            .leases()
-            .list(request)
-            .await
-            .expect("containerd lists leases")
-            .into_inner()
-            .leases;
+        let leases =
+            self.client().leases().list(request).await.expect("containerd lists leases").into_inner().leases;
         leases.into_iter().map(|lease| (lease.id, lease.labels)).collect()
     }
 
     /// Holds a piece of content and what it refers to by a lease of that ID.
     pub(crate) async fn hold(&self, lease: &str, digest: &Digest) {
-        let create = CreateRequest {
-            id: lease.to_owned(),
-            ..CreateRequest::default()
-        };
+        let create = CreateRequest { id: lease.to_owned(), ..CreateRequest::default() };
         let mut leases = self.client().leases();
         let made = leases.create(in_namespace(NAMESPACE, create)).await;
         made.expect("containerd makes a lease");
-        let resource = Resource {
-            id: digest.to_string(),
-            r#type: "content".to_owned(),
-        };
-        let add = AddResourceRequest {
-            id: lease.to_owned(),
-            resource: Some(resource),
-        };
+        let resource = Resource { id: digest.to_string(), r#type: "content".to_owned() };
+        let add = AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };
         let added = leases.add_resource(in_namespace(NAMESPACE, add)).await;
         added.expect("containerd adds to a lease");
     }
@@ -248,26 +182,15 @@ impl Node {
     /// Runs containerd's garbage collection and waits for its end.
     pub(crate) async fn collect_garbage(&self) {
         let id = "bed-collect-garbage".to_owned();
-        let create = CreateRequest {
-            id: id.clone(),
-            ..CreateRequest::default()
-        };
+        let create = CreateRequest { id: id.clone(), ..CreateRequest::default() };
         let mut leases = self.client().leases();
-        leases
-            .create(in_namespace(NAMESPACE, create))
-            .await
-            .expect("containerd makes a lease");
+        leases.create(in_namespace(NAMESPACE, create)).await.expect("containerd makes a lease");
         let delete = DeleteRequest { id, sync: true };
-        leases
-            .delete(in_namespace(NAMESPACE, delete))
-            .await
-            .expect("containerd removes a lease");
+        leases.delete(in_namespace(NAMESPACE, delete)).await.expect("containerd removes a lease");
     }
 
     async fn descriptor(&self, name: &str) -> Descriptor {
-        let request = GetImageRequest {
-            name: name.to_owned(),
-        };
+        let request = GetImageRequest { name: name.to_owned() };
         let image = self.client().images().get(in_namespace(NAMESPACE, request)).await;
         image
             .expect("containerd has the record")
@@ -280,9 +203,7 @@ impl Node {
     async fn update_record(&self, image: ImageMessage, field: &str) {
         let request = UpdateImageRequest {
             image: Some(image),
-            update_mask: Some(FieldMask {
-                paths: vec![field.to_owned()],
-            }),
+            update_mask: Some(FieldMask { paths: vec![field.to_owned()] }),
             source_date_epoch: None,
         };
         self.client()

@@ -34,11 +34,7 @@ impl Version {
 
 /// The cache that `tests/tools/build` fills.
 fn tools() -> PathBuf {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("SECATEUR_TOOLS")
         .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("secateur")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/secateur")))

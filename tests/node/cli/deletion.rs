@@ -16,12 +16,8 @@ both!(
 /// Everything that a dry run must leave alone.
 async fn store(node: &Node) -> impl PartialEq + std::fmt::Debug {
     let leases: Vec<String> = node.leases().await.into_keys().collect();
-    let content: BTreeMap<Digest, u64> = node
-        .content()
-        .await
-        .into_iter()
-        .map(|(digest, blob)| (digest, blob.size))
-        .collect();
+    let content: BTreeMap<Digest, u64> =
+        node.content().await.into_iter().map(|(digest, blob)| (digest, blob.size)).collect();
     (node.records().await, content, node.snapshots().await, leases)
 }
 
@@ -42,34 +38,23 @@ async fn a_name_is_deleted_and_told_as_json(version: Version) {
     assert_eq!(document, expected);
     assert!(reclaimed > 0);
     assert!(is_gone(&node, &app).await);
-    assert!(
-        node.leases().await.is_empty(),
-        "what was reported is acknowledged"
-    );
+    assert!(node.leases().await.is_empty(), "what was reported is acknowledged");
 }
 
 async fn a_name_is_deleted_and_told_as_yaml_and_as_a_table(version: Version) {
     let node = Node::start(version).await;
     let one = node.import(&Image::new(APP).layer("one")).await;
-    let two = node
-        .import(&Image::new("docker.io/library/app:v2").layer("two"))
-        .await;
+    let two = node.import(&Image::new("docker.io/library/app:v2").layer("two")).await;
 
     let answer = call(&node, &["-o", "yaml", "delete", "app:v1"]).await;
     assert_eq!((answer.exit, &*answer.stderr), (0, ""));
-    assert_eq!(
-        answer.yaml()["results"][0]["records"][1]["deleted"],
-        json!(one.target)
-    );
+    assert_eq!(answer.yaml()["results"][0]["records"][1]["deleted"], json!(one.target));
 
     let answer = call(&node, &["delete", &two.target.hex()[..8]]).await;
     assert_eq!((answer.exit, &*answer.stderr), (0, ""));
     let lines: Vec<_> = answer.stdout.lines().collect();
     let words: Vec<_> = lines[1].split_whitespace().collect();
-    assert!(
-        lines[0].starts_with("IMAGE") && lines[0].ends_with("WHAT HAPPENED"),
-        "{lines:?}"
-    );
+    assert!(lines[0].starts_with("IMAGE") && lines[0].ends_with("WHAT HAPPENED"), "{lines:?}");
     assert_eq!(
         (words[0], words[1], &words[3..]),
         (&two.target.hex()[..8], "Deleted", &["untagged", "app:v2"][..])
@@ -92,11 +77,7 @@ async fn one_bad_reference_does_not_stop_the_others(version: Version) {
     let invalid = "not a valid image reference: App:v1: repository name must be lowercase";
     let expected = [
         [json!("App:v1"), json!("Failed"), json!(invalid)],
-        [
-            json!("nosuch"),
-            json!("Absent"),
-            json!("No such image: nosuch:latest"),
-        ],
+        [json!("nosuch"), json!("Absent"), json!("No such image: nosuch:latest")],
         [json!("app:v1"), json!("Deleted"), json!(null)],
     ];
     assert_eq!(told, expected);
@@ -105,17 +86,10 @@ async fn one_bad_reference_does_not_stop_the_others(version: Version) {
     let answer = call(&node, &["delete", "App:v1"]).await;
     assert_eq!((answer.exit, answer.stderr), (2, format!("error: {invalid}\n")));
     let answer = call(&node, &["delete", "nosuch"]).await;
-    assert_eq!(
-        (answer.exit, &*answer.stderr),
-        (3, "error: No such image: nosuch:latest\n")
-    );
+    assert_eq!((answer.exit, &*answer.stderr), (3, "error: No such image: nosuch:latest\n"));
     let answer = call(&node, &["delete"]).await;
     assert_eq!(answer.exit, 2);
-    assert!(
-        answer.stderr.contains("Usage: secateur delete"),
-        "{}",
-        answer.stderr
-    );
+    assert!(answer.stderr.contains("Usage: secateur delete"), "{}", answer.stderr);
 }
 
 async fn a_conflict_names_its_holder_and_the_remedy(version: Version) {
@@ -150,13 +124,7 @@ async fn a_conflict_names_its_holder_and_the_remedy(version: Version) {
 
     let answer = call(&node, &["delete", "app:v1"]).await;
     assert_eq!(answer.exit, 4);
-    assert!(
-        answer
-            .stdout
-            .contains("used by running container shop/cart-7d9/cart"),
-        "{}",
-        answer.stdout
-    );
+    assert!(answer.stdout.contains("used by running container shop/cart-7d9/cart"), "{}", answer.stdout);
     let expected = format!(
         "error: conflict: unable to delete app:v1 (must be forced) - container {} is using its referenced image {subject} \
          (shop/cart-7d9/cart): remove the container first, or take only the name away with --force\n",
@@ -167,10 +135,7 @@ async fn a_conflict_names_its_holder_and_the_remedy(version: Version) {
 
     let answer = call(&node, &["delete", "--force", "-v", "app:v1"]).await;
     assert_eq!(answer.exit, 0);
-    let reason = format!(
-        "app:v1: only the name goes: container {} uses the image\n",
-        &id[..12]
-    );
+    let reason = format!("app:v1: only the name goes: container {} uses the image\n", &id[..12]);
     assert_eq!(answer.stderr, reason);
     assert!(answer.stdout.contains("Untagged"), "{}", answer.stdout);
     assert!(node.record(APP).await.is_none());
@@ -200,32 +165,14 @@ async fn a_dry_run_leaves_the_store_as_it_was(version: Version) {
     let before = store(&node).await;
     let dry = call(&node, &["delete", "--dry-run", "-v", "app:v1", "-o", "json"]).await;
     assert_eq!(store(&node).await, before);
-    assert_eq!(
-        (dry.exit, &*dry.stderr),
-        (0, "app:v1: only the name goes: the image is also app:v2\n")
-    );
+    assert_eq!((dry.exit, &*dry.stderr), (0, "app:v1: only the name goes: the image is also app:v2\n"));
     let prune = call(&node, &["prune", "--unused", "--dry-run"]).await;
     assert_eq!(store(&node).await, before);
-    assert_eq!(
-        (prune.exit, &*prune.stderr),
-        (0, "dry run: nothing was deleted\n")
-    );
-    assert!(
-        prune.stdout.contains("app:v1") && prune.stdout.contains("app:v2"),
-        "{}",
-        prune.stdout
-    );
-    let object = apply(
-        &node,
-        &deletion(json!({"images": ["app:v1"], "dryRun": true})),
-        &[],
-    )
-    .await;
+    assert_eq!((prune.exit, &*prune.stderr), (0, "dry run: nothing was deleted\n"));
+    assert!(prune.stdout.contains("app:v1") && prune.stdout.contains("app:v2"), "{}", prune.stdout);
+    let object = apply(&node, &deletion(json!({"images": ["app:v1"], "dryRun": true})), &[]).await;
     assert_eq!(store(&node).await, before);
-    assert_eq!(
-        object.yaml()["status"]["records"],
-        json!([{"untagged": "app:v1", "nodes": 1}])
-    );
+    assert_eq!(object.yaml()["status"]["records"], json!([{"untagged": "app:v1", "nodes": 1}]));
 
     let real = call(&node, &["delete", "app:v1", "-o", "json"]).await;
     assert_eq!(real.json(), dry.json(), "a dry run says what the run does");
@@ -237,18 +184,8 @@ async fn a_pattern_is_deleted_and_what_is_protected_stays(version: Version) {
     for name in &names {
         node.import(&Image::new(name).layer(name)).await;
     }
-    let answer = call(
-        &node,
-        &[
-            "delete",
-            "ghcr.io/acme/**",
-            "--protect",
-            "ghcr.io/**:v2",
-            "-o",
-            "json",
-        ],
-    )
-    .await;
+    let answer =
+        call(&node, &["delete", "ghcr.io/acme/**", "--protect", "ghcr.io/**:v2", "-o", "json"]).await;
     assert_eq!(answer.exit, 4);
     let result = &answer.json()["results"][0];
     assert_eq!(result["records"][0], json!({"untagged": names[0]}));

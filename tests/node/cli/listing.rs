@@ -13,14 +13,11 @@ async fn images_are_listed_with_their_users(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
     node.tag(APP, "ghcr.io/acme/app:v2").await;
-    let other = node
-        .import(&Image::bare("docker.io/library/other:v1").layer("two"))
-        .await;
+    let other = node.import(&Image::bare("docker.io/library/other:v1").layer("two")).await;
     let pod = node.pod("shop", "cart").await;
     let id = node.container(&pod, "cart", APP, State::Running).await;
     node.plain_container("plain", APP, State::Stopped).await;
-    node.label("docker.io/library/other:v1", "io.cri-containerd.pinned", "pinned")
-        .await;
+    node.label("docker.io/library/other:v1", "io.cri-containerd.pinned", "pinned").await;
 
     let answer = call(&node, &["images", "-o", "json"]).await;
     assert_eq!((answer.exit, &*answer.stderr), (0, ""));
@@ -41,13 +38,7 @@ async fn images_are_listed_with_their_users(version: Version) {
     assert_eq!((&bare["pinned"], &bare["usedBy"]), (&json!(true), &json!([])));
     // The busybox below is the sandbox image's too; of the other image everything is its own.
     let content = node.content().await;
-    let bytes = |image: &Imported| {
-        image
-            .content()
-            .iter()
-            .map(|digest| content[digest].size)
-            .sum::<u64>()
-    };
+    let bytes = |image: &Imported| image.content().iter().map(|digest| content[digest].size).sum::<u64>();
     assert_eq!(bare["sharedBytes"], 0);
     assert!(bare["uniqueBytes"].as_u64().unwrap() >= bytes(&other));
     let of_app = ["uniqueBytes", "sharedBytes"].map(|field| listed[field].as_u64().unwrap());
@@ -58,24 +49,16 @@ async fn images_are_listed_with_their_users(version: Version) {
     assert_eq!((some.exit, &*some.stderr), (3, "error: No such image: nosuch\n"));
     let lines: Vec<_> = some.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(
-        lines[1].starts_with("app:v1") && lines[1].ends_with("shop/cart/cart"),
-        "{lines:?}"
-    );
+    assert!(lines[1].starts_with("app:v1") && lines[1].ends_with("shop/cart/cart"), "{lines:?}");
     assert!(lines[2].ends_with("plain (stopped)"), "{lines:?}");
 }
 
 async fn prune_takes_dangling_images_alone(version: Version) {
     let node = Node::start(version).await;
-    let dangling = node
-        .import(&Image::new("docker.io/library/old:v1").layer("one"))
-        .await;
-    let stranded = node
-        .import(&Image::new("docker.io/library/left:v1").layer("two"))
-        .await;
+    let dangling = node.import(&Image::new("docker.io/library/old:v1").layer("one")).await;
+    let stranded = node.import(&Image::new("docker.io/library/left:v1").layer("two")).await;
     let app = node.import(&Image::new(APP).layer("three")).await;
-    node.put_record(&format!("moby-dangling@{}", dangling.target), &dangling.name)
-        .await;
+    node.put_record(&format!("moby-dangling@{}", dangling.target), &dangling.name).await;
     node.delete_record(dangling.config()).await;
     node.delete_record(&dangling.name).await;
     // The CRI makes its own record anew, as it does where its own removal is interrupted.
@@ -91,18 +74,12 @@ async fn prune_takes_dangling_images_alone(version: Version) {
         .map(|result| (result["image"].as_str().unwrap(), &result["outcome"]))
         .collect();
     let deleted = json!("Deleted");
-    assert_eq!(
-        told,
-        BTreeMap::from([(&*dangling.target, &deleted), (&*stranded.target, &deleted)])
-    );
+    assert_eq!(told, BTreeMap::from([(&*dangling.target, &deleted), (&*stranded.target, &deleted)]));
     assert!(is_gone(&node, &dangling).await && is_gone(&node, &stranded).await);
     assert!(!is_gone(&node, &app).await);
 
     let nothing = call(&node, &["prune"]).await;
-    assert_eq!(
-        (nothing.exit, &*nothing.stdout, &*nothing.stderr),
-        (0, "", "nothing to prune\n")
-    );
+    assert_eq!((nothing.exit, &*nothing.stdout, &*nothing.stderr), (0, "", "nothing to prune\n"));
 }
 
 async fn prune_takes_unused_images_but_kept_and_young_ones(version: Version) {
@@ -112,12 +89,10 @@ async fn prune_takes_unused_images_but_kept_and_young_ones(version: Version) {
         node.import(&Image::new(image(name)).layer(name)).await;
     }
     node.tag(APP, "ghcr.io/acme/app:v2").await;
-    node.label(&image("pinned"), "io.cri-containerd.pinned", "pinned")
-        .await;
+    node.label(&image("pinned"), "io.cri-containerd.pinned", "pinned").await;
     let pod = node.pod("shop", "cart").await;
     node.container(&pod, "cart", &image("used"), State::Running).await;
-    node.plain_container("plain", &image("held"), State::Stopped)
-        .await;
+    node.plain_container("plain", &image("held"), State::Stopped).await;
 
     let young = call(&node, &["prune", "--unused", "--older-than", "1h"]).await;
     assert_eq!((young.exit, &*young.stderr), (0, "nothing to prune\n"));
@@ -128,20 +103,12 @@ async fn prune_takes_unused_images_but_kept_and_young_ones(version: Version) {
         .as_array()
         .unwrap()
         .iter()
-        .map(|result| {
-            (
-                result["image"].as_str().unwrap(),
-                result["outcome"].as_str().unwrap(),
-            )
-        })
+        .map(|result| (result["image"].as_str().unwrap(), result["outcome"].as_str().unwrap()))
         .collect();
     assert_eq!(told, [("app:v1", "Untagged"), ("ghcr.io/acme/app:v2", "Deleted")]);
     let records = node.records().await;
     for stays in ["used", "held", "kept", "pinned"] {
         assert!(records.contains_key(&image(stays)), "{stays}");
     }
-    assert!(
-        records.contains_key("registry.k8s.io/pause:bed"),
-        "a sandbox uses it"
-    );
+    assert!(records.contains_key("registry.k8s.io/pause:bed"), "a sandbox uses it");
 }

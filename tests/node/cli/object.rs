@@ -51,28 +51,17 @@ async fn an_image_deletion_runs_and_gets_its_status(version: Version) {
 
 async fn an_image_deletion_obeys_each_field(version: Version) {
     let node = Node::start(version).await;
-    let parent = node
-        .import(&Image::new("docker.io/library/parent:v1").layer("below"))
-        .await;
+    let parent = node.import(&Image::new("docker.io/library/parent:v1").layer("below")).await;
     node.import(&Image::new(APP).layer("below").layer("above")).await;
-    node.put_record(&format!("moby-dangling@{}", parent.target), &parent.name)
-        .await;
+    node.put_record(&format!("moby-dangling@{}", parent.target), &parent.name).await;
     node.delete_record(&parent.name).await;
     node.plain_container("plain", APP, State::Stopped).await;
 
-    let held = apply(
-        &node,
-        &deletion(json!({"images": ["app:v1"], "onConflict": "Report"})),
-        &[],
-    )
-    .await;
+    let held = apply(&node, &deletion(json!({"images": ["app:v1"], "onConflict": "Report"})), &[]).await;
     assert_eq!(held.exit, 4);
     let status = &held.yaml()["status"];
     assert_eq!(status["nodes"]["conflicted"], 1);
-    assert_eq!(
-        status["nodeResults"][0]["conflicts"][0]["kind"],
-        "StoppedContainer"
-    );
+    assert_eq!(status["nodeResults"][0]["conflicts"][0]["kind"], "StoppedContainer");
     assert_eq!(status["conditions"][1]["type"], "Conflicted");
     assert_eq!(status["conditions"][1]["status"], "True");
 
@@ -85,11 +74,7 @@ async fn an_image_deletion_obeys_each_field(version: Version) {
     let forced = apply(&node, &forced, &["-o", "json"]).await;
     assert_eq!(forced.exit, 0, "{}", forced.stderr);
     assert_eq!(forced.json()["status"]["nodes"]["deleted"], 1);
-    assert!(
-        forced.stderr.starts_with("spec.nodeSelector: "),
-        "{}",
-        forced.stderr
-    );
+    assert!(forced.stderr.starts_with("spec.nodeSelector: "), "{}", forced.stderr);
     assert!(node.record(APP).await.is_none());
     assert!(!is_gone(&node, &parent).await, "it was not to be pruned");
 }
@@ -112,11 +97,7 @@ async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
     };
     let (answer, ()) = tokio::join!(apply(&node, &object, &["-o", "json"]), freed);
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
-    assert!(
-        answer.stderr.contains("api:v1: Deleted\napp:v1: waiting: "),
-        "{}",
-        answer.stderr
-    );
+    assert!(answer.stderr.contains("api:v1: Deleted\napp:v1: waiting: "), "{}", answer.stderr);
     let status = &answer.json()["status"];
     assert_eq!(status["nodes"]["deleted"], 1);
     assert_eq!(status["records"].as_array().unwrap().len(), 4);
@@ -128,31 +109,19 @@ async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
     let answer = apply(&node, &deletion(spec), &["-o", "json"]).await;
     assert_eq!(answer.exit, 4);
     let status = &answer.json()["status"];
-    assert_eq!(
-        (&status["phase"], &status["nodes"]["conflicted"]),
-        (&json!("Complete"), &json!(1))
-    );
+    assert_eq!((&status["phase"], &status["nodes"]["conflicted"]), (&json!("Complete"), &json!(1)));
 }
 
 async fn a_wrong_image_deletion_is_refused(version: Version) {
     let node = Node::start(version).await;
     let rows = [
-        (
-            deletion(json!({"images": []})),
-            "name at least one image, such as app:v1",
-        ),
-        (
-            deletion(json!({"images": ["App:v1"]})),
-            "repository name must be lowercase: write app:v1",
-        ),
+        (deletion(json!({"images": []})), "name at least one image, such as app:v1"),
+        (deletion(json!({"images": ["App:v1"]})), "repository name must be lowercase: write app:v1"),
         (
             deletion(json!({"images": ["app"], "colour": "red"})),
             "strict decoding error: unknown field \"spec.colour\"",
         ),
-        (
-            json!({"kind": "Pod", "apiVersion": "v1"}),
-            "not an ImageDeletion (apiVersion: v1, kind: Pod): ",
-        ),
+        (json!({"kind": "Pod", "apiVersion": "v1"}), "not an ImageDeletion (apiVersion: v1, kind: Pod): "),
     ];
     for (object, message) in rows {
         let answer = apply(&node, &object, &[]).await;

@@ -57,9 +57,7 @@ async fn a_killed_command_is_reported_by_the_next(version: Version) {
 
 async fn a_terminated_command_says_what_it_did(version: Version) {
     let node = Node::start(version).await;
-    let names: Vec<String> = (0..2)
-        .map(|number| format!("docker.io/library/app-{number}:v1"))
-        .collect();
+    let names: Vec<String> = (0..2).map(|number| format!("docker.io/library/app-{number}:v1")).collect();
     for name in &names {
         node.import(&Image::bare(name).layer(name)).await;
     }
@@ -68,17 +66,10 @@ async fn a_terminated_command_says_what_it_did(version: Version) {
     let (child, pid) = stopped(command).await;
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
-    let output = spawn_blocking(move || child.wait_with_output())
-        .await
-        .unwrap()
-        .unwrap();
+    let output = spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
     let answer = Answer::from(output);
     assert_eq!(answer.exit, 1);
-    assert!(
-        answer.stderr.starts_with("interrupted: finishing what was begun"),
-        "{}",
-        answer.stderr
-    );
+    assert!(answer.stderr.starts_with("interrupted: finishing what was begun"), "{}", answer.stderr);
     let document = answer.json();
     let records = node.records().await;
     for (index, name) in names.iter().enumerate() {
@@ -92,10 +83,7 @@ async fn nobody_else_may_open_the_socket(version: Version) {
     let node = Node::start(version).await;
     let socket = node.socket();
     // Whoever runs the tests may keep the binary where no one else can read.
-    let program = tempfile::Builder::new()
-        .prefix("secateur-")
-        .tempdir_in("/tmp")
-        .unwrap();
+    let program = tempfile::Builder::new().prefix("secateur-").tempdir_in("/tmp").unwrap();
     let path = program.path().join("secateur");
     std::fs::copy(env!("CARGO_BIN_EXE_secateur"), &path).unwrap();
     for open in [program.path(), node.directory()] {
@@ -131,12 +119,7 @@ async fn nobody_else_may_open_the_socket(version: Version) {
 
 async fn a_reader_that_has_seen_enough_is_no_error(version: Version) {
     let node = Node::start(version).await;
-    for arguments in [
-        &["images"][..],
-        &["crds"],
-        &["completions", "bash"],
-        &["delete", "nosuch"],
-    ] {
+    for arguments in [&["images"][..], &["crds"], &["completions", "bash"], &["delete", "nosuch"]] {
         let mut command = secateur(&node, arguments);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

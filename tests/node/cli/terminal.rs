@@ -3,10 +3,7 @@
 use super::*;
 use crate::bed::both;
 
-both!(
-    a_person_at_a_terminal_is_asked,
-    a_terminal_has_colours_and_a_width,
-);
+both!(a_person_at_a_terminal_is_asked, a_terminal_has_colours_and_a_width,);
 
 /// The same line at a terminal of 80 columns, where a person types this answer. What it says on stderr is in stdout too.
 async fn type_in(node: &Node, line: &str, answer: &str) -> Answer {
@@ -24,21 +21,14 @@ async fn a_person_at_a_terminal_is_asked(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
     let asked = [
-        (
-            "prune --unused --keep 'registry.k8s.io/**'",
-            "Delete 1 image? [y/N] ",
-        ),
+        ("prune --unused --keep 'registry.k8s.io/**'", "Delete 1 image? [y/N] "),
         ("delete 'app:*'", "Delete this? [y/N] "),
         ("delete --force app:v1", "Delete this? [y/N] "),
     ];
     for (line, question) in asked {
         let no = type_in(&node, line, "n\n").await;
         assert_eq!(no.exit, 1, "{}", no.stdout);
-        assert!(
-            no.stdout.contains("app:v1") && no.stdout.contains(question),
-            "{}",
-            no.stdout
-        );
+        assert!(no.stdout.contains("app:v1") && no.stdout.contains(question), "{}", no.stdout);
         assert!(no.stdout.contains("nothing was deleted"), "{}", no.stdout);
         assert!(!is_gone(&node, &app).await);
     }
@@ -48,12 +38,7 @@ async fn a_person_at_a_terminal_is_asked(version: Version) {
 
     let app = node.import(&Image::new(APP).layer("one")).await;
     let unasked = type_in(&node, "prune --unused --yes --keep 'registry.k8s.io/**'", "").await;
-    assert_eq!(
-        (unasked.exit, unasked.stdout.contains("[y/N]")),
-        (0, false),
-        "{}",
-        unasked.stdout
-    );
+    assert_eq!((unasked.exit, unasked.stdout.contains("[y/N]")), (0, false), "{}", unasked.stdout);
     assert!(is_gone(&node, &app).await);
 }
 
@@ -67,20 +52,12 @@ async fn a_terminal_has_colours_and_a_width(version: Version) {
     assert!(painted.stdout.contains(green), "{:?}", painted.stdout);
     let plain = type_in(&node, &format!("{line} 2>/dev/null"), "").await;
     assert!(
-        plain
-            .stdout
-            .replace(green, "Deleted")
-            .lines()
-            .all(|line| line.chars().count() <= 80),
+        plain.stdout.replace(green, "Deleted").lines().all(|line| line.chars().count() <= 80),
         "{}",
         plain.stdout
     );
     let piped = call(&node, &["delete", "--dry-run", &name]).await;
-    assert!(
-        !piped.stdout.contains('\u{1b}') && piped.stdout.contains(&name),
-        "{}",
-        piped.stdout
-    );
+    assert!(!piped.stdout.contains('\u{1b}') && piped.stdout.contains(&name), "{}", piped.stdout);
     let unpainted = run({
         let mut command = command("script");
         command
@@ -92,9 +69,5 @@ async fn a_terminal_has_colours_and_a_width(version: Version) {
         command
     })
     .await;
-    assert!(
-        unpainted.exit == 0 && !unpainted.stdout.contains("[32m"),
-        "{}",
-        unpainted.stdout
-    );
+    assert!(unpainted.exit == 0 && !unpainted.stdout.contains("[32m"), "{}", unpainted.stdout);
 }

@@ -21,22 +21,13 @@ both!(
 async fn a_pattern_stands_for_every_reference_that_it_matches(version: Version) {
     let node = Node::start(version).await;
     let image = |name| Image::new(name).layer(name);
-    let images = [
-        "ghcr.io/acme/a:1.2.0",
-        "ghcr.io/acme/b/c:1.2.1",
-        "ghcr.io/acme/a:1.3.0",
-        "ghcr.io/other/a:1.2.0",
-    ];
+    let images =
+        ["ghcr.io/acme/a:1.2.0", "ghcr.io/acme/b/c:1.2.1", "ghcr.io/acme/a:1.3.0", "ghcr.io/other/a:1.2.0"];
     let imported = node.import_all(&images.map(image)).await;
 
     let ran = Deletion::of(&["ghcr.io/acme/**:1.2.*"]).run(&node).await;
     assert_eq!(ran.outcome(), Outcome::Deleted);
-    let said = [
-        untagged(images[0]),
-        deleted(&imported[0]),
-        untagged(images[1]),
-        deleted(&imported[1]),
-    ];
+    let said = [untagged(images[0]), deleted(&imported[0]), untagged(images[1]), deleted(&imported[1])];
     assert_eq!(ran.removals(), said);
     assert_eq!(ran.freed, belongings(&imported[..2], &imported[2..]));
 
@@ -63,11 +54,7 @@ async fn entries_are_decided_on_what_the_ones_before_leave(version: Version) {
 
     let ran = Deletion::of(&["app:v1", "app:v1", "app:v2"]).run(&node).await;
 
-    let said: Vec<_> = ran
-        .results
-        .iter()
-        .map(|result| (result.outcome, &result.removals[..]))
-        .collect();
+    let said: Vec<_> = ran.results.iter().map(|result| (result.outcome, &result.removals[..])).collect();
     let expected = [
         (Outcome::Untagged, &[untagged("app:v1")][..]),
         (Outcome::Absent, &[]),
@@ -91,10 +78,8 @@ async fn sixty_four_images_go_at_once(version: Version) {
         assert!(result.reclaimed_bytes > 0);
     }
     assert_eq!(ran.freed, belongings(&images[..64], &images[64..]));
-    let gone: BTreeSet<_> = images[..64]
-        .iter()
-        .flat_map(|image| [image.name.clone(), image.config().to_string()])
-        .collect();
+    let gone: BTreeSet<_> =
+        images[..64].iter().flat_map(|image| [image.name.clone(), image.config().to_string()]).collect();
     assert_eq!(ran.gone, gone);
 }
 
@@ -107,10 +92,7 @@ async fn protected_and_pinned_images_are_never_forced(version: Version) {
     for entry in [APP, &*app.target] {
         let protecting = Deletion::of(&[entry]).protecting("docker.io/library/*:v1");
         let ran = protecting.forced().run(&node).await;
-        ran.assert_refused(
-            Outcome::Conflict,
-            &[refusal("protected by docker.io/library/*:v1")],
-        );
+        ran.assert_refused(Outcome::Conflict, &[refusal("protected by docker.io/library/*:v1")]);
     }
     node.label(APP, "io.cri-containerd.pinned", "pinned").await;
     for entry in [APP, app.config()] {
@@ -128,11 +110,7 @@ async fn protected_and_pinned_images_are_never_forced(version: Version) {
 async fn a_pod_that_waits_for_its_image_holds_it(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
-    let pod = || Pod {
-        namespace: "shop".into(),
-        name: "cart".into(),
-        images: vec!["app:v1".into()],
-    };
+    let pod = || Pod { namespace: "shop".into(), name: "cart".into(), images: vec!["app:v1".into()] };
 
     let ran = Deletion::of(&["app:v1"]).needed_by(pod()).run(&node).await;
     let said = format!(
@@ -141,11 +119,7 @@ async fn a_pod_that_waits_for_its_image_holds_it(version: Version) {
     );
     ran.assert_refused(Outcome::Conflict, &[said]);
 
-    let ran = Deletion::of(&["app:v1"])
-        .needed_by(pod())
-        .forced()
-        .run(&node)
-        .await;
+    let ran = Deletion::of(&["app:v1"]).needed_by(pod()).forced().run(&node).await;
     assert_eq!(ran.outcome(), Outcome::Deleted);
     assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
 }

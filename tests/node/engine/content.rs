@@ -35,9 +35,7 @@ async fn a_manifest_stays_where_an_index_shares_it(version: Version) {
     let image = Image::new(APP).layer("here");
     let single = node.import(&image).await;
     let foreign = Image::bare("").layer("there").architecture("s390x");
-    let index = Index::new("docker.io/library/index:v1")
-        .image(image)
-        .image(foreign);
+    let index = Index::new("docker.io/library/index:v1").image(image).image(foreign);
     let index = node.import(&index).await;
     assert_eq!(single.target, index.manifests[0].digest);
 
@@ -67,13 +65,9 @@ async fn an_image_without_layers_goes(version: Version) {
 async fn an_image_goes_whose_content_is_only_partly_there(version: Version) {
     let node = Node::start(version).await;
     let foreign = || Image::bare("").layer("there").architecture("s390x");
-    let index = Index::new(APP)
-        .image(Image::new("").layer("here"))
-        .image(foreign());
+    let index = Index::new(APP).image(Image::new("").layer("here")).image(foreign());
     let digests = node.import(&index).await;
-    let [host, other] = &digests.manifests[..] else {
-        panic!("two platforms")
-    };
+    let [host, other] = &digests.manifests[..] else { panic!("two platforms") };
     let missing = [
         // What a pull leaves out, and what a node has that discards unpacked layers.
         &other.digest,
@@ -113,9 +107,7 @@ async fn an_image_goes_from_every_snapshotter(version: Version) {
 
     let before = node.disk().await.bytes() + node.layers("native").await.values().sum::<u64>();
     let (engine, done) = Deletion::of(&["app:v1"]).carry_out(&node).await;
-    let [result] = &done.results[..] else {
-        panic!("one entry")
-    };
+    let [result] = &done.results[..] else { panic!("one entry") };
     assert_eq!(result.outcome, Outcome::Deleted);
     let reclaimed = result.reclaimed_bytes;
     engine.acknowledge(done).await.unwrap();

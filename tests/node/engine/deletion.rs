@@ -37,20 +37,9 @@ struct Store {
 impl Deletion {
     pub(super) fn of(entries: &[&str]) -> Self {
         let entries = entries.iter().map(|text| text.parse::<Entry>().unwrap());
-        let request = Request {
-            entries: entries.collect(),
-            rules: Rules {
-                prune: true,
-                ..Rules::default()
-            },
-        };
-        Self {
-            operation: Operation {
-                request,
-                ..Operation::default()
-            },
-            namespace: "k8s.io",
-        }
+        let request =
+            Request { entries: entries.collect(), rules: Rules { prune: true, ..Rules::default() } };
+        Self { operation: Operation { request, ..Operation::default() }, namespace: "k8s.io" }
     }
 
     pub(super) fn forced(mut self) -> Self {
@@ -64,11 +53,7 @@ impl Deletion {
     }
 
     pub(super) fn protecting(mut self, pattern: &str) -> Self {
-        self.operation
-            .request
-            .rules
-            .protect
-            .push(pattern.parse().unwrap());
+        self.operation.request.rules.protect.push(pattern.parse().unwrap());
         self
     }
 
@@ -85,10 +70,7 @@ impl Deletion {
     /// Carries it out and nothing else. The results are not acknowledged.
     pub(super) async fn carry_out(&self, node: &Node) -> (node::Node, Done) {
         let engine = self.engine(node).await;
-        let watch = Watch {
-            cancel: CancellationToken::new(),
-            progress: &|_: Progress| {},
-        };
+        let watch = Watch { cancel: CancellationToken::new(), progress: &|_: Progress| {} };
         let done = engine.delete(&self.operation, &watch).await.unwrap();
         (engine, done)
     }
@@ -117,18 +99,11 @@ impl Deletion {
         engine.acknowledge(done).await.unwrap();
         assert_eq!(leases(node).await, BTreeMap::new());
         node.collect_garbage().await;
-        assert_eq!(
-            Store::of(node).await,
-            after,
-            "nothing was left to collect but the journal"
-        );
+        assert_eq!(Store::of(node).await, after, "nothing was left to collect but the journal");
 
         let bytes: u64 = results.iter().map(|result| result.reclaimed_bytes).sum();
         assert_eq!(bytes, before.disk.bytes() - after.disk.bytes(), "{results:#?}");
-        let unmeasured = |result: &EntryResult| EntryResult {
-            reclaimed_bytes: 0,
-            ..result.clone()
-        };
+        let unmeasured = |result: &EntryResult| EntryResult { reclaimed_bytes: 0, ..result.clone() };
         assert_eq!(foretold, results.iter().map(unmeasured).collect::<Vec<_>>());
         if node.sandbox_image().is_some() {
             assert_agreement(node).await;
@@ -159,9 +134,7 @@ impl Ran {
     }
 
     fn only(&self) -> &EntryResult {
-        let [result] = &self.results[..] else {
-            panic!("one entry: {:#?}", self.results)
-        };
+        let [result] = &self.results[..] else { panic!("one entry: {:#?}", self.results) };
         result
     }
 
@@ -204,9 +177,7 @@ pub(super) async fn leases(node: &Node) -> BTreeMap<String, HashMap<String, Stri
 /// The blobs that the leases of operations name as their journals.
 async fn journals(node: &Node) -> Vec<Digest> {
     let leases = leases(node).await;
-    let journals = leases
-        .values()
-        .filter_map(|labels| labels.get("secateur.dev/journal"));
+    let journals = leases.values().filter_map(|labels| labels.get("secateur.dev/journal"));
     journals.map(|digest| Digest::from(digest.clone())).collect()
 }
 

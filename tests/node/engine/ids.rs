@@ -47,18 +47,13 @@ async fn an_image_goes_by_any_of_its_ids(version: Version) {
 async fn an_id_prefix_may_be_a_name(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
-    let other = node
-        .import(&Image::new("docker.io/library/other:v1").layer("two"))
-        .await;
+    let other = node.import(&Image::new("docker.io/library/other:v1").layer("two")).await;
     let prefix = &app.target.hex()[..12];
     let name = format!("docker.io/library/{prefix}:latest");
 
     node.tag(&other.name, &name).await;
     let ran = Deletion::of(&[prefix]).run(&node).await;
-    let mut candidates = [
-        format!("{} (app:v1)", app.target),
-        format!("{} ({prefix}:latest)", other.target),
-    ];
+    let mut candidates = [format!("{} (app:v1)", app.target), format!("{} ({prefix}:latest)", other.target)];
     candidates.sort();
     let said = format!("ambiguous reference {prefix}: matches {}", candidates.join("; "));
     ran.assert_refused(Outcome::Failed, &[said]);
@@ -108,18 +103,14 @@ fn namesakes() -> (String, Image, Image) {
 async fn two_images_of_one_config_are_ambiguous(version: Version) {
     let node = Node::start(version).await;
     let plain = node.import(&Image::new(APP).layer("one")).await;
-    let packed = Image::new("docker.io/library/app:packed")
-        .layer("one")
-        .compression(Compression::Gzip);
+    let packed = Image::new("docker.io/library/app:packed").layer("one").compression(Compression::Gzip);
     let packed = node.import(&packed).await;
     let config = plain.config();
 
     for id in [&**config, &config.hex()[..12]] {
         let ran = Deletion::of(&[id]).run(&node).await;
-        let mut candidates = [
-            format!("{} (app:v1)", plain.target),
-            format!("{} (app:packed)", packed.target),
-        ];
+        let mut candidates =
+            [format!("{} (app:v1)", plain.target), format!("{} (app:packed)", packed.target)];
         candidates.sort();
         let said = format!("ambiguous reference {id}: matches {}", candidates.join("; "));
         ran.assert_refused(Outcome::Failed, &[said]);
@@ -153,11 +144,7 @@ async fn a_stranded_identity_record_goes_by_its_id(version: Version) {
     let node = Node::start(version).await;
     let image = Image::new(APP).layer("one");
     let digests = image.digests();
-    for id in [
-        &**digests.config(),
-        &digests.config().hex()[..12],
-        &digests.target,
-    ] {
+    for id in [&**digests.config(), &digests.config().hex()[..12], &digests.target] {
         let app = node.import(&image).await;
         node.delete_record(APP).await;
 

@@ -95,20 +95,11 @@ async fn the_next_run_finishes_what_was_killed_anywhere(version: Version) {
             assert_eq!(removals([&first]), removals([&answer]));
         }
         assert_eq!(removals([&answer]), all_removals(&images), "{place}");
-        let [recovered] = &answer.recovered[..] else {
-            panic!("one deletion was killed: {answer:#?}")
-        };
+        let [recovered] = &answer.recovered[..] else { panic!("one deletion was killed: {answer:#?}") };
         assert_eq!(recovered.owner, place);
-        let outcomes: Vec<_> = recovered
-            .results
-            .iter()
-            .map(|told| (&*told.entry, &*told.outcome))
-            .collect();
+        let outcomes: Vec<_> = recovered.results.iter().map(|told| (&*told.entry, &*told.outcome)).collect();
         assert_eq!(outcomes, ENTRIES.map(|entry| (entry, "Deleted")), "{place}");
-        assert!(
-            answer.results.iter().all(|told| told.outcome == "Absent"),
-            "{place}"
-        );
+        assert!(answer.results.iter().all(|told| told.outcome == "Absent"), "{place}");
         assert_eq!(state(&node).await, empty, "{place}");
         assert_agreement(&node).await;
         let reclaimed: u64 = recovered.results.iter().map(|told| told.reclaimed).sum();
@@ -141,9 +132,7 @@ async fn the_next_run_puts_back_what_came_into_use(version: Version) {
         // The digest reference is the last record that is left.
         let stops = format!("removing:3,{place}");
         let process = Process::stopped_at(&node, &stops, &["app:v1"]).await;
-        let container = node
-            .container(&pod, place, &by_digest(&images[0]), State::Running)
-            .await;
+        let container = node.container(&pod, place, &by_digest(&images[0]), State::Running).await;
         process.go_on_to_next().await;
         process.kill().await;
         assert_put_back(&node, &before, &pod, place, &container).await;
@@ -151,9 +140,7 @@ async fn the_next_run_puts_back_what_came_into_use(version: Version) {
     for place in ["journal-open", "removing:1", "removing:2", "removing:3"] {
         let process = Process::stopped_at(&node, place, &["app:v1"]).await;
         process.kill().await;
-        let container = node
-            .container(&pod, place, &by_digest(&images[0]), State::Running)
-            .await;
+        let container = node.container(&pod, place, &by_digest(&images[0]), State::Running).await;
         assert_put_back(&node, &before, &pod, place, &container).await;
     }
 }
@@ -168,17 +155,9 @@ async fn assert_put_back(
 ) {
     let answer = Process::start(node, "next", &["none:v1"]).finish().await;
 
-    let [recovered] = &answer.recovered[..] else {
-        panic!("{place}: one deletion was killed: {answer:#?}")
-    };
-    assert_eq!(
-        recovered.results[0].outcome, "Conflict",
-        "{place}: {recovered:#?}"
-    );
-    assert!(
-        recovered.results[0].conflicts[0].ends_with(&container[..12]),
-        "{place}"
-    );
+    let [recovered] = &answer.recovered[..] else { panic!("{place}: one deletion was killed: {answer:#?}") };
+    assert_eq!(recovered.results[0].outcome, "Conflict", "{place}: {recovered:#?}");
+    assert!(recovered.results[0].conflicts[0].ends_with(&container[..12]), "{place}");
     assert_eq!(removals([&answer]), Vec::<String>::new(), "{place}");
     assert_eq!(state(node).await, *before, "{place}");
     assert_agreement(node).await;
@@ -201,33 +180,18 @@ async fn a_terminated_deletion_ends_between_images_and_says_so(version: Version)
     let (records, disk) = state(&node).await;
     let mut interrupted = 0;
     for (image, told) in images.iter().zip(&answer.results) {
-        let is_there = [
-            records.contains_key(&image.name),
-            records.contains_key(&**image.config()),
-        ];
-        let has_content = image
-            .content()
-            .iter()
-            .all(|digest| disk.content.contains_key(digest));
+        let is_there = [records.contains_key(&image.name), records.contains_key(&**image.config())];
+        let has_content = image.content().iter().all(|digest| disk.content.contains_key(digest));
         if told.outcome == "Deleted" {
             assert_eq!((is_there, has_content), ([false, false], false));
         } else {
             assert_eq!(told.outcome, "Failed");
-            assert_eq!(
-                told.messages,
-                ["interrupted before it was begun; nothing was removed"]
-            );
-            assert_eq!(
-                (&told.removals[..], is_there, has_content),
-                (&[][..], [true, true], true)
-            );
+            assert_eq!(told.messages, ["interrupted before it was begun; nothing was removed"]);
+            assert_eq!((&told.removals[..], is_there, has_content), (&[][..], [true, true], true));
             interrupted += 1;
         }
     }
-    assert!(
-        (1..64).contains(&interrupted),
-        "{interrupted} of 64 were interrupted"
-    );
+    assert!((1..64).contains(&interrupted), "{interrupted} of 64 were interrupted");
 }
 
 async fn of_two_deletions_one_waits_for_the_other(version: Version) {
@@ -248,10 +212,7 @@ async fn of_two_deletions_one_waits_for_the_other(version: Version) {
     let second = second.finish().await;
 
     assert_eq!(first.only().outcome, "Deleted");
-    assert!(
-        second.recovered.is_empty(),
-        "the first one was alive: {second:#?}"
-    );
+    assert!(second.recovered.is_empty(), "the first one was alive: {second:#?}");
     let outcomes: Vec<_> = second.results.iter().map(|told| &*told.outcome).collect();
     assert_eq!(outcomes, ["Absent", "Deleted"]);
     assert_eq!(removals([&first, &second]), all_removals(&images));

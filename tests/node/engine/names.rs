@@ -19,9 +19,7 @@ both!(
 
 async fn an_idle_image_goes_with_everything_that_is_its_own(version: Version) {
     let node = Node::start(version).await;
-    let base = node
-        .import(&Image::new("docker.io/library/base:v1").layer("one"))
-        .await;
+    let base = node.import(&Image::new("docker.io/library/base:v1").layer("one")).await;
     let app = node.import(&Image::new(APP).layer("one").layer("two")).await;
 
     let ran = Deletion::of(&["app:v1"]).run(&node).await;
@@ -42,11 +40,7 @@ async fn all_records_of_a_pulled_image_go(version: Version) {
     let ran = Deletion::of(&["docker.io/library/app:v1"]).run(&node).await;
 
     assert_eq!(ran.outcome(), Outcome::Deleted);
-    let said = [
-        untagged("app:v1"),
-        untagged(&format!("app@{}", app.target)),
-        deleted(&app),
-    ];
+    let said = [untagged("app:v1"), untagged(&format!("app@{}", app.target)), deleted(&app)];
     assert_eq!(ran.removals(), said);
     assert_eq!(ran.gone, names([APP, &by_digest, app.config()]));
     assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
@@ -80,12 +74,8 @@ async fn a_digest_takes_every_tag_of_its_repository(version: Version) {
     let ran = Deletion::of(&[&by_digest]).run(&node).await;
 
     assert_eq!(ran.outcome(), Outcome::Deleted);
-    let said = [
-        untagged("app:v1"),
-        untagged("app:v2"),
-        untagged(&format!("app@{}", app.target)),
-        deleted(&app),
-    ];
+    let said =
+        [untagged("app:v1"), untagged("app:v2"), untagged(&format!("app@{}", app.target)), deleted(&app)];
     assert_eq!(ran.removals(), said);
     assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
 }
@@ -99,9 +89,7 @@ async fn a_digest_finds_an_image_without_a_record_of_that_name(version: Version)
     let ran = Deletion::of(&[&stranger]).run(&node).await;
     ran.assert_refused(Outcome::Absent, &[format!("No such image: {stranger}")]);
 
-    let ran = Deletion::of(&[&format!("ghcr.io/acme/app@{}", app.target)])
-        .run(&node)
-        .await;
+    let ran = Deletion::of(&[&format!("ghcr.io/acme/app@{}", app.target)]).run(&node).await;
     assert_eq!(ran.outcome(), Outcome::Untagged);
     assert_eq!(ran.removals(), [untagged("ghcr.io/acme/app:v1")]);
     assert_eq!(ran.gone, names(["ghcr.io/acme/app:v1"]));

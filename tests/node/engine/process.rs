@@ -89,15 +89,9 @@ impl Process {
     }
 
     fn spawn(mut command: Command) -> Self {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = child.spawn().unwrap();
-        Self {
-            pid: Pid::from_raw(child.id().cast_signed()),
-            child: Some(child),
-        }
+        Self { pid: Pid::from_raw(child.id().cast_signed()), child: Some(child) }
     }
 
     /// What the system tells of it, see proc(5).
@@ -108,13 +102,7 @@ impl Process {
     /// The state in the words of proc_pid_stat(5).
     pub(super) fn state(&self) -> char {
         let stat = fs::read_to_string(self.directory().join("stat")).unwrap();
-        stat.rsplit(')')
-            .next()
-            .unwrap()
-            .trim_start()
-            .chars()
-            .next()
-            .unwrap()
+        stat.rsplit(')').next().unwrap().trim_start().chars().next().unwrap()
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -144,10 +132,7 @@ impl Process {
 
     async fn end(mut self) -> Ended {
         let child = self.child.take().unwrap();
-        let output = spawn_blocking(|| child.wait_with_output())
-            .await
-            .unwrap()
-            .unwrap();
+        let output = spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
         Ended {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -171,9 +156,7 @@ impl Answer {
         let (Answer { results, .. }, []) = (self, &self.recovered[..]) else {
             panic!("nothing to recover: {self:#?}")
         };
-        let [told] = &results[..] else {
-            panic!("one entry: {results:#?}")
-        };
+        let [told] = &results[..] else { panic!("one entry: {results:#?}") };
         told
     }
 
@@ -181,7 +164,6 @@ impl Answer {
     pub(super) fn removals(&self) -> Vec<&str> {
         let recovered = self.recovered.iter().flat_map(|recovered| &recovered.results);
         let all = recovered.chain(&self.results);
-        all.flat_map(|told| told.removals.iter().map(String::as_str))
-            .collect()
+        all.flat_map(|told| told.removals.iter().map(String::as_str)).collect()
     }
 }

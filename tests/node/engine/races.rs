@@ -32,11 +32,7 @@ fn by_digest(app: &Imported) -> String {
 }
 
 fn all_gone(app: &Imported) -> [String; 3] {
-    [
-        "untagged app:v1".to_owned(),
-        format!("untagged app@{}", app.target),
-        format!("deleted {}", app.target),
-    ]
+    ["untagged app:v1".to_owned(), format!("untagged app@{}", app.target), format!("deleted {}", app.target)]
 }
 
 async fn assert_settled(node: &Node) {
@@ -48,9 +44,7 @@ async fn assert_settled(node: &Node) {
 async fn a_tag_that_was_moved_is_left_alone(version: Version) {
     let node = Node::start(version).await;
     let app = pulled(&node).await;
-    let new = node
-        .import(&Image::new("docker.io/library/new:v1").layer("two"))
-        .await;
+    let new = node.import(&Image::new("docker.io/library/new:v1").layer("two")).await;
     let before = node.disk().await;
 
     let process = Process::stopped_at(&node, "removing", &["app:v1"]).await;
@@ -60,10 +54,7 @@ async fn a_tag_that_was_moved_is_left_alone(version: Version) {
     let told = answer.only();
     assert_eq!(told.outcome, "Deleted");
     assert_eq!(told.removals, all_gone(&app)[1..]);
-    assert!(
-        told.messages[0].starts_with(&format!("{APP} was moved to {}", new.target)),
-        "{told:?}"
-    );
+    assert!(told.messages[0].starts_with(&format!("{APP} was moved to {}", new.target)), "{told:?}");
     assert_eq!(node.record(APP).await.unwrap().target, new.target);
     assert_settled(&node).await;
     assert_eq!(told.reclaimed, before.bytes() - node.disk().await.bytes());
@@ -80,9 +71,7 @@ async fn a_container_of_a_pod_that_was_started_brings_its_image_back(version: Ve
     for place in ["removing:1", "removing:2", "removing:3"] {
         let process = Process::stopped_at(&node, place, &["app:v1"]).await;
         let name = place.replace(':', "-");
-        let container = node
-            .container(&pod, &name, &by_digest(&app), State::Running)
-            .await;
+        let container = node.container(&pod, &name, &by_digest(&app), State::Running).await;
         let answer = process.finish().await;
 
         assert_put_back(&app, answer.only(), &container);
@@ -93,9 +82,7 @@ async fn a_container_of_a_pod_that_was_started_brings_its_image_back(version: Ve
         assert_settled(&node).await;
         assert_eq!(node.disk().await, before.1);
         node.stop_container(&container).await;
-        let again = node
-            .container(&pod, &format!("{name}-again"), APP, State::Running)
-            .await;
+        let again = node.container(&pod, &format!("{name}-again"), APP, State::Running).await;
         node.stop_container(&again).await;
         node.remove_container(&container).await;
         node.remove_container(&again).await;
@@ -119,8 +106,7 @@ async fn a_plain_container_that_was_started_brings_its_image_back(version: Versi
     let before = (node.records().await, node.disk().await);
 
     let process = Process::stopped_at(&node, "removing:3", &["app:v1"]).await;
-    node.plain_container("user", &by_digest(&app), State::Running)
-        .await;
+    node.plain_container("user", &by_digest(&app), State::Running).await;
     let answer = process.finish().await;
 
     assert_put_back(&app, answer.only(), "user");
@@ -141,16 +127,12 @@ async fn an_image_that_was_tagged_meanwhile_stays(version: Version) {
     let told = answer.only();
     assert_eq!(told.outcome, "Untagged");
     assert_eq!(told.removals, all_gone(&app)[..2]);
-    assert!(
-        told.messages[0].ends_with("meanwhile it was named app:v2"),
-        "{told:?}"
-    );
+    assert!(told.messages[0].ends_with("meanwhile it was named app:v2"), "{told:?}");
     assert_eq!(told.reclaimed, 0);
     assert_settled(&node).await;
     assert_eq!(node.disk().await, before);
     let pod = node.pod("shop", "cart").await;
-    node.container(&pod, "cart", "docker.io/library/app:v2", State::Running)
-        .await;
+    node.container(&pod, "cart", "docker.io/library/app:v2", State::Running).await;
 }
 
 async fn an_identity_record_that_was_made_anew_goes_too(version: Version) {
@@ -189,9 +171,7 @@ async fn records_that_others_removed_are_not_reported(version: Version) {
 async fn what_others_remove_is_not_counted(version: Version) {
     let node = Node::start(version).await;
     let app = pulled(&node).await;
-    let other = Image::new("docker.io/library/other:v1")
-        .layer("one")
-        .layer("other");
+    let other = Image::new("docker.io/library/other:v1").layer("one").layer("other");
     let other = node.import(&other).await;
     let before = node.disk().await;
 
@@ -207,9 +187,7 @@ async fn what_others_remove_is_not_counted(version: Version) {
         let content = before.content.iter().map(|(digest, size)| (&**digest, size));
         let layers = before.layers.iter().map(|(chain, size)| (chain.as_str(), size));
         let all = content.chain(layers);
-        all.filter(|(key, _)| keys.contains(*key))
-            .map(|(_, size)| size)
-            .sum()
+        all.filter(|(key, _)| keys.contains(*key)).map(|(_, size)| size).sum()
     };
     let theirs = bytes_of(belongings([&other], [&app]));
     let ours = bytes_of(belongings([&app], node.sandbox_image()));
@@ -245,11 +223,7 @@ async fn a_name_that_was_pulled_anew_after_the_last_look_is_left_alone(version: 
         node.import(&image).await;
         let answer = process.finish().await;
 
-        assert_eq!(
-            answer.only().removals.last(),
-            Some(&format!("deleted {}", app.target)),
-            "{place}"
-        );
+        assert_eq!(answer.only().removals.last(), Some(&format!("deleted {}", app.target)), "{place}");
         assert_settled(&node).await;
         assert_eq!(node.record(APP).await.unwrap().target, app.target, "{place}");
         let has = node.disk().await;

@@ -150,11 +150,7 @@ async fn the_sandbox_image_is_in_use(version: Version) {
 
     assert_eq!(ran.outcome(), Outcome::Conflict);
     ran.assert_untouched();
-    assert!(
-        ran.messages().contains(&in_use(sandbox, "running", &pod.id)),
-        "{:?}",
-        ran.messages()
-    );
+    assert!(ran.messages().contains(&in_use(sandbox, "running", &pod.id)), "{:?}", ran.messages());
 }
 
 async fn a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_moved(version: Version) {
@@ -164,16 +160,11 @@ async fn a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_move
     let pod = node.pod("shop", "cart").await;
     let container = node.container(&pod, "cart", APP, State::Running).await;
     node.plain_container("plain", APP, State::Running).await;
-    let new = node
-        .import(&Image::new("docker.io/library/app:new").layer("new"))
-        .await;
+    let new = node.import(&Image::new("docker.io/library/app:new").layer("new")).await;
     node.move_record(APP, &new.name).await;
 
     let ran = Deletion::of(&[&old.target]).run(&node).await;
-    let mut said = [
-        in_use(&old, "running", &container),
-        in_use(&old, "running", "plain"),
-    ];
+    let mut said = [in_use(&old, "running", &container), in_use(&old, "running", "plain")];
     said.sort();
     ran.assert_refused(Outcome::Conflict, &said);
 
@@ -222,22 +213,12 @@ async fn images_in_a_namespace_without_cri_are_deleted(version: Version) {
 
     assert_eq!(node.ctr_in("other", &["images", "ls", "-q"]).await, "");
     assert_eq!(node.ctr_in("other", &["leases", "ls", "-q"]).await, "");
-    assert_eq!(
-        node.ctr_in("other", &["snapshots", "ls"]).await.lines().count(),
-        1,
-        "the head line"
-    );
-    assert!(
-        node.record(APP).await.is_some(),
-        "the other namespace has its own"
-    );
+    assert_eq!(node.ctr_in("other", &["snapshots", "ls"]).await.lines().count(), 1, "the head line");
+    assert!(node.record(APP).await.is_some(), "the other namespace has its own");
 }
 
 async fn images_of_a_containerd_without_cri_are_deleted(version: Version) {
-    let setup = Setup {
-        cri: Cri::Disabled,
-        ..Setup::default()
-    };
+    let setup = Setup { cri: Cri::Disabled, ..Setup::default() };
     let node = Node::start_with(version, setup).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
     assert_eq!(node.records().await.keys().collect::<Vec<_>>(), [APP]);
@@ -261,8 +242,7 @@ mod an_image_is_in_use_as_a_volume {
     async fn v2() {
         let node = Node::start(Version::V2).await;
         let app = node.import(&Image::new(APP).layer("one")).await;
-        node.import(&Image::new("docker.io/library/user:v1").layer("two"))
-            .await;
+        node.import(&Image::new("docker.io/library/user:v1").layer("two")).await;
         let pod = node.pod("shop", "cart").await;
         for (number, volume) in [APP, app.config()].into_iter().enumerate() {
             let name = format!("c{number}");

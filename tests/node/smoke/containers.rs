@@ -8,10 +8,7 @@ use k8s_cri::v1::ContainerState;
 use super::APP;
 use crate::bed::{Image, Node, SnapshotKind, State, Version, both, leftovers};
 
-both!(
-    pods_have_containers_in_every_state,
-    plain_containers_are_in_every_state,
-);
+both!(pods_have_containers_in_every_state, plain_containers_are_in_every_state,);
 
 async fn pods_have_containers_in_every_state(version: Version) {
     let node = Node::start(version).await;
@@ -54,10 +51,7 @@ fn assert_shim_is_of(version: Version, node: &Node) {
         .filter(|program| program.ends_with("containerd-shim-runc-v2"))
         .collect();
     assert!(!programs.is_empty());
-    assert!(
-        programs.iter().all(|program| *program == expected),
-        "{programs:?}"
-    );
+    assert!(programs.iter().all(|program| *program == expected), "{programs:?}");
 }
 
 async fn plain_containers_are_in_every_state(version: Version) {
@@ -72,10 +66,7 @@ async fn plain_containers_are_in_every_state(version: Version) {
         node.plain_container(id, APP, state).await;
     }
     let containers = node.containers().await;
-    assert_eq!(
-        containers.keys().collect::<Vec<_>>(),
-        ["created", "paused", "running", "stopped"]
-    );
+    assert_eq!(containers.keys().collect::<Vec<_>>(), ["created", "paused", "running", "stopped"]);
     assert!(containers.values().all(|image| image == APP));
     let tasks = node.tasks().await;
     assert_eq!(tasks.get("created"), None);
@@ -83,13 +74,5 @@ async fn plain_containers_are_in_every_state(version: Version) {
     assert_eq!(tasks.get("paused"), Some(&Status::Paused));
     assert_eq!(tasks.get("stopped"), Some(&Status::Stopped));
     let request = k8s_cri::v1::ListContainersRequest { filter: None };
-    assert!(
-        node.runtime()
-            .list_containers(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .containers
-            .is_empty()
-    );
+    assert!(node.runtime().list_containers(request).await.unwrap().into_inner().containers.is_empty());
 }

@@ -23,16 +23,10 @@ async fn an_import_makes_an_identity_record(version: Version) {
     assert_eq!(records[&**app.config()].target, app.target);
     let content = node.content().await;
     assert!(app.content().iter().all(|digest| content.contains_key(digest)));
-    assert_eq!(
-        app.content().len(),
-        4,
-        "a manifest, a configuration and two layers"
-    );
+    assert_eq!(app.content().len(), 4, "a manifest, a configuration and two layers");
     assert!(content[app.config()].size > 0);
     let snapshots = node.snapshots().await;
-    let [base, top] = &app.chain_ids()[..] else {
-        panic!("two layers")
-    };
+    let [base, top] = &app.chain_ids()[..] else { panic!("two layers") };
     assert_eq!(snapshots[&**base].parent, None);
     assert_eq!(snapshots[&**top].parent.as_deref(), Some(&**base));
     assert_eq!(snapshots[&**top].kind, SnapshotKind::Committed);
@@ -44,14 +38,10 @@ async fn an_import_makes_an_identity_record(version: Version) {
 
 async fn equal_layers_are_one_snapshot(version: Version) {
     let node = Node::start(version).await;
-    let images = [
-        Image::new(APP).layer("one"),
-        Image::new("docker.io/library/child:v1").layer("one").layer("two"),
-    ];
+    let images =
+        [Image::new(APP).layer("one"), Image::new("docker.io/library/child:v1").layer("one").layer("two")];
     let imported = node.import_all(&images).await;
-    let [app, child] = &imported[..] else {
-        panic!("two images")
-    };
+    let [app, child] = &imported[..] else { panic!("two images") };
     assert_ne!(app.target, child.target);
     assert_eq!(app.chain_ids(), child.chain_ids()[..2]);
     let snapshots = node.snapshots().await;
@@ -64,9 +54,7 @@ async fn equal_layers_are_one_snapshot(version: Version) {
 async fn other_compression_is_another_target_of_one_config(version: Version) {
     let node = Node::start(version).await;
     let plain = Image::new(APP).layer("one");
-    let packed = Image::new("docker.io/library/app:packed")
-        .layer("one")
-        .compression(Compression::Gzip);
+    let packed = Image::new("docker.io/library/app:packed").layer("one").compression(Compression::Gzip);
     let plain = node.import(&plain).await;
     let packed = node.import(&packed).await;
     assert_ne!(plain.target, packed.target);
@@ -93,12 +81,7 @@ async fn an_index_keeps_all_platforms_and_attestations(version: Version) {
     let snapshots = node.snapshots().await;
     assert!(app.chain_ids().iter().all(|key| snapshots.contains_key(&**key)));
     let foreign = &app.manifests[1];
-    assert!(
-        foreign
-            .chain_ids()
-            .iter()
-            .all(|key| !snapshots.contains_key(&**key))
-    );
+    assert!(foreign.chain_ids().iter().all(|key| !snapshots.contains_key(&**key)));
 }
 
 async fn an_image_may_have_no_layers(version: Version) {
@@ -123,9 +106,7 @@ async fn many_images_come_in_one_archive(version: Version) {
 async fn records_can_be_made_moved_labelled_and_removed(version: Version) {
     let node = Node::start(version).await;
     let one = node.import(&Image::new(APP).layer("one")).await;
-    let two = node
-        .import(&Image::new("docker.io/library/two:v1").layer("two"))
-        .await;
+    let two = node.import(&Image::new("docker.io/library/two:v1").layer("two")).await;
     let by_digest = format!("docker.io/library/app@{}", one.target);
 
     node.tag(APP, &by_digest).await;

@@ -56,10 +56,7 @@ async fn a_saved_store_can_be_restored(version: Version) {
 
     node.restore().await;
 
-    assert_eq!(
-        (node.records().await, node.content().await, node.snapshots().await),
-        saved
-    );
+    assert_eq!((node.records().await, node.content().await, node.snapshots().await), saved);
     assert_eq!(node.cri_image(APP).await.unwrap().id, **app.config());
 }
 
