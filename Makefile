@@ -15,8 +15,8 @@ help: ## List the targets
 .PHONY: demo
 demo: root ## Delete images from a throw-away containerd of this machine, and watch (needs root)
 	@tests/tools/build packages
-	$(CARGO) build --release --locked --bin secateur --example demo
-	@$(CARGO) run --release --locked --quiet --example demo
+	$(CARGO) build --locked --bin secateur --example demo
+	@$(CARGO) run --locked --quiet --example demo
 
 .PHONY: tools
 tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny)
@@ -36,6 +36,14 @@ test: root tools lint ## Run every check and every test (needs root)
 test-one: root tools ## Run the tests whose name holds T, with their output: make test-one T=a_node_answers::v2
 	@[[ -n "$(T)" ]] || { echo "test-one: name a test, as in: make test-one T=a_node_answers::v2" >&2; exit 1; }
 	$(CARGO) test --locked --all-features -- $(T) --nocapture
+
+.PHONY: fuzz
+fuzz: ## Read 1,000,000 arbitrary texts as references, queries and patterns
+	PROPTEST_CASES=1000000 $(CARGO) test --locked --release --lib -- --nocapture reference::tests
+
+.PHONY: crds
+crds: ## Write crds/ anew from the types
+	UPDATE_CRDS=1 $(CARGO) test --locked --lib api::crds
 
 CONTAINERD ?= v2
 

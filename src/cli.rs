@@ -23,7 +23,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::api::crds;
 use args::{Arguments, Command};
@@ -78,11 +80,12 @@ fn log(verbose: u8) {
         2 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
+    let words = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(screen::Screen::stderr().colours)
         .with_target(false)
-        .without_time()
+        .without_time();
+    tracing_subscriber::registry()
+        .with(words.with_filter(Targets::new().with_target("secateur", level)))
         .init();
 }

@@ -1,6 +1,6 @@
 //! One node: containerd and the CRI over gRPC.
 //!
-//! The adapters ([`client`], [`images`], [`blobs`], [`snapshots`], [`leases`], [`containers`], [`cri`]) speak to the daemon and
+//! The adapters ([`client`], [`images`], [`blobs`], [`snapshots`], [`leases`], [`containers`], [`events`], [`cri`]) speak to the daemon and
 //! say what the core understands. On top of them, [`survey`] builds an [`Inventory`](crate::image::Inventory) and reads only
 //! what a decision asks for, [`operation`] carries decisions out under a lease that is also the [`journal`], and
 //! [`reclaim`] measures what left the disk; [`catalog`] lists what is there. Nothing here knows Kubernetes objects, a terminal
@@ -14,6 +14,7 @@ pub mod containers;
 pub mod cri;
 pub mod document;
 pub mod error;
+pub mod events;
 mod execution;
 pub mod images;
 pub mod journal;

@@ -184,12 +184,12 @@ fn holder(conflict: &Conflict) -> String {
 /// What went wrong, why, and what to do: a line each.
 fn problems(result: &ImageResult) -> Vec<String> {
     if result.conflicts.is_empty() {
-        let is_told = matches!(result.outcome, Outcome::Absent | Outcome::Failed);
-        return match &result.message {
-            Some(message) if is_told => vec![message.clone()],
-            Some(message) => vec![format!("{}: {message}", result.image)],
-            None => Vec::new(),
-        };
+        let is_told = |message: &str| result.outcome == Outcome::Absent || message.contains(&result.image);
+        let told = result.message.iter().map(|message| match is_told(message) {
+            true => message.clone(),
+            false => format!("{}: {message}", result.image.escape_debug()),
+        });
+        return told.collect();
     }
     let told = |conflict: &Conflict| {
         let holder = match conflict.pod {

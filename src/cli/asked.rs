@@ -1,7 +1,5 @@
 //! What was asked for, entry by entry: some of it may not be valid, which does not stop the rest.
 
-use std::fmt::Display;
-
 use super::answer::Answered;
 use super::exit::Exit;
 use crate::api::result::{ImageResult, Outcome};
@@ -40,7 +38,8 @@ impl Asked {
 
     /// Why the others are not valid.
     pub fn refused(&self) -> impl Iterator<Item = String> {
-        self.entries.iter().filter_map(|entry| entry.as_ref().err().map(describe))
+        let invalid = self.entries.iter().filter_map(|entry| entry.as_ref().err());
+        invalid.map(|invalid| format!("{}: {invalid}", invalid.text().escape_debug()))
     }
 
     /// A result for every entry, in order; `results` are those of the valid ones.
@@ -63,24 +62,13 @@ impl Asked {
 }
 
 fn invalid_result(invalid: &InvalidEntry) -> ImageResult {
-    let (InvalidEntry::Reference { text, .. } | InvalidEntry::Pattern { text, .. }) = invalid;
     ImageResult {
-        image: text.clone(),
+        image: invalid.text().to_owned(),
         outcome: Outcome::Failed,
         records: Vec::new(),
         conflicts: Vec::new(),
         reclaimed_bytes: 0,
-        message: Some(describe(invalid)),
-    }
-}
-
-fn describe(invalid: &InvalidEntry) -> String {
-    let say = |what: &str, text: &str, reason: &dyn Display| {
-        format!("not a valid image {what}: {}: {reason}", text.escape_debug())
-    };
-    match invalid {
-        InvalidEntry::Reference { text, reason } => say("reference", text, reason),
-        InvalidEntry::Pattern { text, reason } => say("pattern", text, reason),
+        message: Some(invalid.to_string()),
     }
 }
 
@@ -100,25 +88,19 @@ mod tests {
             .map(|answer| (&*answer.result.image, answer.exit, answer.result.message.as_deref()))
             .collect();
         let expected = [
-            (
-                "App:v1",
-                Exit::Usage,
-                Some("not a valid image reference: App:v1: repository name must be lowercase"),
-            ),
+            ("App:v1", Exit::Usage, Some("not a valid image reference: repository name must be lowercase")),
             ("app:v1", Exit::Done, None),
             (
                 "a***",
                 Exit::Usage,
                 Some(
-                    "not a valid image pattern: a***: `**` stands for whole path components: write it between slashes, as in ghcr.io/acme/**",
+                    "not a valid image pattern: `**` stands for whole path components: write it between slashes, as in ghcr.io/acme/**",
                 ),
             ),
             (
                 "a\tb",
                 Exit::Usage,
-                Some(
-                    "not a valid image reference: a\\tb: write it as [registry[:port]/]repository[:tag][@digest]",
-                ),
+                Some("not a valid image reference: write it as [registry[:port]/]repository[:tag][@digest]"),
             ),
         ];
         assert_eq!(told, expected);

@@ -10,10 +10,7 @@ use super::interrupt::Interrupt;
 use super::screen::say;
 use super::session::Session;
 use crate::image::Request;
-use crate::node::{Done, EntryResult, Outcome};
-
-/// How often it is looked whether something still holds an image.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::node::{self, Done, EntryResult, Outcome};
 
 /// A deletion that waits.
 pub struct Wait<'a> {
@@ -69,15 +66,23 @@ impl<'a> Wait<'a> {
 
     /// Returns when one of the entries may have become free, and at the deadline or an interruption at the latest.
     async fn until_free(&self, request: &Request) -> Result<(), Error> {
+        let mut releases = self.session.node.releases().await.map_err(node::Error::from)?;
         while self.goes_on() {
-            let token = self.interrupt.token();
-            let _ = tokio::time::timeout(PAUSE, token.cancelled()).await;
             let results = self.session.dry_run(request).await?;
             if results.iter().any(|result| result.outcome != Outcome::Conflict) {
                 return Ok(());
             }
+            tokio::select! {
+                release = releases.next() => release.map_err(node::Error::from)?,
+                () = self.interrupt.token().cancelled_owned() => {}
+                () = tokio::time::sleep(self.time_left()) => {}
+            }
         }
         Ok(())
+    }
+
+    fn time_left(&self) -> Duration {
+        Timestamp::now().duration_until(self.deadline).try_into().unwrap_or_default()
     }
 }
 

@@ -39,11 +39,11 @@ pub enum Selector {
     Pattern(Box<Pattern>),
 }
 
-/// Why a text is neither.
+/// Why a text is neither. In words, the text itself is left to whoever says them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEntry {
     /// It would be a reference.
-    #[error("{text:?} is not a valid image reference: {reason}")]
+    #[error("not a valid image reference: {reason}")]
     Reference {
         /// What was written.
         text: String,
@@ -51,13 +51,22 @@ pub enum InvalidEntry {
         reason: InvalidReference,
     },
     /// It would be a pattern.
-    #[error("{text:?} is not a valid image pattern: {reason}")]
+    #[error("not a valid image pattern: {reason}")]
     Pattern {
         /// What was written.
         text: String,
         /// Why it is none.
         reason: InvalidPattern,
     },
+}
+
+impl InvalidEntry {
+    /// What was written.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Reference { text, .. } | Self::Pattern { text, .. } => text,
+        }
+    }
 }
 
 impl std::str::FromStr for Entry {

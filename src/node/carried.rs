@@ -75,7 +75,8 @@ impl Carried {
         let moved = self.moved.iter().map(|(name, to)| {
             format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
         });
-        let stays = self.stays.iter().map(|(image, names)| match names.is_empty() {
+        let told = self.stays.iter().filter(|_| self.failed.is_none());
+        let stays = told.map(|(image, names)| match names.is_empty() {
             true => format!("image {} stays as it was", image.short()),
             false => {
                 let names = names.join(", ");

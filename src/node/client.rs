@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use containerd_client::services::v1 as services;
 use containerd_client::tonic::transport::{Channel, Endpoint, Uri};
@@ -164,7 +164,10 @@ pub(super) async fn within<T>(
     resource: &str,
     exchange: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, CallError> {
-    match tokio::time::timeout(deadline, exchange).await {
+    let begin = Instant::now();
+    let answer = tokio::time::timeout(deadline, exchange).await;
+    tracing::debug!(method, resource, took = ?begin.elapsed(), "called");
+    match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(status)) => Err(CallError::status(method, resource, &status)),
         Err(_) => {

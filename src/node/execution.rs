@@ -73,12 +73,11 @@ impl<'a> Execution<'a> {
         let containerd = &self.node.containerd;
         let (holdings, ()) = tokio::join!(self.measure(), self.remove_all(&mut carried, watch));
         stop_at("removed");
-        let rows = self.look_again(&mut carried).await?;
-        self.notice_names(&rows, &mut carried).await?;
+        self.look_again(&mut carried).await?;
         stop_at("looked-again");
         journal.settle(containerd).await?;
         stop_at("settled");
-        let results = self.let_go(&carried, holdings?, watch).await?;
+        let results = self.let_go(&mut carried, holdings?, watch).await?;
         Ok((results, journal))
     }
 
@@ -88,24 +87,28 @@ impl<'a> Execution<'a> {
         Holdings::of(&self.node.containerd, &self.survey, &going).await
     }
 
-    /// What remains once the outcome is certain: let everything leave the disk and measure it.
+    /// What remains once nothing is put back any longer: let everything leave the disk and measure it. What was named
+    /// meanwhile stays by that name, so names can be looked at while the collector is at work.
     pub(super) async fn let_go(
         &self,
-        carried: &[Carried],
+        carried: &mut [Carried],
         holdings: Holdings,
         watch: &Watch<'_>,
     ) -> Result<Vec<EntryResult>, Error> {
         let containerd = &self.node.containerd;
         (watch.progress)(Progress::Collecting);
-        collect(containerd).await?;
+        let (rows, ()) = tokio::try_join!(self.rows_of_going(), collect(containerd))?;
         stop_at("collected");
+        if self.notice_names(&rows, carried).await? {
+            collect(containerd).await?;
+        }
         self.release_snapshots(carried).await?;
         let mut reclaimed = holdings.gone(containerd).await?;
         let result = |(plan, carried): (&Plan, &Carried)| {
             let bytes = carried.gone(plan).map(|image| reclaimed.take(&self.survey, image)).sum();
             EntryResult { reclaimed_bytes: bytes, ..carried.result(plan) }
         };
-        Ok(self.plans.iter().zip(carried).map(result).collect())
+        Ok(self.plans.iter().zip(&*carried).map(result).collect())
     }
 
     fn journal(&self) -> Journal {
@@ -154,7 +157,7 @@ impl<'a> Execution<'a> {
             match step {
                 Step::Keep(record) => {
                     if let Some(row) = self.survey.rows.get(&*record.name) {
-                        containerd.create_image(&dangling_row(row, &record.target)).await?;
+                        containerd.keep_image(&dangling_row(row, &record.target)).await?;
                     }
                 }
                 Step::Remove { record, .. } if carried.is_due(record) => {

@@ -1,6 +1,6 @@
 //! containerd's image store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use containerd_client::services::v1::Image;
 use containerd_client::services::v1::images_client::ImagesClient;
@@ -14,6 +14,9 @@ use tonic::Code;
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
 use crate::image::{ImageId, Record};
+
+/// With more filters than this, the daemon is quicker to list everything.
+const FILTERS_MAX: usize = 8;
 
 /// A record as the store has it: all that is needed to make it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +66,23 @@ impl Containerd {
 
     /// Every record of the namespace.
     pub async fn list_images(&self) -> Result<Vec<Row>, CallError> {
-        let request = ListImagesRequest { filters: Vec::new() };
+        self.list_images_that(Vec::new()).await
+    }
+
+    /// Every record of these images, and perhaps of others.
+    pub(super) async fn list_images_of(&self, images: &BTreeSet<&ImageId>) -> Result<Vec<Row>, CallError> {
+        match images.len() {
+            0 => Ok(Vec::new()),
+            1..=FILTERS_MAX => {
+                let filters = images.iter().map(|image| format!("target.digest=={image}")).collect();
+                self.list_images_that(filters).await
+            }
+            _ => self.list_images().await,
+        }
+    }
+
+    async fn list_images_that(&self, filters: Vec<String>) -> Result<Vec<Row>, CallError> {
+        let request = ListImagesRequest { filters };
         let answer = call_within(LONG_DEADLINE, "images.List", "", self.images().list(request)).await?;
         answer.images.into_iter().map(|image| Row::read("images.List", image)).collect()
     }
@@ -79,12 +98,21 @@ impl Containerd {
         Row::read(METHOD, image).map(Some)
     }
 
-    /// Makes a record. One of that name that is there already is left as it is.
+    /// Makes a record. One of that name that is there already is left as it is, wherever it points.
     pub async fn create_image(&self, row: &Row) -> Result<(), CallError> {
         let request = CreateImageRequest { image: Some(row.write()), source_date_epoch: None };
         match call("images.Create", &row.name, self.images().create(request)).await {
             Err(error) if error.code() != Some(Code::AlreadyExists) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Makes a record, or fails if there is one of that name that keeps something else.
+    pub(super) async fn keep_image(&self, row: &Row) -> Result<(), CallError> {
+        self.create_image(row).await?;
+        match self.changed(row).await? {
+            None => Ok(()),
+            Some(_) => Err(CallError::incomplete("images.Create", &row.name, "a record of that target")),
         }
     }
 

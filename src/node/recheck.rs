@@ -1,21 +1,19 @@
 //! The look at the node after the removal: what has come into use meanwhile is put back, what was named meanwhile stays.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use super::carried::Carried;
 use super::error::{CallError, Error};
 use super::execution::Execution;
-use super::images::Row;
+use super::images::{Removed, Row};
 use super::stop::stop_at;
 use crate::image::conflict::since;
-use crate::image::{Conflict, ImageId, Kind, Record, Rules};
+use crate::image::{Conflict, ImageId, Kind, Plan, Record, Rules};
 
 impl Execution<'_> {
-    /// Reads usage once more. What has come into use since it was decided is put back as it was. Returns the records that
-    /// are there now.
-    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
-        let rows = self.observe().await?;
+    /// Reads usage once more. What has come into use since it was decided is put back as it was.
+    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<(), Error> {
+        self.observe().await?;
         for (index, carried) in carried.iter_mut().enumerate() {
             let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
             for image in going {
@@ -29,13 +27,14 @@ impl Execution<'_> {
                 }
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Finds out why images were put back by a run that was killed once the outcome was certain. Nothing is held any longer, so
     /// nothing is put back now.
-    pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<Vec<Row>, Error> {
-        let rows = self.observe().await?;
+    pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<(), Error> {
+        self.observe().await?;
+        let rows = self.rows_of_going().await?;
         let there: HashSet<(&str, &str)> =
             rows.iter().map(|row| (row.name.as_str(), row.target.digest.as_str())).collect();
         let is_there = |record: &Record| there.contains(&(&*record.name, record.target.digest().as_str()));
@@ -54,21 +53,20 @@ impl Execution<'_> {
                 carried.stays.insert(image, Vec::new());
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
-    /// Reads the records, the containers and the pods anew.
-    async fn observe(&mut self) -> Result<Vec<Row>, CallError> {
-        let node = self.node;
-        let (rows, containers) =
-            tokio::try_join!(node.containerd.list_images(), node.containerd.containers(&node.known))?;
-        for record in
-            rows.iter().filter(|row| !self.survey.rows.contains_key(&row.name)).filter_map(Row::record)
-        {
-            self.survey.inventory.insert(Arc::new(record));
-        }
+    /// Reads the containers anew.
+    async fn observe(&mut self) -> Result<(), CallError> {
+        let containers = self.node.containerd.containers(&self.node.known).await?;
         self.survey.inventory.observe(containers, self.pods.clone());
-        Ok(rows)
+        Ok(())
+    }
+
+    /// The records that the images which are to go have now.
+    pub(super) async fn rows_of_going(&self) -> Result<Vec<Row>, CallError> {
+        let going: BTreeSet<&ImageId> = self.plans.iter().flat_map(Plan::deleted).collect();
+        self.node.containerd.list_images_of(&going).await
     }
 
     /// What holds an image of a plan now. Forcing does not reach parents.
@@ -97,8 +95,13 @@ impl Execution<'_> {
     }
 
     /// An image that others named meanwhile stays; an identity record alone, which the CRI plugin may have made anew in between,
-    /// names nothing and goes.
-    pub(super) async fn notice_names(&self, rows: &[Row], carried: &mut [Carried]) -> Result<(), CallError> {
+    /// names nothing and goes. Says whether one did.
+    pub(super) async fn notice_names(
+        &self,
+        rows: &[Row],
+        carried: &mut [Carried],
+    ) -> Result<bool, CallError> {
+        let mut went = false;
         let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
         for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {
             left.entry(record.target.clone()).or_default().push((row, record));
@@ -106,17 +109,17 @@ impl Execution<'_> {
         for (plan, carried) in self.plans.iter().zip(carried) {
             for image in plan.deleted() {
                 let Some(left) = left.get(image) else { continue };
-                let nameless = left.iter().all(|(_, record)| matches!(record.kind, Kind::Digest(_)));
-                if nameless && carried.went(image) {
+                let named = left.iter().filter(|(_, record)| !matches!(record.kind, Kind::Digest(_)));
+                let names: Vec<_> = named.map(|(_, record)| record.familiar()).collect();
+                if names.is_empty() && carried.went(image) {
                     for (row, _) in left {
-                        self.node.containerd.delete_image(row).await?;
+                        went |= self.node.containerd.delete_image(row).await? == Removed::Now;
                     }
                 } else {
-                    let names = left.iter().map(|(_, record)| record.familiar()).collect();
                     carried.stays.entry(image.clone()).or_insert(names);
                 }
             }
         }
-        Ok(())
+        Ok(went)
     }
 }

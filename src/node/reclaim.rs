@@ -146,6 +146,15 @@ async fn snapshots_left(
     containerd: &Containerd,
     before: &HashMap<Snapshot, u64>,
 ) -> Result<HashSet<Snapshot>, CallError> {
+    if before.len() <= FEW {
+        let look = |snapshot: Snapshot| async move {
+            let there = containerd.has_snapshot(&snapshot.0, &snapshot.1).await?;
+            Ok::<_, CallError>(there.then_some(snapshot))
+        };
+        let snapshots = stream::iter(before.keys().cloned());
+        let found: Vec<_> = snapshots.map(look).buffer_unordered(CONCURRENCY).try_collect().await?;
+        return Ok(found.into_iter().flatten().collect());
+    }
     let mut by_snapshotter: HashMap<&str, HashSet<ChainId>> = HashMap::new();
     for (snapshotter, chain) in before.keys() {
         by_snapshotter.entry(snapshotter).or_default().insert(chain.clone());

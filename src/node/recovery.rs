@@ -26,10 +26,9 @@ impl Node {
             let journal = open.journal.clone();
             let (mut execution, mut carried) = self.resume(&journal, pods).await?;
             let (results, open) = if open.settled {
-                let rows = execution.look_back(&mut carried).await?;
-                execution.notice_names(&rows, &mut carried).await?;
+                execution.look_back(&mut carried).await?;
                 let holdings = execution.measure().await?;
-                (execution.let_go(&carried, holdings, watch).await?, open)
+                (execution.let_go(&mut carried, holdings, watch).await?, open)
             } else {
                 execution.look_again(&mut carried).await?;
                 execution.finish(carried, open, watch).await?

@@ -28,6 +28,12 @@ impl Containerd {
         Ok(found(answer)?.map(|usage| usage.size.try_into().unwrap_or_default()))
     }
 
+    /// Whether a snapshot is there.
+    pub async fn has_snapshot(&self, snapshotter: &str, key: &ChainId) -> Result<bool, CallError> {
+        let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
+        Ok(found(call("snapshots.Stat", key.as_str(), self.snapshots().stat(request)).await)?.is_some())
+    }
+
     /// Which of these snapshots are there.
     pub async fn snapshots_present(
         &self,

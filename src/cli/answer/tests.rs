@@ -109,7 +109,7 @@ fn a_problem_is_told_with_its_holder_and_a_remedy() {
     assert_eq!(told, expected);
     let moved =
         ImageResult { message: Some("app:v1 was moved".into()), ..result("app:v1", Outcome::Untagged) };
-    assert_eq!(problems(&moved), ["app:v1: app:v1 was moved"]);
+    assert_eq!(problems(&moved), ["app:v1 was moved"]);
 }
 
 #[test]

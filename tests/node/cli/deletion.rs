@@ -74,7 +74,7 @@ async fn one_bad_reference_does_not_stop_the_others(version: Version) {
         .iter()
         .map(|result| [&result["image"], &result["outcome"], &result["message"]].map(Value::clone))
         .collect();
-    let invalid = "not a valid image reference: App:v1: repository name must be lowercase";
+    let invalid = "not a valid image reference: repository name must be lowercase";
     let expected = [
         [json!("App:v1"), json!("Failed"), json!(invalid)],
         [json!("nosuch"), json!("Absent"), json!("No such image: nosuch:latest")],
@@ -84,7 +84,7 @@ async fn one_bad_reference_does_not_stop_the_others(version: Version) {
     assert!(is_gone(&node, &app).await);
 
     let answer = call(&node, &["delete", "App:v1"]).await;
-    assert_eq!((answer.exit, answer.stderr), (2, format!("error: {invalid}\n")));
+    assert_eq!((answer.exit, answer.stderr), (2, format!("error: App:v1: {invalid}\n")));
     let answer = call(&node, &["delete", "nosuch"]).await;
     assert_eq!((answer.exit, &*answer.stderr), (3, "error: No such image: nosuch:latest\n"));
     let answer = call(&node, &["delete"]).await;

@@ -223,7 +223,10 @@ async fn a_name_that_was_pulled_anew_after_the_last_look_is_left_alone(version: 
         node.import(&image).await;
         let answer = process.finish().await;
 
-        assert_eq!(answer.only().removals.last(), Some(&format!("deleted {}", app.target)), "{place}");
+        let deleted = format!("deleted {}", app.target);
+        assert_eq!(answer.only().removals.contains(&deleted), place == "collected", "{place}");
+        let stays = format!("image {} stays: meanwhile it was named app:v1", &app.target.hex()[..12]);
+        assert_eq!(answer.only().messages.contains(&stays), place != "collected", "{place}");
         assert_settled(&node).await;
         assert_eq!(node.record(APP).await.unwrap().target, app.target, "{place}");
         let has = node.disk().await;
