@@ -52,7 +52,10 @@ impl Error {
     /// How the process ends by it.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Deletion { .. } | Self::Connect(node::ConnectError::Namespace(_)) => Exit::Usage,
+            Self::Deletion { .. }
+            | Self::Connect(node::ConnectError::Namespace(_) | node::ConnectError::NoSuchNamespace { .. }) => {
+                Exit::Usage
+            }
             Self::Connect(_)
             | Self::Node(_)
             | Self::Read { .. }

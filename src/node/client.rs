@@ -71,12 +71,27 @@ impl Containerd {
         UnixStream::connect(address).await.map_err(|source| refused(address, source))?;
         let mut containerd =
             Self { channel: channel(address), address: address.to_owned(), headers, checks_target: false };
-        let version = containerd
-            .version()
-            .await
-            .map_err(|source| ConnectError::NotContainerd { path: address.to_owned(), source })?;
+        let stranger = |source| ConnectError::NotContainerd { path: address.to_owned(), source };
+        let version = containerd.version().await.map_err(stranger)?;
         containerd.checks_target = major(&version).is_some_and(|major| major >= 2);
+        // The usual namespace comes with the first image; any other was named by somebody who expects it to be there.
+        if namespace != DEFAULT_NAMESPACE {
+            let there = containerd.namespaces().await.map_err(stranger)?;
+            if !there.iter().any(|name| name == namespace) {
+                return Err(ConnectError::NoSuchNamespace { namespace: namespace.to_owned(), there });
+            }
+        }
         Ok(containerd)
+    }
+
+    /// The namespaces that there are, by name.
+    async fn namespaces(&self) -> Result<Vec<String>, CallError> {
+        let mut client = services::namespaces_client::NamespacesClient::new(self.service());
+        let request = services::ListNamespacesRequest { filter: String::new() };
+        let answer = call("namespaces.List", "", client.list(request)).await?;
+        let mut names: Vec<String> = answer.namespaces.into_iter().map(|namespace| namespace.name).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// The daemon's version, as it says it: `1.6.20~ds1`, `v2.3.7`.

@@ -88,6 +88,14 @@ pub enum ConnectError {
     /// A name that no gRPC header can carry.
     #[error("not a valid containerd namespace: {0:?}")]
     Namespace(String),
+    /// The daemon has no such namespace.
+    #[error("no such containerd namespace: {namespace}: there are {}", there.join(", "))]
+    NoSuchNamespace {
+        /// What was named.
+        namespace: String,
+        /// What there is.
+        there: Vec<String>,
+    },
     /// Something answers, but not as containerd does.
     #[error("{path} does not answer as containerd: {source}")]
     NotContainerd {

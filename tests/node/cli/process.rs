@@ -7,6 +7,7 @@ both!(
     a_terminated_command_says_what_it_did,
     a_killed_command_is_reported_by_the_next,
     nobody_else_may_open_the_socket,
+    a_namespace_that_is_not_there_is_an_error,
     a_reader_that_has_seen_enough_is_no_error,
 );
 
@@ -115,6 +116,13 @@ async fn nobody_else_may_open_the_socket(version: Version) {
             missing.display()
         )
     );
+}
+
+async fn a_namespace_that_is_not_there_is_an_error(version: Version) {
+    let node = Node::start(version).await;
+    let answer = call(&node, &["images", "--namespace", "nosuch"]).await;
+    assert_eq!(answer.exit, 2);
+    assert_eq!(answer.stderr, "error: no such containerd namespace: nosuch: there are k8s.io\n");
 }
 
 async fn a_reader_that_has_seen_enough_is_no_error(version: Version) {
