@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
+use super::blobs::Stored;
 use super::carried::Carried;
 use super::error::{CallError, Error};
 use super::images::{Removed, Row};
@@ -102,8 +103,12 @@ impl<'a> Execution<'a> {
         if self.notice_names(&rows, carried).await? {
             collect(containerd).await?;
         }
-        self.release_snapshots(carried).await?;
-        let mut reclaimed = holdings.gone(containerd).await?;
+        let mut left = holdings.blobs_left(containerd).await?;
+        if self.release_snapshots(carried, &left).await? {
+            collect(containerd).await?;
+            left = holdings.blobs_left(containerd).await?;
+        }
+        let mut reclaimed = holdings.gone(containerd, &left).await?;
         let result = |(plan, carried): (&Plan, &Carried)| {
             let bytes = carried.gone(plan).map(|image| reclaimed.take(&self.survey, image)).sum();
             EntryResult { reclaimed_bytes: bytes, ..carried.result(plan) }
@@ -180,8 +185,13 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
-    /// A config that something else keeps must not keep the root file system of an image that is gone.
-    async fn release_snapshots(&self, carried: &[Carried]) -> Result<(), Error> {
+    /// A config that something else keeps, so that it is left, must not keep the root file system of an image that is gone.
+    /// Says whether one did.
+    async fn release_snapshots(
+        &self,
+        carried: &[Carried],
+        left: &HashMap<Digest, Stored>,
+    ) -> Result<bool, CallError> {
         let containerd = &self.node.containerd;
         let gone = self.plans.iter().zip(carried).flat_map(|(plan, carried)| carried.gone(plan));
         let trees = gone.filter_map(|image| self.survey.trees.get(image));
@@ -189,7 +199,7 @@ impl<'a> Execution<'a> {
             trees.flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest)).collect();
         let mut released = false;
         for config in configs {
-            if containerd.blob(config).await?.is_none_or(|stored| stored.snapshotters.is_empty()) {
+            if left.get(config).is_none_or(|stored| stored.snapshotters.is_empty()) {
                 continue;
             }
             let holders = containerd.holders_of(config).await?;
@@ -197,10 +207,7 @@ impl<'a> Execution<'a> {
             let used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
             released |= !used && containerd.release_snapshots(config).await?;
         }
-        if released {
-            collect(containerd).await?;
-        }
-        Ok(())
+        Ok(released)
     }
 }
 

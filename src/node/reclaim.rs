@@ -100,9 +100,20 @@ impl Holdings {
         images.iter().filter_map(|image| Some(((*image).clone(), parts(survey.trees.get(*image)?)))).collect()
     }
 
-    /// Looks at what is left of them.
-    pub(super) async fn gone(self, containerd: &Containerd) -> Result<Reclaimed, CallError> {
-        let left = stored(containerd, self.blobs.keys().cloned().collect()).await?;
+    /// Looks which of the blobs are left.
+    pub(super) async fn blobs_left(
+        &self,
+        containerd: &Containerd,
+    ) -> Result<HashMap<Digest, Stored>, CallError> {
+        stored(containerd, self.blobs.keys().cloned().collect()).await
+    }
+
+    /// Looks which of the snapshots are left too, and says what is gone.
+    pub(super) async fn gone(
+        self,
+        containerd: &Containerd,
+        left: &HashMap<Digest, Stored>,
+    ) -> Result<Reclaimed, CallError> {
         let snapshots_left = snapshots_left(containerd, &self.snapshots).await?;
         let mut reclaimed = Reclaimed::default();
         let blobs = self.blobs.into_iter().filter(|(digest, _)| !left.contains_key(digest));
