@@ -143,7 +143,8 @@ impl Batch<'_> {
     }
 
     fn decide_all(&mut self, entry: usize, pattern: &Pattern) {
-        let named: Vec<Reference> = self.inventory.matching(pattern).into_iter().cloned().collect();
+        let named: Vec<Reference> =
+            self.inventory.matching(pattern).map(|(_, reference)| reference.clone()).collect();
         if named.is_empty() {
             let refusal = Refusal::NoSuchImage(pattern.to_string());
             self.decisions.push(Decision { entry, verdict: Err(refusal) });

@@ -75,17 +75,13 @@ impl Inventory {
         records.into_iter()
     }
 
-    /// The references that a pattern matches, in the order of their records.
-    pub(super) fn matching(&self, pattern: &Pattern) -> Vec<&Reference> {
-        let mut found: Vec<_> = self
-            .images
-            .values()
-            .flat_map(|records| &**records)
-            .filter_map(|record| Some((&record.name, record.reference()?)))
-            .filter(|(_, reference)| pattern.matches(reference))
-            .collect();
-        found.sort_unstable_by_key(|(name, _)| *name);
-        found.into_iter().map(|(_, reference)| reference).collect()
+    /// The records whose reference a pattern matches, by name.
+    pub fn matching(&self, pattern: &Pattern) -> impl Iterator<Item = (&Arc<Record>, &Reference)> {
+        let records = self.images.values().flat_map(|records| &**records);
+        let references = records.filter_map(|record| Some((record, record.reference()?)));
+        let mut found: Vec<_> = references.filter(|(_, reference)| pattern.matches(reference)).collect();
+        found.sort_unstable_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        found.into_iter()
     }
 
     /// The record of that very name.

@@ -318,7 +318,7 @@ impl Planner<'_> {
 }
 
 /// The identity record goes first: whatever survives an interruption still has a name that people and the kubelet can
-/// reach, and the CRI plugin makes the identity record anew.
+/// reach.
 fn removal_of(image: &ImageId, parts: &Parts) -> Vec<Step> {
     let identity = parts.identity.iter().cloned().map(|record| Step::Remove { record, untagged: None });
     let named = in_removal_order(parts.named.iter()).into_iter().map(Step::remove);

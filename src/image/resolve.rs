@@ -53,7 +53,7 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
     match query {
         Query::Digest(digest) => {
             let target = ImageId::new(digest.clone());
-            if inventory.records_of(&target).next().is_some() {
+            if inventory.has_image(&target) {
                 return Ok(Resolved { image: target, by: By::Id });
             }
             let found = by_config(inventory, digest.as_str())?;
@@ -78,7 +78,7 @@ fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unr
         });
     }
     let target = reference.digest().map(|digest| ImageId::new(digest.clone()));
-    match target.filter(|target| inventory.records_of(target).next().is_some()) {
+    match target.filter(|target| inventory.has_image(target)) {
         Some(image) => Ok(Resolved { image, by: By::Digest(reference.clone()) }),
         None => Err(Unresolved::NoSuchImage),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::error::Error;
+use super::error::{CallError, Error};
 use super::operation::Node;
 use super::reclaim::Holdings;
 use super::survey::Survey;
@@ -89,7 +89,8 @@ impl Node {
             created_before
                 .is_none_or(|limit| created.get(name).is_some_and(|created| *created < limit.as_second()))
         };
-        self.ask(&mut survey, |inventory| idle(inventory, scope, rules, |record| is_old(&record.name))).await
+        let question = |inventory: &_| idle(inventory, scope, rules, |record| is_old(&record.name));
+        Ok(self.ask(&mut survey, question).await?)
     }
 
     async fn read_all(&self, survey: &mut Survey) -> Result<(), Error> {
@@ -97,7 +98,7 @@ impl Node {
         Ok(self.read(survey, Unread(all)).await?)
     }
 
-    async fn listed(&self, survey: &mut Survey, image: ImageId, size: Size) -> Result<Listed, Error> {
+    async fn listed(&self, survey: &mut Survey, image: ImageId, size: Size) -> Result<Listed, CallError> {
         let created = newest(survey, &image);
         self.ask(survey, |inventory| {
             let content = inventory.content(&image)?;
@@ -159,11 +160,9 @@ fn meant(inventory: &Inventory, entry: &Entry) -> Vec<ImageId> {
             // Everything has been read.
             Err(Unresolved::NoSuchImage | Unresolved::Unread(_)) => Vec::new(),
         },
-        Selector::Pattern(pattern) => inventory
-            .records()
-            .filter(|record| record.reference().is_some_and(|reference| pattern.matches(reference)))
-            .map(|record| record.target.clone())
-            .collect(),
+        Selector::Pattern(pattern) => {
+            inventory.matching(pattern).map(|(record, _)| record.target.clone()).collect()
+        }
     }
 }
 

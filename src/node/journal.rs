@@ -133,11 +133,10 @@ impl Journal {
         let data = serde_json::to_vec(&self).map_err(Error::Journal)?;
         let blob = Digest::sha256(&Sha256::digest(&data));
         let lease = format!("{LEASE_PREFIX}{}", self.id);
-        let expires = Timestamp::now() + LEASE_HOURS.hours();
         let labels = HashMap::from([
             (JOURNAL_LABEL.to_owned(), blob.to_string()),
             (OWNER_LABEL.to_owned(), self.owner.clone()),
-            (EXPIRE_LABEL.to_owned(), expires.to_string()),
+            expiry(),
         ]);
         let held = containerd.create_lease(&lease, labels).await?;
         let targets: BTreeSet<ImageId> =
@@ -196,7 +195,11 @@ impl OpenJournal {
 /// is waited for, so one is made for that.
 pub(super) async fn collect(containerd: &Containerd) -> Result<(), CallError> {
     let lease = format!("{LEASE_PREFIX}collect-{}", Journal::new_id());
-    let expires = Timestamp::now() + LEASE_HOURS.hours();
-    containerd.create_lease(&lease, HashMap::from([(EXPIRE_LABEL.to_owned(), expires.to_string())])).await?;
+    containerd.create_lease(&lease, HashMap::from([expiry()])).await?;
     containerd.delete_lease(&lease, Collect::Now).await
+}
+
+/// The label by which containerd ends a lease that we don't.
+fn expiry() -> (String, String) {
+    (EXPIRE_LABEL.to_owned(), (Timestamp::now() + LEASE_HOURS.hours()).to_string())
 }

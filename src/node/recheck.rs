@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::carried::Carried;
-use super::error::{CallError, Error};
+use super::error::CallError;
 use super::execution::Execution;
 use super::images::{Removed, Row};
 use super::stop::stop_at;
@@ -12,7 +12,7 @@ use crate::image::{Conflict, ImageId, Kind, Plan, Record, Rules};
 
 impl Execution<'_> {
     /// Reads usage once more. What has come into use since it was decided is put back as it was.
-    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<(), Error> {
+    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<(), CallError> {
         self.observe().await?;
         for (index, carried) in carried.iter_mut().enumerate() {
             let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
@@ -32,7 +32,7 @@ impl Execution<'_> {
 
     /// Finds out why images were put back by a run that was killed once the outcome was certain. Nothing is held any longer, so
     /// nothing is put back now.
-    pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<(), Error> {
+    pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<(), CallError> {
         self.observe().await?;
         let rows = self.rows_of_going().await?;
         let there: HashSet<(&str, &str)> =
@@ -70,7 +70,7 @@ impl Execution<'_> {
     }
 
     /// What holds an image of a plan now. Forcing does not reach parents.
-    async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, Error> {
+    async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, CallError> {
         let rules =
             Rules { force: self.rules.force && *image == self.plans[index].image, ..self.rules.clone() };
         let question = |now: &_| since(now, image, &rules);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::error::{CallError, Error};
+use super::error::CallError;
 use super::images::Row;
 use super::operation::Node;
 use super::trees::Tree;
@@ -37,12 +37,7 @@ impl Node {
 
     /// Decides a request, and reads the content that its decisions need.
     pub async fn decide(&self, survey: &mut Survey, request: &Request) -> Result<Vec<Decision>, CallError> {
-        loop {
-            match decide(&survey.inventory, request) {
-                Ok(decisions) => return Ok(decisions),
-                Err(unread) => self.read(survey, unread).await?,
-            }
-        }
+        self.ask(survey, |inventory| decide(inventory, request)).await
     }
 
     /// Asks something of the inventory until everything that the answer needs has been read.
@@ -50,7 +45,7 @@ impl Node {
         &self,
         survey: &mut Survey,
         question: impl Fn(&Inventory) -> Result<T, Unread>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, CallError> {
         loop {
             match question(&survey.inventory) {
                 Ok(answer) => return Ok(answer),
