@@ -3,7 +3,6 @@
 //! The status stays under [`MAX_STATUS_BYTES`] whatever the number of nodes and the length of what they say. What is left
 //! out for that is marked by `truncated`, and the reports still have it.
 
-mod budget;
 mod conditions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::budget::{Budget, cut};
 use super::deletion::ImageDeletion;
 use super::quantity;
 use super::report::{ImageDeletionReport, ImageDeletionReportSpec};
 use super::result::{Outcome, Record};
 use super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, NodeResult, Phase};
-use budget::{Budget, cut};
 
 /// The size that a status stays under, in bytes of JSON.
 pub const MAX_STATUS_BYTES: usize = 64 * 1024;

@@ -65,6 +65,9 @@ pub enum Command {
     /// Delete images that nothing uses
     #[command(after_help = PRUNE_EXAMPLES)]
     Prune(Prune),
+    /// Carry out the ImageDeletions of a cluster on this node, for as long as it runs (DaemonSet)
+    #[command(after_help = AGENT_EXAMPLES)]
+    Agent(super::daemon::Agent),
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:\n  secateur crds | kubectl apply -f -")]
     Crds,
@@ -74,6 +77,13 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Whether it runs until it is told to end, and logs as daemons do.
+    pub const fn is_daemon(&self) -> bool {
+        matches!(self, Self::Agent(_))
+    }
 }
 
 /// `delete`.
@@ -193,6 +203,11 @@ Examples:
   secateur prune                                 images without a name
   secateur prune --unused --older-than 72h       what no container uses, and is older
   secateur prune --unused --keep 'ghcr.io/acme/**' --dry-run";
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  secateur agent --node-name node-a
+  secateur agent --node-name node-a --protect 'registry.k8s.io/**' --log-format text";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -1,0 +1,101 @@
+//! `secateur agent`: what they are told, and their life from the first line of the log to the last.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::Args;
+use kube::Client;
+use prometheus::Registry;
+
+use super::args::Global;
+use super::error::Error;
+use super::exit::Exit;
+use super::interrupt::terminated;
+use crate::agent;
+use crate::image::Pattern;
+use crate::telemetry::PORT;
+use crate::telemetry::health::Health;
+use crate::telemetry::logs::{self, Format, Level};
+use crate::telemetry::metrics::{self, AgentMetrics, CallTimes};
+use crate::telemetry::server::{Served, serve};
+
+/// `agent`.
+#[derive(Debug, Args)]
+pub struct Agent {
+    /// The name of this node in the cluster
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub node_name: String,
+    /// The namespace of this agent's pod
+    #[arg(long, env = "POD_NAMESPACE", requires = "pod_name", value_name = "NAMESPACE")]
+    pub pod_namespace: Option<String>,
+    /// The name of this agent's pod, whose images are protected
+    #[arg(long, env = "POD_NAME", requires = "pod_namespace", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    /// Never delete an image that has a matching name
+    #[arg(long, value_name = "PATTERN")]
+    pub protect: Vec<Pattern>,
+    /// What it serves and logs.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
+}
+
+/// What a daemon serves and logs.
+#[derive(Debug, Args)]
+pub struct Telemetry {
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(long, env = "SECATEUR_LISTEN", default_value_t = anywhere(), value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// How the log is written
+    #[arg(long, env = "SECATEUR_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: Format,
+    /// The least important lines that are logged
+    #[arg(long, env = "SECATEUR_LOG_LEVEL", value_enum, default_value_t, value_name = "LEVEL")]
+    pub log_level: Level,
+}
+
+const fn anywhere() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)
+}
+
+/// Runs an agent until it is told to end.
+pub async fn agent(global: &Global, arguments: Agent) -> Result<Exit, Error> {
+    let registry = metrics::registry()?;
+    let times = CallTimes::register(&registry)?;
+    logs::start(arguments.telemetry.log_format, arguments.telemetry.log_level, Some(times));
+    let settings = agent::Settings {
+        node: arguments.node_name,
+        pod: arguments.pod_namespace.zip(arguments.pod_name),
+        address: global.address.clone(),
+        namespace: global.namespace.clone(),
+        protect: arguments.protect,
+    };
+    let metrics = AgentMetrics::register(&registry)?;
+    let health = Health::missing(agent::PARTS);
+    let client = client().await?;
+    let cancel = terminated().map_err(Error::Start)?;
+    let work = agent::run(settings, client, metrics, health.clone(), cancel);
+    serving(&arguments.telemetry, registry, health, work).await
+}
+
+/// The cluster that the environment or a kubeconfig names.
+async fn client() -> Result<Client, Error> {
+    Client::try_default().await.map_err(|error| Error::Cluster(error.to_string()))
+}
+
+/// Serves metrics and health for as long as the work goes on.
+async fn serving(
+    telemetry: &Telemetry,
+    registry: Registry,
+    health: Health,
+    work: impl Future<Output = ()>,
+) -> Result<Exit, Error> {
+    let address = telemetry.listen;
+    let failed = |source| Error::Listen { address, source };
+    let server = serve(address, Served { registry, health }).await.map_err(failed)?;
+    tokio::select! {
+        () = work => {
+            tracing::info!("ended");
+            Ok(Exit::Done)
+        }
+        ended = server => ended.map(|()| Exit::Done).map_err(failed),
+    }
+}
