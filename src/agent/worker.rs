@@ -105,16 +105,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Hears of a deletion, and whether the API server is there.
     fn hear(&mut self, event: Result<Event<Metadata>, watcher::Error>) {
-        match &event {
-            Ok(_) => self.health.has(API_SERVER),
-            Err(error) => {
-                tracing::warn!(%error, "the watch of ImageDeletions is tried again");
-                self.attempts.metrics.error("api");
-                self.health.lacks(API_SERVER, error);
-            }
-        }
         match event {
             Ok(Event::Init) => self.listing.clear(),
             Ok(Event::InitApply(deletion)) => {
@@ -124,6 +115,7 @@ impl<'a> Worker<'a> {
             Ok(Event::InitDone) => {
                 self.queue.keep(&std::mem::take(&mut self.listing));
                 self.has_listed = true;
+                self.health.has(API_SERVER);
                 self.forget_drafts();
             }
             Ok(Event::Apply(deletion)) => self.see(&deletion),
@@ -131,7 +123,16 @@ impl<'a> Worker<'a> {
                 self.queue.forget(&key(&deletion));
                 self.forget_drafts();
             }
-            Err(_) => {}
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    /// A watch that breaks later on is resumed without a word, so only the first list says that the API server is there.
+    fn complain(&self, error: &watcher::Error) {
+        tracing::warn!(%error, "the watch of ImageDeletions is tried again");
+        self.attempts.metrics.error("api");
+        if !self.has_listed {
+            self.health.lacks(API_SERVER, error);
         }
     }
 

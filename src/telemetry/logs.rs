@@ -60,6 +60,6 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match format {
         Format::Text => layer.with_ansi(false).with_target(false).boxed(),
-        Format::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
     }
 }
