@@ -7,12 +7,16 @@
 //! Its methods panic where the cluster refuses: a test cannot go on then.
 
 mod control;
+mod deletions;
 mod identity;
 mod kubectl;
+mod leader;
 mod logs;
 mod machine;
 mod node;
+mod persons;
 mod pods;
+mod prometheus;
 mod secateur;
 mod service;
 
@@ -25,11 +29,14 @@ use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
 use self::control::{ADVERTISED, API_SERVER, ControlPlane};
+pub(crate) use self::deletions::{manifest, merged};
 use self::identity::Authority;
 pub(crate) use self::logs::Mark;
 pub(crate) use self::node::Node;
 use self::node::{NODES, Plan};
 pub(crate) use self::pods::Pod;
+pub(crate) use self::prometheus::{Prometheus, fetch};
+pub(crate) use self::secateur::NAMESPACE as SECATEUR;
 pub(crate) use self::service::Service;
 use crate::bed::eventually;
 use crate::world;

@@ -5,10 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops and says why")]
 
+mod access;
 #[allow(dead_code, unused_imports, reason = "the tests of single nodes use the rest")]
 #[path = "../bed/lib.rs"]
 mod bed;
 mod cluster;
+mod deletion;
+mod metrics;
 mod smoke;
 mod suite;
 mod world;
@@ -20,8 +23,12 @@ use libtest_mimic::Arguments;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match world::home() {
-        Some(home) => suite::run(&arguments, home, smoke::tests()),
-        None if arguments.list => suite::run(&arguments, std::path::PathBuf::new(), smoke::tests()),
+        Some(home) => suite::run(&arguments, home, tests()),
+        None if arguments.list => suite::run(&arguments, std::path::PathBuf::new(), tests()),
         None => world::run(std::env::args_os().skip(1)),
     }
+}
+
+fn tests() -> Vec<suite::Test> {
+    [smoke::tests(), access::tests(), deletion::tests(), metrics::tests()].into_iter().flatten().collect()
 }

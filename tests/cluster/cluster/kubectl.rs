@@ -74,7 +74,7 @@ impl Cluster {
 }
 
 #[track_caller]
-fn succeeded(command: &mut Command, input: &str) -> String {
+pub(super) fn succeeded(command: &mut Command, input: &str) -> String {
     let output = output(command, input);
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
@@ -82,7 +82,7 @@ fn succeeded(command: &mut Command, input: &str) -> String {
 }
 
 #[track_caller]
-fn failed(command: &mut Command, input: &str) -> String {
+pub(super) fn failed(command: &mut Command, input: &str) -> String {
     let output = output(command, input);
     assert!(!output.status.success(), "{command:?} did not fail: {}", text(output.stdout));
     text(output.stderr)
