@@ -34,7 +34,7 @@ const NODE_RESULTS_BYTES: usize = 40 * 1024;
 /// the generation that it speaks of: neither late reports nor nodes that vanish later change it.
 pub fn aggregate<'a>(
     deletion: &ImageDeletion,
-    desired: &BTreeSet<String>,
+    desired: &'a BTreeSet<String>,
     without_agent: usize,
     reports: impl IntoIterator<Item = &'a ImageDeletionReportSpec>,
     now: Timestamp,
