@@ -14,6 +14,7 @@ pub mod quantity;
 pub mod report;
 pub mod result;
 mod schema;
+pub mod selector;
 pub mod status;
 mod structural;
 pub mod validate;
