@@ -58,6 +58,7 @@ fn start(arguments: Arguments) -> Result<Exit, Error> {
             Command::Images(arguments) => images::images(&global, arguments).await,
             Command::Prune(arguments) => prune::prune(&global, arguments).await,
             Command::Agent(arguments) => daemon::agent(&global, arguments).await,
+            Command::Controller(arguments) => daemon::controller(arguments).await,
             Command::Crds => print_crds(),
             Command::Completions { shell } => print_completions(shell),
         }

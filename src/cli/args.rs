@@ -68,6 +68,9 @@ pub enum Command {
     /// Carry out the ImageDeletions of a cluster on this node, for as long as it runs (DaemonSet)
     #[command(after_help = AGENT_EXAMPLES)]
     Agent(super::daemon::Agent),
+    /// Bring the reports of all agents together in the ImageDeletions, for as long as it runs (Deployment)
+    #[command(after_help = CONTROLLER_EXAMPLES)]
+    Controller(super::daemon::Controller),
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:\n  secateur crds | kubectl apply -f -")]
     Crds,
@@ -82,7 +85,7 @@ pub enum Command {
 impl Command {
     /// Whether it runs until it is told to end, and logs as daemons do.
     pub const fn is_daemon(&self) -> bool {
-        matches!(self, Self::Agent(_))
+        matches!(self, Self::Agent(_) | Self::Controller(_))
     }
 }
 
@@ -208,6 +211,10 @@ const AGENT_EXAMPLES: &str = "\
 Examples:
   secateur agent --node-name node-a
   secateur agent --node-name node-a --protect 'registry.k8s.io/**' --log-format text";
+
+const CONTROLLER_EXAMPLES: &str = "\
+Examples:
+  secateur controller --pod-namespace secateur-system --pod-name secateur-controller-0";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

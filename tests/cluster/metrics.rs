@@ -65,14 +65,16 @@ async fn counters_agree_with_the_status(cluster: &Cluster) {
     }
     let images: Value = names.iter().map(String::as_str).chain(["metrics/absent:v1"]).collect();
     let status = cluster.delete("metrics-counted", json!({"images": images})).await;
-    let expected = Sums { deleted: 4.0, untagged: 6.0, absent: 2.0, reclaimed: status.reclaimed_bytes as f64 };
+    let expected =
+        Sums { deleted: 4.0, untagged: 6.0, absent: 2.0, reclaimed: status.reclaimed_bytes as f64 };
     eventually("Prometheus to have scraped it", async || {
         let now = Sums::of(&prometheus).await;
         (now.minus(&before) == expected).then_some(())
     })
     .await;
     let complete = prometheus.value(r#"max(secateur_imagedeletions{phase="Complete"})"#).await;
-    let listed = cluster.kubectl(["get", "imgdel", "--field-selector", "status.phase=Complete", "-o", "name"]);
+    let listed =
+        cluster.kubectl(["get", "imgdel", "--field-selector", "status.phase=Complete", "-o", "name"]);
     assert_eq!(complete as usize, listed.lines().count());
 }
 

@@ -48,7 +48,7 @@ impl AgentMetrics {
                 "secateur_rollbacks_total",
                 "Images that were put back because something began to use them meanwhile.",
             )?,
-            errors: errors(registry)?,
+            errors: errors(registry, ["containerd", "api"])?,
         };
         Ok(metrics)
     }
@@ -106,9 +106,9 @@ fn durations(registry: &Registry) -> Result<Histogram> {
 }
 
 /// `secateur_errors_total`, of the agent and of the controller.
-pub(super) fn errors(registry: &Registry) -> Result<IntCounterVec> {
+pub(super) fn errors<const N: usize>(registry: &Registry, kinds: [&str; N]) -> Result<IntCounterVec> {
     let (name, help) = ("secateur_errors_total", "What went wrong and is tried again, by kind.");
-    family(registry, (name, help), "kind", ["containerd", "api"].map(str::to_owned))
+    family(registry, (name, help), "kind", kinds.map(str::to_owned))
 }
 
 fn family<const N: usize>(

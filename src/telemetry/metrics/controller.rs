@@ -12,12 +12,12 @@ pub struct ControllerMetrics {
 }
 
 impl ControllerMetrics {
-    /// Registers them.
-    pub fn register(registry: &Registry) -> Result<Self> {
+    /// Registers them; `errors` are the kinds of what can go wrong.
+    pub fn register<const N: usize>(registry: &Registry, errors: [&str; N]) -> Result<Self> {
         let phases = Opts::new("secateur_imagedeletions", "ImageDeletions that there are, by phase.");
         let deletions = IntGaugeVec::new(phases, &["phase"])?;
         registry.register(Box::new(deletions.clone()))?;
-        let errors = super::agent::errors(registry)?;
+        let errors = super::agent::errors(registry, errors)?;
         let metrics = Self { deletions, errors };
         metrics.set(|_| 0);
         Ok(metrics)

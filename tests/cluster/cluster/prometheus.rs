@@ -73,13 +73,17 @@ impl Prometheus {
     fn ask(&self, query: &str) -> Option<f64> {
         assert!(!self.0.has_ended(), "Prometheus has ended");
         let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let answer: Value = serde_json::from_str(&fetch(&format!("http://{ADDRESS}/api/v1/query?query={query}"))?).ok()?;
+        let answer: Value =
+            serde_json::from_str(&fetch(&format!("http://{ADDRESS}/api/v1/query?query={query}"))?).ok()?;
         answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
     }
 }
 
 /// The body of a page; `None` where there is none, or not with a status of success.
 pub(crate) fn fetch(url: &str) -> Option<String> {
-    let output = Command::new("busybox").args(["wget", "-q", "-T", "5", "-O", "-", url]).output().expect("busybox runs");
+    let output = Command::new("busybox")
+        .args(["wget", "-q", "-T", "5", "-O", "-", url])
+        .output()
+        .expect("busybox runs");
     output.status.success().then(|| String::from_utf8(output.stdout).expect("pages are text"))
 }
