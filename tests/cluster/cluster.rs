@@ -28,7 +28,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
-use self::control::{ADVERTISED, API_SERVER, ControlPlane};
+use self::control::{ADVERTISED, ControlPlane};
+pub(crate) use self::control::{API_SERVER, kubernetes};
 pub(crate) use self::deletions::{manifest, merged};
 use self::identity::Authority;
 pub(crate) use self::logs::Mark;
@@ -107,6 +108,12 @@ impl Cluster {
     /// The kubeconfig of somebody with every right.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The content of such a kubeconfig, for who reaches the API server at another address.
+    pub(crate) fn kubeconfig_at(&self, server: &str) -> String {
+        let kubeconfig = fs::read_to_string(&self.kubeconfig).expect("the kubeconfig can be read");
+        kubeconfig.replace(&format!("https://{API_SERVER}"), &format!("https://{server}"))
     }
 
     /// The directory for a test's own files; it goes with the cluster.

@@ -16,16 +16,19 @@ mod smoke;
 mod suite;
 mod world;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
+
+use self::world::World;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match world::home() {
         Some(home) => suite::run(&arguments, home, tests()),
-        None if arguments.list => suite::run(&arguments, std::path::PathBuf::new(), tests()),
-        None => world::run(std::env::args_os().skip(1)),
+        None if arguments.list => suite::run(&arguments, PathBuf::new(), tests()),
+        None => World::new().run(std::env::args_os().skip(1)),
     }
 }
 

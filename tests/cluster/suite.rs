@@ -11,6 +11,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
 use crate::cluster::{Cluster, Mark};
+use crate::world;
 
 /// What a test may do to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,9 @@ pub(crate) fn run(arguments: &Arguments, home: PathBuf, tests: Vec<Test>) -> Exi
         let name = test.name.split_once("::").map_or(test.name, |(_, name)| name);
         Trial::test(name, move || suite.run(&test))
     });
-    libtest_mimic::run(arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(arguments, trials.collect());
+    world::thaw(&suite.home);
+    conclusion.exit_code()
 }
 
 struct Suite {

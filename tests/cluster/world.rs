@@ -7,67 +7,92 @@
 //! The files are in a [`Home`] outside, which is removed at the end, or else by the next run.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
 use std::{env, process};
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bed::{Home, cgroup};
 
 /// Set inside: the directory of the world.
-const HOME: &str = "SECATEUR_WORLD";
-/// What a shell says for a program that was interrupted.
-const INTERRUPTED: u8 = 130;
+pub(crate) const HOME: &str = "SECATEUR_WORLD";
 
 /// The directory of the world that this process is in; `None` outside.
 pub(crate) fn home() -> Option<PathBuf> {
     env::var_os(HOME).map(PathBuf::from)
 }
 
-/// Runs this program in a new world, with these arguments, and returns its exit code. All of the world is gone then.
-///
-/// It must be called from the main thread: the end of the calling thread is the end of the world.
-pub(crate) fn run(arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
-    let home = Home::new();
-    runtime.block_on(async {
-        let [mut interrupt, mut terminate] = [SignalKind::interrupt(), SignalKind::terminate()]
-            .map(|kind| signal(kind).expect("signals can be listened for"));
-        let mut world = command(&home, arguments).spawn().expect("util-linux is installed");
-        let status = tokio::select! {
-            status = world.wait() => Some(status.expect("the world is a child")),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
-        };
-        match status {
-            Some(status) => status
-                .code()
-                .and_then(|code| u8::try_from(code).ok())
-                .map_or(ExitCode::FAILURE, ExitCode::from),
-            None => {
-                // A frozen process would not die, and the world's first process waits for all.
-                cgroup::thaw(home.path());
-                world.kill().await.expect("the world is a child");
-                ExitCode::from(INTERRUPTED)
-            }
-        }
-    })
+/// A world that is not there yet, and its directory.
+pub(crate) struct World {
+    home: Home,
 }
 
-/// `setpriv` ends `unshare` with this process, `unshare` ends the world, and `bash` takes the orphans of all daemons in.
-fn command(home: &Home, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .args(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"])
-        .args(["bash", "-c", r#""$@"; exit"#, "world"])
-        .arg(env::current_exe().expect("the program has a path"))
-        .args(arguments)
-        .env(HOME, home.path())
-        .process_group(0);
-    command
+impl World {
+    /// Makes the directory.
+    pub(crate) fn new() -> Self {
+        Self { home: Home::new() }
+    }
+
+    /// The directory, which is the same inside.
+    pub(crate) fn directory(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Runs this program in the world, with these arguments, and returns its exit code. All of the world is gone then.
+    ///
+    /// It must be called from the main thread: the end of the calling thread is the end of the world.
+    pub(crate) fn run(self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> ExitCode {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts");
+        runtime.block_on(async {
+            let [mut interrupt, mut terminate] = [SignalKind::interrupt(), SignalKind::terminate()]
+                .map(|kind| signal(kind).expect("signals can be listened for"));
+            let mut world = self.command(arguments).spawn().expect("util-linux is installed");
+            let status = tokio::select! {
+                status = world.wait() => status.expect("the world is a child"),
+                _ = interrupt.recv() => self.end(world).await,
+                _ = terminate.recv() => self.end(world).await,
+            };
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            code.map_or(ExitCode::FAILURE, ExitCode::from)
+        })
+    }
+
+    /// `setpriv` ends `unshare` with this process, `unshare` ends the world, and `bash` takes in the orphans of daemons.
+    fn command(&self, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .args([
+                "unshare",
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--kill-child=KILL",
+                "--mount-proc",
+                "--",
+            ])
+            .args(["bash", "-c", r#""$@"; exit"#, "world"])
+            .arg(env::current_exe().expect("the program has a path"))
+            .args(arguments)
+            .env(HOME, self.directory())
+            .process_group(0);
+        command
+    }
+
+    async fn end(&self, mut world: Child) -> ExitStatus {
+        thaw(self.directory());
+        world.kill().await.expect("the world is a child");
+        world.wait().await.expect("the world is a child")
+    }
+}
+
+/// Lets frozen containers go on, before the end of a world: it waits for all its processes, and these would not die.
+pub(crate) fn thaw(home: &Path) {
+    cgroup::thaw(home);
 }
 
 /// Makes the network: one loopback device with an address for each part.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::identity::Authority;
+use super::identity::{Authority, KeyFiles};
 use super::service::Service;
 use crate::bed::tools::tool;
 
@@ -29,10 +29,11 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Prepares the daemons, and starts none.
     pub(crate) fn new(home: &Path, logs: &Path, authority: &Authority) -> Self {
+        let tokens = authority.pair("tokens");
         Self {
             etcd: etcd(home, logs),
-            api_server: api_server(logs, authority),
-            controller_manager: controller_manager(logs, authority),
+            api_server: api_server(logs, authority, &tokens),
+            controller_manager: controller_manager(logs, authority, &tokens),
             scheduler: scheduler(logs, authority),
         }
     }
@@ -63,7 +64,7 @@ fn etcd(home: &Path, logs: &Path) -> Service {
     })
 }
 
-fn api_server(logs: &Path, authority: &Authority) -> Service {
+fn api_server(logs: &Path, authority: &Authority, tokens: &KeyFiles) -> Service {
     let server = authority.certify(
         "kube-apiserver",
         None,
@@ -78,7 +79,7 @@ fn api_server(logs: &Path, authority: &Authority) -> Service {
         ],
     );
     let kubelets = authority.certify("kube-apiserver-kubelet-client", Some("system:masters"), &[]);
-    let (token_key, token_check) = authority.token_key();
+    let tokens = tokens.clone();
     let authority = authority.certificate();
     Service::new("kube-apiserver", logs, move || {
         let mut command = Command::new(kubernetes().join("kube-apiserver"));
@@ -90,9 +91,9 @@ fn api_server(logs: &Path, authority: &Authority) -> Service {
             .args(["--allow-privileged", "--profiling=false"])
             .args(["--service-account-issuer", ISSUER])
             .arg("--service-account-key-file")
-            .arg(&token_check)
+            .arg(&tokens.public)
             .arg("--service-account-signing-key-file")
-            .arg(&token_key)
+            .arg(&tokens.private)
             .arg("--client-ca-file")
             .arg(&authority)
             .arg("--tls-cert-file")
@@ -110,8 +111,9 @@ fn api_server(logs: &Path, authority: &Authority) -> Service {
     })
 }
 
-fn controller_manager(logs: &Path, authority: &Authority) -> Service {
+fn controller_manager(logs: &Path, authority: &Authority, tokens: &KeyFiles) -> Service {
     let kubeconfig = authority.client("system:kube-controller-manager", None);
+    let tokens = tokens.clone();
     let authority = authority.certificate();
     Service::new("kube-controller-manager", logs, move || {
         let mut command = Command::new(kubernetes().join("kube-controller-manager"));
@@ -120,7 +122,11 @@ fn controller_manager(logs: &Path, authority: &Authority) -> Service {
             .arg(&kubeconfig)
             .arg("--root-ca-file")
             .arg(&authority)
+            .arg("--service-account-private-key-file")
+            .arg(&tokens.private)
             .args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"])
+            // With the default limits its controllers start four seconds later.
+            .args(["--kube-api-qps=500", "--kube-api-burst=500"])
             .args(["--node-monitor-period=1s", "--node-monitor-grace-period", NODE_GRACE]);
         command
     })

@@ -95,7 +95,7 @@ impl Node {
     /// Whether a name, and every record that the CRI may have made beside it, has gone with its content.
     pub(crate) async fn has_nothing_of(&self, image: &crate::bed::Imported) -> bool {
         let records = self.records().await;
-        !records.values().any(|record| record.target == *image.target())
+        !records.values().any(|record| record.target == image.target)
             && !self.has_content(image.config()).await
     }
 }

@@ -26,6 +26,13 @@ pub(crate) struct Identity {
     pub key: PathBuf,
 }
 
+/// The files of a key that signs tokens, in PEM.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyFiles {
+    pub private: PathBuf,
+    pub public: PathBuf,
+}
+
 impl Authority {
     /// Makes an authority and the directory for all it signs.
     pub(crate) fn new(directory: PathBuf) -> Self {
@@ -59,13 +66,13 @@ impl Authority {
         identity
     }
 
-    /// Makes the key that tokens of service accounts are signed with: the files of the private and the public key.
-    pub(crate) fn token_key(&self) -> (PathBuf, PathBuf) {
-        let [private, public] = ["key", "pub"].map(|kind| self.directory.join(format!("tokens.{kind}")));
+    /// Makes a key that nothing is certified for.
+    pub(crate) fn pair(&self, name: &str) -> KeyFiles {
+        let [private, public] = ["key", "pub"].map(|kind| self.directory.join(format!("{name}.{kind}")));
         let key = KeyPair::generate().expect("a key can be made");
         fs::write(&private, key.serialize_pem()).expect("a key can be written");
         fs::write(&public, key.public_key_pem()).expect("a key can be written");
-        (private, public)
+        KeyFiles { private, public }
     }
 
     /// Certifies a client and writes its kubeconfig.

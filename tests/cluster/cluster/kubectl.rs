@@ -10,20 +10,26 @@ use crate::bed::tools::tool;
 impl Cluster {
     /// Runs `kubectl` and returns what it prints.
     #[track_caller]
-    pub(crate) fn kubectl<const N: usize>(&self, arguments: [&str; N]) -> String {
-        succeeded(&mut self.kubectl_command(&arguments), "")
+    pub(crate) fn kubectl<'a>(&self, arguments: impl AsRef<[&'a str]>) -> String {
+        succeeded(&mut self.kubectl_command(arguments.as_ref()), "")
     }
 
     /// Runs a `kubectl` that must fail, and returns what it says of that.
     #[track_caller]
-    pub(crate) fn kubectl_fails<const N: usize>(&self, arguments: [&str; N]) -> String {
-        failed(&mut self.kubectl_command(&arguments), "")
+    pub(crate) fn kubectl_fails<'a>(&self, arguments: impl AsRef<[&'a str]>) -> String {
+        failed(&mut self.kubectl_command(arguments.as_ref()), "")
     }
 
     /// `kubectl apply` of some YAML.
     #[track_caller]
     pub(crate) fn apply(&self, yaml: &str) -> String {
         succeeded(&mut self.kubectl_command(&["apply", "-f", "-"]), yaml)
+    }
+
+    /// `kubectl apply` of some YAML that the API server checks and does not keep.
+    #[track_caller]
+    pub(crate) fn apply_dry_run(&self, yaml: &str) -> String {
+        succeeded(&mut self.kubectl_command(&["apply", "--dry-run=server", "-f", "-"]), yaml)
     }
 
     /// `kubectl apply` of some YAML that the API server must refuse. Returns what it says.
@@ -34,22 +40,22 @@ impl Cluster {
 
     /// `kubectl wait --for=CONDITION` of something, for a minute.
     #[track_caller]
-    pub(crate) fn wait(&self, condition: &str, what: &[&str]) -> String {
+    pub(crate) fn wait<'a>(&self, condition: &'a str, what: impl AsRef<[&'a str]>) -> String {
         let condition = format!("--for={condition}");
-        let arguments = [&["wait", "--timeout=60s", &condition], what].concat();
+        let arguments = [&["wait", "--timeout=60s", &condition][..], what.as_ref()].concat();
         succeeded(&mut self.kubectl_command(&arguments), "")
     }
 
     /// Runs `helm` and returns what it prints.
     #[track_caller]
-    pub(crate) fn helm(&self, arguments: &[&str]) -> String {
-        succeeded(&mut self.helm_command(arguments), "")
+    pub(crate) fn helm<'a>(&self, arguments: impl AsRef<[&'a str]>) -> String {
+        succeeded(&mut self.helm_command(arguments.as_ref()), "")
     }
 
     /// Runs a `helm` that must fail, and returns what it says of that.
     #[track_caller]
-    pub(crate) fn helm_fails(&self, arguments: &[&str]) -> String {
-        failed(&mut self.helm_command(arguments), "")
+    pub(crate) fn helm_fails<'a>(&self, arguments: impl AsRef<[&'a str]>) -> String {
+        failed(&mut self.helm_command(arguments.as_ref()), "")
     }
 
     /// A `kubectl` that is not started yet.

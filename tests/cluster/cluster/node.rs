@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use super::control::kubernetes;
 use super::identity::Authority;
 use super::machine::Machine;
 use super::service::Service;
-use crate::bed::{Containerd, Cri, Places, Setup, Version, cgroup, config, eventually};
+use crate::bed::{Containerd, Cri, Digest, Places, Setup, Version, cgroup, config, eventually};
 
 /// What is known of a node before it starts.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     /// The kubelet.
     pub kubelet: Service,
     // It goes last: the daemons run on it.
-    machine: Machine,
+    _machine: Machine,
 }
 
 impl Node {
@@ -56,7 +56,7 @@ impl Node {
             })
             .await;
         containerd.import_pause().await;
-        Self { plan, containerd, daemon, kubelet, machine }
+        Self { plan, containerd, daemon, kubelet, _machine: machine }
     }
 
     /// The name of the node in the cluster.
@@ -69,6 +69,16 @@ impl Node {
         [&self.daemon, &self.kubelet]
     }
 
+    /// Whether there is a record of that name.
+    pub(crate) async fn has_image(&self, name: &str) -> bool {
+        self.record(name).await.is_some()
+    }
+
+    /// Whether the store has a piece of content.
+    pub(crate) async fn has_content(&self, digest: &Digest) -> bool {
+        self.content().await.contains_key(digest)
+    }
+
     /// Kills containerd and starts it again. Containers go on.
     pub(crate) async fn restart_containerd(&self) {
         self.daemon.kill();
@@ -79,11 +89,6 @@ impl Node {
     /// Waits until containerd and its CRI answer.
     pub(crate) async fn await_containerd(&self) {
         eventually("containerd to answer again", async || self.answers().await.then_some(())).await;
-    }
-
-    /// Where a file of the node is for the tests.
-    pub(crate) fn path(&self, path: &str) -> PathBuf {
-        self.machine.outside(path)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pods of the bed's own images.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{Cluster, Node};
@@ -46,6 +48,13 @@ impl Pod {
         self
     }
 
+    /// Shows its container a directory of the node.
+    pub(crate) fn host_directory(mut self, directory: &Path, at: &str) -> Self {
+        self.object["spec"]["volumes"] = json!([{"name": "host", "hostPath": {"path": directory}}]);
+        self.object["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "host", "mountPath": at}]);
+        self
+    }
+
     /// Does not start its container again when that has ended.
     pub(crate) fn once(mut self) -> Self {
         self.object["spec"]["restartPolicy"] = json!("Never");
@@ -56,7 +65,8 @@ impl Pod {
         self.object["metadata"]["namespace"].as_str().expect("a pod has a namespace")
     }
 
-    fn name(&self) -> &str {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().expect("a pod has a name")
     }
 }

@@ -47,11 +47,12 @@ impl Prometheus {
         });
         let file = directory.join("prometheus.json");
         fs::write(&file, configuration.to_string()).expect("the configuration can be written");
+        let data = directory.join("data");
         let service = Service::new("prometheus", &directory, move || {
             let mut command = Command::new("prometheus");
             command
                 .arg(format!("--config.file={}", file.display()))
-                .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
+                .arg(format!("--storage.tsdb.path={}", data.display()))
                 .arg(format!("--web.listen-address={ADDRESS}"));
             command
         });

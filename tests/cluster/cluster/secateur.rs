@@ -69,7 +69,7 @@ impl Cluster {
             "--set",
             "image.pullPolicy=Never",
         ];
-        self.helm(&[&usual, arguments].concat());
+        self.helm([&usual[..], arguments].concat());
     }
 
     /// Kills the agent of a node inside its container, as a crash would. The kubelet starts it again.
