@@ -35,7 +35,7 @@ enum Job {
     /// Ending what was killed before this connection.
     Recover { link: u64 },
     /// Trying a deletion.
-    Attempt { key: Key, draft: Draft, tried: Instant },
+    Attempt { key: Key, draft: Box<Draft>, tried: Instant },
 }
 
 type Doing<'a> = BoxFuture<'a, (Job, Result<Standing, AttemptError>)>;
@@ -183,7 +183,7 @@ impl<'a> Worker<'a> {
                     self.recover_at = Instant::now() + self.recover_failures.next();
                 }
             },
-            Job::Attempt { key, draft, tried } => self.settle_attempt(key, draft, tried, result),
+            Job::Attempt { key, draft, tried } => self.settle_attempt(key, *draft, tried, result),
         }
     }
 
@@ -237,7 +237,7 @@ fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing
     async move {
         let tried = Instant::now();
         let result = attempts.attempt(&link, &key, &mut draft).await;
-        (Job::Attempt { key, draft, tried }, result)
+        (Job::Attempt { key, draft: Box::new(draft), tried }, result)
     }
     .instrument(span)
     .boxed()
