@@ -14,6 +14,7 @@ mod progress;
 mod prune;
 mod run;
 mod screen;
+mod self_test;
 mod session;
 mod table;
 mod wait;
@@ -55,6 +56,7 @@ fn start(arguments: Arguments) -> Result<Exit, Error> {
             Command::Images(arguments) => images::images(&global, arguments).await,
             Command::Prune(arguments) => prune::prune(&global, arguments).await,
             Command::Crds => print_crds(),
+            Command::SelfTest => self_test::self_test().await,
             Command::Completions { shell } => print_completions(shell),
         }
     })
