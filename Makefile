@@ -45,6 +45,33 @@ fuzz: ## Read 1,000,000 arbitrary texts as references, queries and patterns
 crds: ## Write crds/ anew from the types
 	UPDATE_CRDS=1 $(CARGO) test --locked --lib api::crds
 
+# Of the image: how it is built, for what, and the commit that it says it is from.
+PROFILE ?= image
+TARGETARCH ?= $(subst aarch64,arm64,$(subst x86_64,amd64,$(shell uname -m)))
+REVISION ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+
+triple_amd64 := x86_64-unknown-linux-gnu
+triple_arm64 := aarch64-unknown-linux-gnu
+triple = $(or $(triple_$(TARGETARCH)),$(error no image for $(TARGETARCH): TARGETARCH is amd64 or arm64))
+
+.PHONY: image
+image: target/image/secateur.tar ## Build the image, an OCI archive: target/image/secateur.tar, localhost/secateur:dev
+	@stat --printf='%n: %s bytes\n' target/image/build/secateur $<
+
+target/image/secateur.tar: target/image/build/secateur Dockerfile
+	tests/tools/image $@ $(<D) $(TARGETARCH) $(REVISION)
+
+.PHONY: binary
+binary: target/image/build/secateur ## Build the static binary of the image: target/image/build/secateur
+
+# cargo knows what has changed. A binary that has not keeps its time.
+target/image/build/secateur: always
+	SECATEUR_REVISION='$(REVISION)' RUSTFLAGS='-C target-feature=+crt-static' \
+		$(CARGO) build --locked --profile $(PROFILE) --bin secateur --target $(triple)
+	@install -D -C target/$(triple)/$(PROFILE)/secateur $@
+
+.PHONY: always
+
 CONTAINERD ?= v2
 
 .PHONY: bench

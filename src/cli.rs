@@ -15,6 +15,7 @@ mod progress;
 mod prune;
 mod run;
 mod screen;
+mod self_test;
 mod session;
 mod table;
 mod wait;
@@ -60,6 +61,7 @@ fn start(arguments: Arguments) -> Result<Exit, Error> {
             Command::Agent(arguments) => daemon::agent(&global, arguments).await,
             Command::Controller(arguments) => daemon::controller(arguments).await,
             Command::Crds => print_crds(),
+            Command::SelfTest => self_test::self_test().await,
             Command::Completions { shell } => print_completions(shell),
         }
     })

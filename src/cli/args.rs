@@ -74,6 +74,9 @@ pub enum Command {
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:\n  secateur crds | kubectl apply -f -")]
     Crds,
+    /// Ask every agent of a cluster for the deletion of an image that there is not, in dry run, and wait for the answer
+    #[command(hide = true, after_help = "Examples:\n  secateur self-test")]
+    SelfTest,
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

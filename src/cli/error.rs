@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::exit::Exit;
+use super::self_test::SelfTestError;
 use crate::api::validate::InvalidDeletion;
 use crate::node;
 
@@ -35,6 +36,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: InvalidDeletion,
     },
+    /// A cluster does not do what it should.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
     /// Nobody takes what is printed.
     #[error("cannot write to stdout: {0}")]
     Print(#[source] io::Error),
@@ -74,6 +78,7 @@ impl Error {
             Self::Connect(_)
             | Self::Node(_)
             | Self::Read { .. }
+            | Self::SelfTest(_)
             | Self::Print(_)
             | Self::Format(_)
             | Self::Declined
