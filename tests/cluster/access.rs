@@ -29,10 +29,14 @@ fn agent_token(cluster: &Cluster, node: &str) -> String {
     cluster.kubectl(arguments)
 }
 
-fn report(name: &str, node: &str) -> String {
+const UID: &str = "00000000-0000-0000-0000-000000000001";
+
+/// A report that says it is from `node`, with the name of a report from another one or of the same.
+fn report(named_for: &str, node: &str) -> String {
     json!({
-        "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletionReport", "metadata": {"name": name},
-        "nodeName": node, "imageDeletion": "access", "imageDeletionUid": "none", "generation": 1,
+        "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletionReport",
+        "metadata": {"name": format!("{named_for}.{UID}")},
+        "nodeName": node, "imageDeletion": "access", "imageDeletionUid": UID, "generation": 1,
         "outcome": "Absent", "results": [], "startTime": "2026-01-01T00:00:00Z",
     })
     .to_string()
@@ -41,12 +45,12 @@ fn report(name: &str, node: &str) -> String {
 async fn an_agent_reports_for_its_own_node_only(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
     let token = agent_token(cluster, "node-a");
-    cluster.apply_as(&token, &report("access-own", "node-a"));
-    let answer = cluster.apply_fails_as(&token, &report("access-other", "node-b"));
-    assert!(answer.contains("node-b") && answer.contains("own node"), "{answer}");
-    let answer = cluster.apply_fails_as(&token, &report("access-own", "node-b"));
-    assert!(answer.contains("own node"), "a report can't be handed to another node: {answer}");
-    cluster.kubectl(["delete", "imagedeletionreport", "access-own"]);
+    cluster.apply_as(&token, &report("node-a", "node-a"));
+    for other in [report("node-b", "node-b"), report("node-a", "node-b"), report("node-b", "node-a")] {
+        let answer = cluster.apply_fails_as(&token, &other);
+        assert!(answer.contains("the agent of node node-a"), "{answer}");
+    }
+    cluster.kubectl(["delete", "imagedeletionreport", &format!("node-a.{UID}")]);
 }
 
 async fn an_agent_writes_no_deletion(cluster: &Cluster) {
