@@ -9,11 +9,13 @@ mod access;
 #[allow(dead_code, unused_imports, reason = "the tests of single nodes use the rest")]
 #[path = "../bed/lib.rs"]
 mod bed;
+mod chart;
 mod cluster;
 mod deletion;
 mod metrics;
 mod smoke;
 mod suite;
+mod words;
 mod world;
 
 use std::path::PathBuf;
@@ -33,5 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn tests() -> Vec<suite::Test> {
-    [smoke::tests(), access::tests(), deletion::tests(), metrics::tests()].into_iter().flatten().collect()
+    [smoke::tests(), chart::tests(), deletion::tests(), access::tests(), metrics::tests(), words::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
