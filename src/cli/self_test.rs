@@ -71,7 +71,8 @@ async fn ask() -> Result<String, SelfTestError> {
     let client = Client::try_default().await.map_err(SelfTestError::NoCluster)?;
     let deletions: Api<ImageDeletion> = Api::all(client);
     let started = Instant::now();
-    let created = deletions.create(&PostParams::default(), &deletion()).await.map_err(SelfTestError::Create)?;
+    let created =
+        deletions.create(&PostParams::default(), &deletion()).await.map_err(SelfTestError::Create)?;
     let name = created.name_any();
     let ended = end_of(deletions.clone(), &name).await;
     let took = started.elapsed();
@@ -108,9 +109,11 @@ fn judge(status: &ImageDeletionStatus, took: Duration) -> Result<String, SelfTes
     let failure = status.conditions.iter().find(|condition| condition.type_ == "Failed");
     match (status.phase, status.nodes.reported) {
         (Phase::Complete, 0) => Err(SelfTestError::NoAgents),
-        (Phase::Complete, reported) => {
-            Ok(format!("{reported} of {} nodes answered in {:.2} s", status.nodes.desired, took.as_secs_f64()))
-        }
+        (Phase::Complete, reported) => Ok(format!(
+            "{reported} of {} nodes answered in {:.2} s",
+            status.nodes.desired,
+            took.as_secs_f64()
+        )),
         (Phase::Failed | Phase::Pending | Phase::Active, _) => Err(SelfTestError::Failed(
             failure.map_or_else(|| format!("{:?}", status.phase), |condition| condition.message.clone()),
         )),

@@ -1,0 +1,15 @@
+//! The chart, without a cluster: what it renders, what it refuses, and what its page and its examples say.
+//!
+//! They need helm (`tests/tools/build`) and promtool.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod access;
+mod definitions;
+mod examples;
+mod helm;
+mod monitoring;
+mod notes;
+mod page;
+mod pods;
+mod refusals;
