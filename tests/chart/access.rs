@@ -47,7 +47,7 @@ fn every_role_grants_this_and_nothing_else() {
         ),
         (
             "Role secateur-controller",
-            &["/pods: list watch", "coordination.k8s.io/leases secateur-controller: get patch update"],
+            &["/pods: list watch", "coordination.k8s.io/leases secateur-controller: get update"],
         ),
         ("Role secateur-controller-events", &["events.k8s.io/events: create patch"]),
         (
