@@ -5,6 +5,7 @@
 //! Nothing here talks to an API server or to a node, and nothing reads a clock: whoever calls brings the time.
 
 pub mod aggregate;
+mod budget;
 pub mod crds;
 pub mod deletion;
 pub mod entry;
@@ -13,6 +14,7 @@ pub mod quantity;
 pub mod report;
 pub mod result;
 mod schema;
+pub mod selector;
 pub mod status;
 mod structural;
 pub mod validate;

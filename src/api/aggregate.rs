@@ -3,7 +3,6 @@
 //! The status stays under [`MAX_STATUS_BYTES`] whatever the number of nodes and the length of what they say. What is left
 //! out for that is marked by `truncated`, and the reports still have it.
 
-mod budget;
 mod conditions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::budget::{Budget, cut};
 use super::deletion::ImageDeletion;
 use super::quantity;
-use super::report::{ImageDeletionReport, ImageDeletionReportSpec};
+use super::report::ImageDeletionReportSpec;
 use super::result::{Outcome, Record};
 use super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, NodeResult, Phase};
-use budget::{Budget, cut};
 
 /// The size that a status stays under, in bytes of JSON.
 pub const MAX_STATUS_BYTES: usize = 64 * 1024;
@@ -30,23 +29,23 @@ const NODE_RESULTS_BYTES: usize = 40 * 1024;
 ///
 /// `desired` are the names of the selected nodes that run an agent; only their reports on this very deletion count. There
 /// is at most one of each node, because a report is named for both ([`name_of`](super::report::name_of)).
-/// `without_agent` is the number of selected nodes that run none. A status that has come to its end is returned as it is:
-/// neither late reports nor nodes that vanish later change it.
-pub fn aggregate(
+/// `without_agent` is the number of selected nodes that run none. A status that has come to its end stays as it is but for
+/// the generation that it speaks of: neither late reports nor nodes that vanish later change it.
+pub fn aggregate<'a>(
     deletion: &ImageDeletion,
-    desired: &[String],
+    desired: &'a BTreeSet<String>,
     without_agent: usize,
-    reports: &[ImageDeletionReport],
+    reports: impl IntoIterator<Item = &'a ImageDeletionReportSpec>,
     now: Timestamp,
 ) -> ImageDeletionStatus {
     let previous = deletion.status.as_ref();
     if deletion.is_finished()
         && let Some(status) = previous
     {
-        return status.clone();
+        return observed(status.clone(), deletion.metadata.generation);
     }
     let tally = Tally::new(deletion, desired, without_agent, reports);
-    let standing = tally.standing(deletion.deadline().is_some_and(|deadline| now >= deadline));
+    let standing = tally.standing(deletion.gives_up().is_some_and(|time| now >= time));
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
 
     let (records, some_records_left_out) = tally.records();
@@ -68,6 +67,16 @@ pub fn aggregate(
     }
 }
 
+/// The finished status as one that speaks of this generation: what may still change in a spec does not change the outcome,
+/// and `kubectl wait` does not believe a condition of an earlier generation.
+fn observed(mut status: ImageDeletionStatus, generation: Option<i64>) -> ImageDeletionStatus {
+    status.observed_generation = generation;
+    for condition in &mut status.conditions {
+        condition.observed_generation = generation;
+    }
+    status
+}
+
 /// Where a deletion stands, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -79,7 +88,7 @@ enum Standing {
     Complete,
     /// Every node has reported, and some failed.
     NodesFailed,
-    /// Nodes had not reported when the deadline passed.
+    /// Nodes had not reported when they were given up.
     DeadlineExceeded,
 }
 
@@ -100,7 +109,7 @@ impl Standing {
 
 /// The reports that count, by node.
 struct Tally<'a> {
-    desired: BTreeSet<&'a str>,
+    desired: &'a BTreeSet<String>,
     without_agent: usize,
     reports: BTreeMap<&'a str, &'a ImageDeletionReportSpec>,
 }
@@ -108,27 +117,25 @@ struct Tally<'a> {
 impl<'a> Tally<'a> {
     fn new(
         deletion: &ImageDeletion,
-        desired: &'a [String],
+        desired: &'a BTreeSet<String>,
         without_agent: usize,
-        reports: &'a [ImageDeletionReport],
+        reports: impl IntoIterator<Item = &'a ImageDeletionReportSpec>,
     ) -> Self {
-        let desired: BTreeSet<_> = desired.iter().map(String::as_str).collect();
         let uid = deletion.metadata.uid.as_deref();
         let is_of_this_deletion = |report: &&ImageDeletionReportSpec| {
-            uid.is_none_or(|uid| report.image_deletion_uid == uid) && desired.contains(&*report.node_name)
+            uid.is_none_or(|uid| report.image_deletion_uid == uid) && desired.contains(&report.node_name)
         };
         let reports = reports
-            .iter()
-            .map(|report| &report.spec)
+            .into_iter()
             .filter(is_of_this_deletion)
             .map(|report| (&*report.node_name, report))
             .collect();
         Self { desired, without_agent, reports }
     }
 
-    fn standing(&self, deadline_has_passed: bool) -> Standing {
+    fn standing(&self, given_up: bool) -> Standing {
         let some_missing = self.reports.len() < self.desired.len();
-        if !deadline_has_passed && (some_missing || self.waiting().next().is_some()) {
+        if !given_up && (some_missing || self.waiting().next().is_some()) {
             return if self.reports.is_empty() { Standing::Pending } else { Standing::Active };
         }
         if some_missing {
@@ -142,7 +149,7 @@ impl<'a> Tally<'a> {
 
     /// The nodes that have not reported.
     fn missing(&self) -> impl Iterator<Item = &'a str> {
-        self.desired.iter().copied().filter(|node| !self.reports.contains_key(node))
+        self.desired.iter().map(String::as_str).filter(|node| !self.reports.contains_key(node))
     }
 
     /// The nodes that have reported a conflict and wait for its end.

@@ -19,6 +19,9 @@ use super::status::{ImageDeletionStatus, Phase};
 pub const DEFAULT_DEADLINE_SECONDS: u64 = 600;
 /// How long a finished deletion is kept when it does not say, in seconds.
 pub const DEFAULT_TTL_SECONDS: u64 = 86_400;
+/// How long after the deadline reports still count, in seconds. An agent that tries until the deadline reports just after
+/// it, by its own clock.
+pub const REPORT_GRACE_SECONDS: u64 = 5;
 
 /// Why a part of the spec cannot be changed, and what to do instead.
 macro_rules! immutable {
@@ -41,6 +44,7 @@ macro_rules! immutable {
     doc = "Deletes container images from nodes, and says in its status what happened on each.",
     status = "ImageDeletionStatus",
     derive = "PartialEq",
+    selectable = ".status.phase",
     printcolumn(
         name = "Phase",
         type_ = "string",
@@ -197,6 +201,11 @@ impl ImageDeletion {
         Some(later(created.or(started)?, self.spec.active_deadline_seconds))
     }
 
+    /// When nodes that have not reported are given up: the deadline and [`REPORT_GRACE_SECONDS`].
+    pub fn gives_up(&self) -> Option<Timestamp> {
+        Some(later(&Time(self.deadline()?), REPORT_GRACE_SECONDS))
+    }
+
     /// Whether the deletion has come to its end. Its status does not change any more.
     pub fn is_finished(&self) -> bool {
         self.status.as_ref().is_some_and(|status| matches!(status.phase, Phase::Complete | Phase::Failed))
@@ -238,11 +247,12 @@ mod tests {
     #[test]
     fn the_deadline_counts_from_the_creation_else_from_the_start() {
         let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
-        assert_eq!(deletion.deadline(), None);
+        assert_eq!((deletion.deadline(), deletion.gives_up()), (None, None));
         deletion.status = Some(ImageDeletionStatus { start_time: Some(at(50)), ..Default::default() });
         assert_eq!(deletion.deadline(), Some(at(650).0));
         deletion.metadata.creation_timestamp = Some(at(20));
         assert_eq!(deletion.deadline(), Some(at(620).0));
+        assert_eq!(deletion.gives_up(), Some(at(625).0));
     }
 
     #[test]

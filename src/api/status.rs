@@ -63,7 +63,9 @@ pub struct ImageDeletionStatus {
 }
 
 /// Where a deletion stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Phase {
     /// No node has reported yet.
     #[default]

@@ -1,6 +1,7 @@
 //! Why a command could not be done as a whole.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -47,6 +48,20 @@ pub enum Error {
     /// The person said no.
     #[error("nothing was deleted")]
     Declined,
+    /// No cluster is named, or not one that can be talked to.
+    #[error("no Kubernetes cluster: {0}: run it in a pod, or name a kubeconfig with KUBECONFIG")]
+    Cluster(String),
+    /// Metrics and health can't be served.
+    #[error("cannot listen at {address}: {source}: name another address with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The metrics contradict each other.
+    #[error("cannot start: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The runtime can't be started.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
@@ -67,6 +82,9 @@ impl Error {
             | Self::Print(_)
             | Self::Format(_)
             | Self::Declined
+            | Self::Cluster(_)
+            | Self::Listen { .. }
+            | Self::Metrics(_)
             | Self::Start(_) => Exit::Failed,
         }
     }

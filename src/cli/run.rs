@@ -98,7 +98,7 @@ fn print(format: Format, mut deletion: ImageDeletion, answer: &Answer, started: 
     let now = Timestamp::now();
     let node = node_name();
     let report = ImageDeletionReport::of(&deletion, &node, results.clone(), started, Some(Time(now)));
-    deletion.status = Some(aggregate(&deletion, &[node], 0, &[report], now));
+    deletion.status = Some(aggregate(&deletion, &[node].into(), 0, [&report.spec], now));
     output::print(format, &deletion, |screen| {
         [summary(&deletion, screen), table(&results, screen)].join("\n")
     })?;

@@ -31,7 +31,7 @@ fn every_role_grants_this_and_nothing_else() {
             "ClusterRole secateur-agent",
             &[
                 "secateur.dev/imagedeletions: get list watch",
-                "secateur.dev/imagedeletionreports: get list create patch",
+                "secateur.dev/imagedeletionreports: get create patch",
                 "/nodes: get",
                 "/pods: list watch",
             ][..],
@@ -39,8 +39,8 @@ fn every_role_grants_this_and_nothing_else() {
         (
             "ClusterRole secateur-controller",
             &[
-                "secateur.dev/imagedeletions: get list watch delete",
-                "secateur.dev/imagedeletions/status: get patch update",
+                "secateur.dev/imagedeletions: list watch delete",
+                "secateur.dev/imagedeletions/status: patch",
                 "secateur.dev/imagedeletionreports: list watch",
                 "/nodes: list watch",
             ],

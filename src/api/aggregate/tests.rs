@@ -56,6 +56,17 @@ fn report(node: &str, outcome: Outcome) -> ImageDeletionReport {
     report_with(node, vec![result(outcome)])
 }
 
+fn fold(
+    deletion: &ImageDeletion,
+    desired: &[String],
+    without_agent: usize,
+    reports: &[ImageDeletionReport],
+    now: Timestamp,
+) -> ImageDeletionStatus {
+    let desired = desired.iter().cloned().collect();
+    aggregate(deletion, &desired, without_agent, reports.iter().map(|report| &report.spec), now)
+}
+
 fn names<const N: usize>(nodes: [&str; N]) -> Vec<String> {
     nodes.map(str::to_owned).into()
 }
@@ -72,7 +83,7 @@ fn condition<'a>(status: &'a ImageDeletionStatus, type_: &str) -> &'a Condition 
 
 #[test]
 fn before_any_report_a_deletion_is_pending() {
-    let status = aggregate(&deletion(), &names(["a", "b"]), 0, &[], at(3));
+    let status = fold(&deletion(), &names(["a", "b"]), 0, &[], at(3));
     assert_eq!(status.phase, Phase::Pending);
     assert_eq!(status.start_time, Some(Time(at(3))));
     assert_eq!(status.completion_time, None);
@@ -93,8 +104,8 @@ fn before_any_report_a_deletion_is_pending() {
 #[test]
 fn with_some_reports_it_is_active_and_names_the_missing() {
     let mut deletion = deletion();
-    deletion.status = Some(aggregate(&deletion, &names(["a", "b"]), 0, &[], at(3)));
-    let status = aggregate(&deletion, &names(["a", "b"]), 0, &[report("b", Outcome::Failed)], at(4));
+    deletion.status = Some(fold(&deletion, &names(["a", "b"]), 0, &[], at(3)));
+    let status = fold(&deletion, &names(["a", "b"]), 0, &[report("b", Outcome::Failed)], at(4));
     assert_eq!(status.phase, Phase::Active);
     assert_eq!(status.start_time, Some(Time(at(3))));
     assert_condition(
@@ -116,7 +127,7 @@ fn with_some_reports_it_is_active_and_names_the_missing() {
 #[test]
 fn a_conflict_does_not_keep_it_from_being_complete() {
     let reports = [report("b", Outcome::Conflict), report("a", Outcome::Deleted)];
-    let status = aggregate(&deletion(), &names(["a", "b"]), 1, &reports, at(5));
+    let status = fold(&deletion(), &names(["a", "b"]), 1, &reports, at(5));
     assert_eq!(status.phase, Phase::Complete);
     assert_eq!(status.completion_time, Some(Time(at(5))));
     assert_eq!(
@@ -171,7 +182,7 @@ fn what_most_nodes_removed_comes_first() {
     let mut alone = result(Outcome::Untagged);
     alone.records = vec![Record::Untagged("aaa:v1".into())];
     let reports = [report("a", Outcome::Untagged), report_with("b", vec![result(Outcome::Untagged), alone])];
-    let records = aggregate(&deletion(), &names(["a", "b"]), 0, &reports, at(5)).records;
+    let records = fold(&deletion(), &names(["a", "b"]), 0, &reports, at(5)).records;
     assert_eq!(
         records,
         [("app:v1", 2), ("aaa:v1", 1)]
@@ -183,7 +194,7 @@ fn what_most_nodes_removed_comes_first() {
 fn a_dry_run_is_called_one() {
     let mut deletion = deletion();
     deletion.spec.dry_run = true;
-    let status = aggregate(&deletion, &names(["a"]), 0, &[report("a", Outcome::Deleted)], at(5));
+    let status = fold(&deletion, &names(["a"]), 0, &[report("a", Outcome::Deleted)], at(5));
     assert_condition(
         &status,
         "Complete",
@@ -199,7 +210,7 @@ fn a_status_fits_its_schema() {
     let reports =
         [report("a", Outcome::Deleted), report("b", Outcome::Conflict), report("c", Outcome::Failed)];
     let mut deletion = deletion();
-    deletion.status = Some(aggregate(&deletion, &names(["a", "b", "c"]), 1, &reports, at(5)));
+    deletion.status = Some(fold(&deletion, &names(["a", "b", "c"]), 1, &reports, at(5)));
     let written = serde_json::to_value(&deletion).unwrap();
     assert_eq!(structural::unknown_fields(&validate::schema(), &written), [""; 0]);
     assert_eq!(structural::check(&validate::schema(), &written), []);
@@ -209,7 +220,7 @@ fn a_status_fits_its_schema() {
 #[test]
 fn a_conflict_shows_also_where_something_worse_happened() {
     let reports = [report_with("a", vec![result(Outcome::Conflict), result(Outcome::Failed)])];
-    let status = aggregate(&deletion(), &names(["a"]), 0, &reports, at(5));
+    let status = fold(&deletion(), &names(["a"]), 0, &reports, at(5));
     assert_eq!((status.nodes.failed, status.nodes.conflicted), (1, 0));
     assert_condition(&status, "Conflicted", "True", "ConflictsReported", "images left alone on a");
     assert_eq!(status.node_results[0].message.as_deref(), Some("containerd is gone"));
@@ -218,7 +229,7 @@ fn a_conflict_shows_also_where_something_worse_happened() {
 #[test]
 fn a_failed_node_fails_it_once_all_have_reported() {
     let reports = [report("a", Outcome::Failed), report("b", Outcome::Deleted)];
-    let status = aggregate(&deletion(), &names(["a", "b"]), 0, &reports, at(5));
+    let status = fold(&deletion(), &names(["a", "b"]), 0, &reports, at(5));
     assert_eq!(status.phase, Phase::Failed);
     assert_condition(&status, "Failed", "True", "NodesFailed", "failed on a");
     assert_condition(
@@ -231,22 +242,22 @@ fn a_failed_node_fails_it_once_all_have_reported() {
 }
 
 #[test]
-fn past_the_deadline_the_silent_nodes_are_named() {
+fn past_the_deadline_and_its_grace_the_silent_nodes_are_named() {
     let desired = names(["a", "b", "c"]);
     let reports = [report("b", Outcome::Deleted)];
-    assert_eq!(aggregate(&deletion(), &desired, 0, &reports, at(599)).phase, Phase::Active);
-    let status = aggregate(&deletion(), &desired, 0, &reports, at(600));
+    assert_eq!(fold(&deletion(), &desired, 0, &reports, at(604)).phase, Phase::Active);
+    let status = fold(&deletion(), &desired, 0, &reports, at(605));
     assert_eq!(status.phase, Phase::Failed);
-    assert_eq!(status.completion_time, Some(Time(at(600))));
+    assert_eq!(status.completion_time, Some(Time(at(605))));
     assert_condition(&status, "Failed", "True", "DeadlineExceeded", "no report within 600 seconds from a, c");
 }
 
 #[test]
-fn a_node_that_waits_keeps_it_active_until_the_deadline() {
+fn a_node_that_waits_keeps_it_active_until_it_is_given_up() {
     let mut waiting = report("a", Outcome::Conflict);
     waiting.spec.completion_time = None;
     let desired = names(["a"]);
-    let status = aggregate(&deletion(), &desired, 0, std::slice::from_ref(&waiting), at(599));
+    let status = fold(&deletion(), &desired, 0, std::slice::from_ref(&waiting), at(604));
     assert_eq!(status.phase, Phase::Active);
     assert_condition(
         &status,
@@ -255,14 +266,14 @@ fn a_node_that_waits_keeps_it_active_until_the_deadline() {
         "WaitingForConflicts",
         "1 of 1 node reported: 1 conflicted; images in use on a",
     );
-    let status = aggregate(&deletion(), &desired, 0, &[waiting], at(600));
+    let status = fold(&deletion(), &desired, 0, &[waiting], at(605));
     assert_eq!(status.phase, Phase::Complete);
     assert_eq!(condition(&status, "Conflicted").status, "True");
 }
 
 #[test]
 fn without_a_node_it_is_complete_at_once() {
-    let status = aggregate(&deletion(), &[], 2, &[], at(1));
+    let status = fold(&deletion(), &[], 2, &[], at(1));
     assert_eq!(status.phase, Phase::Complete);
     assert_condition(
         &status,
@@ -278,7 +289,7 @@ fn only_reports_of_desired_nodes_on_this_deletion_count() {
     let mut of_another = report("a", Outcome::Deleted);
     of_another.spec.image_deletion_uid = "another".into();
     let reports = [of_another, report("stranger", Outcome::Failed)];
-    let status = aggregate(&deletion(), &names(["a"]), 0, &reports, at(1));
+    let status = fold(&deletion(), &names(["a"]), 0, &reports, at(1));
     assert_eq!(status.nodes, NodeCounts { desired: 1, ..NodeCounts::default() });
     assert_eq!(status.phase, Phase::Pending);
 }
@@ -286,25 +297,39 @@ fn only_reports_of_desired_nodes_on_this_deletion_count() {
 #[test]
 fn a_finished_status_stays_as_it_is() {
     let mut deletion = deletion();
-    let status = aggregate(&deletion, &names(["a", "b"]), 0, &[report("a", Outcome::Deleted)], at(600));
+    let status = fold(&deletion, &names(["a", "b"]), 0, &[report("a", Outcome::Deleted)], at(605));
     deletion.status = Some(status.clone());
     let late = [report("a", Outcome::Deleted), report("b", Outcome::Deleted)];
-    assert_eq!(aggregate(&deletion, &names(["a", "b"]), 0, &late, at(700)), status);
+    assert_eq!(fold(&deletion, &names(["a", "b"]), 0, &late, at(700)), status);
+}
+
+#[test]
+fn a_finished_status_speaks_of_the_latest_generation() {
+    let mut deletion = deletion();
+    let status = fold(&deletion, &names(["a"]), 0, &[report("a", Outcome::Deleted)], at(5));
+    deletion.status = Some(status.clone());
+    deletion.metadata.generation = Some(2);
+    let again = fold(&deletion, &[], 0, &[], at(700));
+    assert_eq!(again.observed_generation, Some(2));
+    assert!(again.conditions.iter().all(|condition| condition.observed_generation == Some(2)));
+    deletion.metadata.generation = Some(1);
+    deletion.status = Some(again);
+    assert_eq!(fold(&deletion, &[], 0, &[], at(700)), status);
 }
 
 #[test]
 fn a_condition_keeps_its_time_until_its_status_changes() {
     let mut deletion = deletion();
     let desired = names(["a", "b"]);
-    deletion.status = Some(aggregate(&deletion, &desired, 0, &[], at(1)));
-    deletion.status = Some(aggregate(&deletion, &desired, 0, &[report("a", Outcome::Conflict)], at(2)));
+    deletion.status = Some(fold(&deletion, &desired, 0, &[], at(1)));
+    deletion.status = Some(fold(&deletion, &desired, 0, &[report("a", Outcome::Conflict)], at(2)));
     let times = |status: &ImageDeletionStatus| {
         ["Complete", "Conflicted", "Failed"]
             .map(|type_| condition(status, type_).last_transition_time.0.as_second() - CREATED)
     };
     assert_eq!(times(deletion.status.as_ref().unwrap()), [1, 2, 1]);
     let both = [report("a", Outcome::Conflict), report("b", Outcome::Absent)];
-    assert_eq!(times(&aggregate(&deletion, &desired, 0, &both, at(3))), [3, 2, 1]);
+    assert_eq!(times(&fold(&deletion, &desired, 0, &both, at(3))), [3, 2, 1]);
 }
 
 #[test]
@@ -328,14 +353,14 @@ fn five_thousand_nodes_with_much_to_say_fit_the_bound() {
         })
         .collect();
     for (desired, now) in [(&nodes[..], at(1)), (&nodes[..2_500], at(1))] {
-        let status = aggregate(&deletion(), desired, usize::MAX, &reports, now);
+        let status = fold(&deletion(), desired, usize::MAX, &reports, now);
         let size = serde_json::to_vec(&status).unwrap().len();
         assert!(size < MAX_STATUS_BYTES, "{size} bytes");
         assert!(status.truncated);
         assert_eq!(status.nodes.failed as usize, desired.len());
         assert!(status.node_results.len() > 30, "{} nodes", status.node_results.len());
     }
-    let status = aggregate(&deletion(), &nodes, 0, &[], at(600));
+    let status = fold(&deletion(), &nodes, 0, &[], at(605));
     assert!(serde_json::to_vec(&status).unwrap().len() < 8 * 1024);
     assert!(
         condition(&status, "Failed").message.ends_with("and 4996 more"),
@@ -358,12 +383,12 @@ fn at_most_100_nodes_are_shown_and_bad_ones_first() {
             )
         })
         .collect();
-    let status = aggregate(&deletion(), &nodes, 0, &reports, at(1));
+    let status = fold(&deletion(), &nodes, 0, &reports, at(1));
     let outcomes: Vec<_> = status.node_results.iter().map(|node| node.outcome).collect();
     assert_eq!(outcomes.len(), 100);
     assert!(outcomes.is_sorted_by(|one, next| one >= next));
     assert!(status.truncated);
-    assert!(!aggregate(&deletion(), &nodes[..100], 0, &reports, at(1)).truncated);
+    assert!(!fold(&deletion(), &nodes[..100], 0, &reports, at(1)).truncated);
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -397,15 +422,15 @@ proptest! {
     ) {
         let desired: Vec<_> = desired.iter().map(|node| format!("node-{node}")).collect();
         prop_assert_eq!(
-            aggregate(&deletion(), &desired, 0, &reports, at(now)),
-            aggregate(&deletion(), &desired, 0, &shuffled, at(now))
+            fold(&deletion(), &desired, 0, &reports, at(now)),
+            fold(&deletion(), &desired, 0, &shuffled, at(now))
         );
     }
 
     #[test]
     fn the_counts_add_up(reports in any_reports(), desired in prop::collection::btree_set(0..30u8, 0..30), now in 0..1_000i64) {
         let desired: Vec<_> = desired.iter().map(|node| format!("node-{node}")).collect();
-        let status = aggregate(&deletion(), &desired, 3, &reports, at(now));
+        let status = fold(&deletion(), &desired, 3, &reports, at(now));
         let counts = status.nodes;
         let by_outcome = [counts.deleted, counts.untagged, counts.absent, counts.conflicted, counts.failed];
         prop_assert_eq!(by_outcome.iter().sum::<u32>(), counts.reported);
@@ -421,7 +446,7 @@ proptest! {
             .count();
         prop_assert_eq!(status.reclaimed_bytes, 1_992_294 * deleted as u64);
         let is_final = matches!(status.phase, Phase::Complete | Phase::Failed);
-        prop_assert_eq!(is_final, counts.reported == counts.desired || now >= 600);
+        prop_assert_eq!(is_final, counts.reported == counts.desired || now >= 605);
         prop_assert_eq!(status.completion_time.is_some(), is_final);
         prop_assert_eq!(condition(&status, "Complete").status == "True", status.phase == Phase::Complete);
         prop_assert_eq!(condition(&status, "Failed").status == "True", status.phase == Phase::Failed);
@@ -431,8 +456,8 @@ proptest! {
     fn aggregating_again_changes_nothing(reports in any_reports(), nodes in 0..30u8, now in 0..1_000i64) {
         let desired: Vec<_> = (0..nodes).map(|node| format!("node-{node}")).collect();
         let mut deletion = deletion();
-        let status = aggregate(&deletion, &desired, 0, &reports, at(now));
+        let status = fold(&deletion, &desired, 0, &reports, at(now));
         deletion.status = Some(status.clone());
-        prop_assert_eq!(aggregate(&deletion, &desired, 0, &reports, at(now)), status);
+        prop_assert_eq!(fold(&deletion, &desired, 0, &reports, at(now)), status);
     }
 }

@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::wait::PATIENCE;
 
 /// The cgroup below which all containers of the node are: `/secateur-bed-<name of the directory>`.
 pub(crate) fn parent(home: &Path) -> String {
@@ -24,9 +28,19 @@ pub(crate) fn thaw(home: &Path) {
     }
 }
 
-/// Removes the cgroups. Their processes must have ended.
+/// Removes the cgroups. Their processes have ended or are about to.
 pub(crate) fn remove(home: &Path) {
-    trees(home).iter().for_each(|tree| remove_tree(tree));
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(tree) = trees(home).first() {
+        remove_tree(tree);
+        if Instant::now() > deadline {
+            eprintln!("bed: cannot remove {}: it has processes", tree.display());
+            return;
+        }
+        if tree.exists() {
+            sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// Cgroups are removed one by one, innermost first; their files are not files.

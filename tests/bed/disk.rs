@@ -1,11 +1,11 @@
-//! What is on a node's disk, with sizes.
+//! What a containerd has on the disk, with sizes.
 
 use std::collections::BTreeMap;
 
 use containerd_client::services::v1::DeleteContentRequest;
 use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, UsageRequest};
 
-use super::node::{NAMESPACE, Node, in_namespace};
+use super::containerd::{Containerd, NAMESPACE, in_namespace};
 use super::{Digest, SnapshotKind, store::SNAPSHOTTER};
 
 /// Every piece of content and every layer, each with its bytes. What containers write is not in it.
@@ -30,7 +30,7 @@ impl Disk {
     }
 }
 
-impl Node {
+impl Containerd {
     /// What is on the disk in the CRI's namespace and the usual snapshotter.
     pub(crate) async fn disk(&self) -> Disk {
         let content = self.content().await;

@@ -11,7 +11,7 @@ use containerd_client::services::v1::{
 use containerd_client::types::Descriptor;
 use prost_types::FieldMask;
 
-use super::node::{MAX_MESSAGE, NAMESPACE, Node, in_namespace, target_of};
+use super::containerd::{Containerd, MAX_MESSAGE, NAMESPACE, in_namespace, target_of};
 use super::{Digest, eventually};
 
 /// The snapshotter of every node of the bed.
@@ -55,7 +55,7 @@ pub(crate) enum SnapshotKind {
     Committed,
 }
 
-impl Node {
+impl Containerd {
     /// All image records by name.
     pub(crate) async fn records(&self) -> BTreeMap<String, Record> {
         let request = in_namespace(NAMESPACE, ListImagesRequest::default());

@@ -1,13 +1,13 @@
-//! The node's CRI: its clients, and what it says of images.
+//! The CRI of a containerd: its clients, and what it says of images.
 
 use containerd_client::tonic::transport::Channel;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{Image, ImageSpec, ImageStatusRequest, ListImagesRequest};
 
-use super::node::{MAX_MESSAGE, Node};
+use super::containerd::{Containerd, MAX_MESSAGE};
 
-impl Node {
+impl Containerd {
     /// A client of the CRI's runtime service.
     pub(crate) fn runtime(&self) -> RuntimeServiceClient<Channel> {
         RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE)

@@ -17,6 +17,7 @@ use super::{cgroup, wait::PATIENCE};
 
 /// Ends and removes all that belongs to a node.
 pub(crate) fn remove(home: &Path) {
+    cgroup::thaw(home);
     end_processes(home);
     for mount in mounts(home).iter().rev() {
         umount2(mount, MntFlags::MNT_DETACH).ok();

@@ -1,9 +1,10 @@
-//! The directory of one node.
+//! The directory of one node or cluster.
 //!
-//! All nodes of all test runs live below one parent, so that what a killed run left can be found: a node whose lock
+//! Those of all test runs are below one parent, so that what a killed run left can be found: a directory whose lock
 //! nobody holds has no test any more.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Once};
@@ -29,14 +30,11 @@ pub(crate) struct Home {
 impl Home {
     /// Makes the directory of a new node. The first one of a process removes the leftovers of dead runs.
     pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         static SWEPT: Once = Once::new();
         SWEPT.call_once(sweep);
 
         let _gate = gate();
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = parent().join(format!("{}-{number}", process::id()));
-        fs::create_dir(&path).expect("a node's directory is new");
+        let path = new_directory();
         let lock = lock_file(&path.join("lock"));
         lock.lock().expect("a new lock is free");
         Self { path, lock: Some(lock) }
@@ -64,6 +62,20 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         leftovers::remove(&self.path);
+    }
+}
+
+/// The process number is not enough: in another process namespace it is another process.
+fn new_directory() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = parent().join(format!("{}-{number}", process::id()));
+        match fs::create_dir(&path) {
+            Ok(()) => return path,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("cannot make {}: {error}", path.display()),
+        }
     }
 }
 

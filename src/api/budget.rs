@@ -34,9 +34,14 @@ impl Budget {
     }
 }
 
-/// The message, cut to a bounded length where it is longer.
+/// The message, cut to the length that a status repeats.
 pub(super) fn cut(message: &str) -> String {
-    match message.char_indices().nth(MAX_MESSAGE) {
+    cut_to(MAX_MESSAGE, message)
+}
+
+/// The message, cut where it has more characters.
+pub(super) fn cut_to(characters: usize, message: &str) -> String {
+    match message.char_indices().nth(characters) {
         None => message.to_owned(),
         Some((end, _)) => format!("{}...", &message[..end]),
     }

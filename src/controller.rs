@@ -1,0 +1,224 @@
+//! `secateur controller`: folds the nodes' reports into each deletion's status, ends deletions at their deadline, removes
+//! them when they have expired, and says what happened in Kubernetes Events.
+//!
+//! Of several controllers one leads, by a Lease; the others know all that it knows and write nothing, so that the next one
+//! can go on at once. [`ledger`] and what is below it decide and do no I/O; this loop brings them what the watches tell and
+//! the time, and has their orders carried out. Nothing here knows what an image is on a node, or containerd.
+//!
+//! Time is this machine's: a deadline is the API server's `creationTimestamp` and the seconds of the spec, held against
+//! this clock, so the verdict is early or late by as much as the two clocks differ. Reports count for
+//! [`REPORT_GRACE_SECONDS`](crate::api::deletion::REPORT_GRACE_SECONDS) longer.
+
+mod agenda;
+mod attempts;
+mod change;
+mod cluster;
+mod desk;
+mod leader;
+mod ledger;
+mod note;
+mod observer;
+mod order;
+mod roster;
+mod settled;
+mod tracked;
+mod uid;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::{mpsc, watch as latest};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use desk::{Desk, Done, Failure};
+use leader::Candidate;
+use ledger::Ledger;
+pub use observer::{ErrorKind, Observer};
+use order::{StatusWrite, Target};
+use watch::{Input, Watches};
+
+/// The inputs that may wait for the loop.
+const QUEUE: usize = 512;
+/// How long to sleep at most: the clock may be set while nothing happens.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long a controller that ends waits for what it has begun.
+const LAST_WAIT: Duration = Duration::from_secs(3);
+
+/// What a controller must be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespace of the agents' pods and of the Lease.
+    pub pod_namespace: String,
+    /// The name of this controller's pod, which holds the Lease when it leads.
+    pub pod_name: String,
+    /// The label selector of the agents' pods.
+    pub agent_selector: String,
+    /// The name of the Lease.
+    pub lease_name: String,
+}
+
+/// Runs the controller until `cancel` says to end. It then finishes what it has begun and releases its Lease.
+///
+/// Whatever goes wrong at the API server is logged, told to `observer` and tried again, so there is no error to return.
+pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>, cancel: CancellationToken) {
+    let (leading, is_leading) = latest::channel(false);
+    let retired = CancellationToken::new();
+    let candidate = Candidate::new(&client, &settings, Arc::clone(&observer));
+    let controller = Controller::new(client, &settings, observer, is_leading);
+    tokio::join!(candidate.stand(leading, retired.clone()), async {
+        controller.run(cancel).await;
+        retired.cancel();
+    });
+}
+
+struct Controller {
+    ledger: Ledger,
+    watches: Watches,
+    inputs: mpsc::Receiver<Input>,
+    desk: Desk,
+    is_leading: latest::Receiver<bool>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Controller {
+    fn new(
+        client: Client,
+        settings: &Settings,
+        observer: Arc<dyn Observer>,
+        is_leading: latest::Receiver<bool>,
+    ) -> Self {
+        let (sender, inputs) = mpsc::channel(QUEUE);
+        Self {
+            ledger: Ledger::default(),
+            watches: Watches::open(client.clone(), settings, sender, Arc::clone(&observer)),
+            inputs,
+            desk: Desk::new(client, &settings.pod_name),
+            is_leading,
+            observer,
+        }
+    }
+
+    async fn run(mut self, cancel: CancellationToken) {
+        let mut batch = Vec::new();
+        self.observer.ready(false);
+        loop {
+            let pause = self.pause();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Ok(()) = self.is_leading.changed() => self.leadership_changed().await,
+                done = self.desk.done() => self.take_answer(done),
+                _ = self.inputs.recv_many(&mut batch, QUEUE) => {
+                    batch.drain(..).for_each(|input| self.take_input(input));
+                    self.observer.ready(self.ledger.is_known());
+                }
+                () = sleep(pause) => {}
+            }
+            self.act();
+        }
+        if timeout(LAST_WAIT, self.finish()).await.is_err() {
+            warn!("not everything that was begun could be finished");
+        }
+    }
+
+    /// Until something is due.
+    fn pause(&self) -> Duration {
+        let leads = *self.is_leading.borrow();
+        let next = self.ledger.next().filter(|_| leads);
+        next.map_or(LONGEST_SLEEP, |next| {
+            let pause = Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default();
+            pause.min(LONGEST_SLEEP)
+        })
+    }
+
+    fn take_input(&mut self, input: Input) {
+        match input {
+            Input::Deletions(change) => {
+                for interest in self.ledger.deletions(change, Timestamp::now()) {
+                    self.watches.interest(interest);
+                }
+            }
+            Input::Nodes(change) => self.ledger.nodes(change),
+            Input::Agents(change) => self.ledger.agents(change),
+            Input::Reports(uid, change) => self.ledger.reports(&uid, change),
+        }
+    }
+
+    /// Gives out what is due, if this controller leads and knows enough to.
+    fn act(&mut self) {
+        let leads = *self.is_leading.borrow();
+        if leads && self.ledger.is_known() {
+            self.ledger.due(Timestamp::now()).into_iter().for_each(|order| self.desk.give(order));
+        }
+        let counts = match leads {
+            true => self.ledger.phases(),
+            false => self.ledger.phases().into_keys().map(|phase| (phase, 0)).collect(),
+        };
+        self.observer.phases(&counts);
+    }
+
+    /// One that no longer leads stops what it is writing. Whatever came of it, the next one sees.
+    async fn leadership_changed(&mut self) {
+        if !*self.is_leading.borrow_and_update() {
+            self.desk.clear().await;
+            self.ledger.abandon();
+        }
+    }
+
+    fn take_answer(&mut self, done: Done) {
+        match done {
+            Done::Written(write, Ok(version)) => self.take_written(*write, version),
+            Done::Recounted(target, Ok(reports)) => {
+                self.ledger.recounted(&target.uid, reports, Timestamp::now());
+            }
+            Done::Removed(target, Ok(())) => info!(deletion = %target.name, "removed, its time is over"),
+            Done::Published(_, Ok(())) => {}
+            Done::Written(write, Err(failure)) => {
+                self.take_failure(&write.target, ErrorKind::StatusWrite, &failure);
+            }
+            Done::Recounted(target, Err(failure)) => self.take_failure(&target, ErrorKind::Recount, &failure),
+            Done::Removed(target, Err(failure)) => self.take_failure(&target, ErrorKind::Removal, &failure),
+            Done::Published(target, Err(failure)) => {
+                self.observer.error(ErrorKind::Event);
+                warn!(deletion = %target.name, error = %failure, "cannot publish an event");
+            }
+        }
+    }
+
+    fn take_written(&mut self, write: StatusWrite, version: Option<String>) {
+        let StatusWrite { target, status, notes } = &write;
+        for note in notes {
+            let (phase, nodes) = (status.phase, &status.nodes_reported);
+            info!(deletion = %target.name, ?phase, %nodes, "{}: {}", note.kind.reason(), note.text);
+        }
+        if !notes.is_empty() {
+            self.desk.publish(target, notes.clone());
+        }
+        if let Some(interest) = self.ledger.written(&write, version) {
+            self.watches.interest(interest);
+        }
+    }
+
+    fn take_failure(&mut self, target: &Target, kind: ErrorKind, failure: &Failure) {
+        let (deletion, kind_label) = (&target.name, kind.label());
+        if failure.is_race() {
+            debug!(%deletion, kind = kind_label, error = %failure, "the deletion has changed, looking again");
+        } else {
+            self.observer.error(kind);
+            warn!(%deletion, kind = kind_label, error = %failure, "request failed, trying again");
+        }
+        self.ledger.failed(&target.uid, Timestamp::now());
+    }
+
+    async fn finish(&mut self) {
+        while !self.desk.is_idle() {
+            let done = self.desk.done().await;
+            self.take_answer(done);
+        }
+    }
+}

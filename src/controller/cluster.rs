@@ -1,0 +1,223 @@
+//! The nodes of the cluster, and which of them run an agent: who is asked by a deletion. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::change::Change;
+use crate::api::deletion::ImageDeletion;
+use crate::api::selector::NodeSelector;
+
+/// A node, as far as it matters to a deletion.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    /// Its name.
+    pub(super) name: String,
+    /// What a `nodeSelector` is held against.
+    pub(super) labels: BTreeMap<String, String>,
+    /// When it joined the cluster.
+    pub(super) created: Timestamp,
+}
+
+/// A pod of the agents' DaemonSet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AgentPod {
+    /// Its name.
+    pub(super) name: String,
+    /// The node that it is bound to and has not finished on.
+    pub(super) node: Option<String>,
+}
+
+/// The selected nodes of a deletion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Selected {
+    /// Those that run an agent.
+    pub(super) desired: BTreeSet<String>,
+    /// Those that run none.
+    pub(super) without_agent: BTreeSet<String>,
+}
+
+/// The nodes and the agents' pods. A pod that is being deleted still counts: the next agent of its node does what it left.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    nodes: Option<HashMap<String, Node>>,
+    agents: Option<HashMap<String, String>>,
+}
+
+impl Cluster {
+    /// Whether nodes and agents have been listed. Before that nobody can be called missing.
+    pub(super) fn is_known(&self) -> bool {
+        self.nodes.is_some() && self.agents.is_some()
+    }
+
+    /// Takes a change of nodes in, and names those that are gone. One that came back under its name is another one.
+    pub(super) fn nodes(&mut self, change: Change<Node>) -> Vec<String> {
+        let known = self.nodes.get_or_insert_default();
+        match change {
+            Change::Listed(nodes) => {
+                let listed = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
+                let before = std::mem::replace(known, listed);
+                let is_gone =
+                    |node: &Node| known.get(&node.name).is_none_or(|now| now.created != node.created);
+                before.into_values().filter(is_gone).map(|node| node.name).collect()
+            }
+            Change::Applied(node) => {
+                let created = node.created;
+                let before = known.insert(node.name.clone(), node);
+                before
+                    .filter(|before| before.created != created)
+                    .map(|before| before.name)
+                    .into_iter()
+                    .collect()
+            }
+            Change::Gone(name) => known.remove(&name).map(|_| name).into_iter().collect(),
+        }
+    }
+
+    /// Takes a change of the agents' pods in.
+    pub(super) fn agents(&mut self, change: Change<AgentPod>) {
+        let known = self.agents.get_or_insert_default();
+        match change {
+            Change::Listed(pods) => {
+                *known = pods.into_iter().filter_map(|pod| Some((pod.name, pod.node?))).collect();
+            }
+            Change::Applied(AgentPod { name, node: Some(node) }) => {
+                known.insert(name, node);
+            }
+            Change::Applied(AgentPod { name, node: None }) | Change::Gone(name) => {
+                known.remove(&name);
+            }
+        }
+    }
+
+    /// The selected nodes that were there when the deletion was created.
+    pub(super) fn select(&self, deletion: &ImageDeletion) -> Selected {
+        let selector = NodeSelector::of(&deletion.spec);
+        let with_agent: HashSet<&str> =
+            self.agents.iter().flat_map(HashMap::values).map(String::as_str).collect();
+        let mut selected = Selected::default();
+        for node in self.nodes.iter().flat_map(HashMap::values) {
+            if joined_later(node, deletion) || !selector.selects(&node.labels) {
+                continue;
+            }
+            let group = match with_agent.contains(node.name.as_str()) {
+                true => &mut selected.desired,
+                false => &mut selected.without_agent,
+            };
+            group.insert(node.name.clone());
+        }
+        selected
+    }
+
+    /// Whether there is a node of this name.
+    pub(super) fn has(&self, node: &str) -> bool {
+        self.node(node).is_some()
+    }
+
+    /// Whether this node joined after the deletion was created, and so is no part of it.
+    pub(super) fn is_too_late(&self, node: &str, deletion: &ImageDeletion) -> bool {
+        self.node(node).is_some_and(|node| joined_later(node, deletion))
+    }
+
+    fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.as_ref()?.get(name)
+    }
+}
+
+fn joined_later(node: &Node, deletion: &ImageDeletion) -> bool {
+    deletion.metadata.creation_timestamp.as_ref().is_some_and(|created| node.created > created.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::deletion::ImageDeletionSpec;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn node(name: &str, zone: &str, created: i64) -> Node {
+        let labels = [("zone".to_owned(), zone.to_owned())].into();
+        Node { name: name.to_owned(), labels, created: at(created) }
+    }
+
+    fn agent(node: &str) -> AgentPod {
+        AgentPod { name: format!("agent-{node}"), node: Some(node.to_owned()) }
+    }
+
+    fn created(seconds: i64) -> ImageDeletion {
+        let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
+        deletion.metadata.creation_timestamp = Some(Time(at(seconds)));
+        deletion
+    }
+
+    fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+        names.map(str::to_owned).into()
+    }
+
+    /// Nodes a, b (in another zone), c (too late) and d (without an agent).
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::default();
+        let nodes = [node("a", "x", 1), node("b", "y", 10), node("c", "x", 11), node("d", "x", 2)];
+        assert_eq!(cluster.nodes(Change::Listed(nodes.into())), [""; 0]);
+        cluster.agents(Change::Listed(["a", "b", "c"].map(agent).into()));
+        cluster
+    }
+
+    #[test]
+    fn it_is_known_once_nodes_and_agents_are() {
+        let mut cluster = Cluster::default();
+        assert!(!cluster.is_known());
+        cluster.agents(Change::Listed(vec![]));
+        assert!(!cluster.is_known());
+        cluster.nodes(Change::Listed(vec![]));
+        assert!(cluster.is_known());
+    }
+
+    #[test]
+    fn selected_are_the_nodes_that_match_and_were_there() {
+        let every = Selected { desired: names(["a", "b"]), without_agent: names(["d"]) };
+        assert_eq!(cluster().select(&created(10)), every);
+
+        let mut in_zone_x = created(10);
+        in_zone_x.spec.node_selector = serde_json::from_value(json!({"matchLabels": {"zone": "x"}})).unwrap();
+        let selected = Selected { desired: names(["a"]), without_agent: names(["d"]) };
+        assert_eq!(cluster().select(&in_zone_x), selected);
+    }
+
+    #[test]
+    fn an_agent_counts_while_a_pod_of_it_is_unfinished() {
+        let mut cluster = cluster();
+        let next = AgentPod { name: "next-agent-a".into(), ..agent("a") };
+        cluster.agents(Change::Applied(next));
+        cluster.agents(Change::Gone("agent-a".into()));
+        cluster.agents(Change::Applied(AgentPod { node: None, ..agent("b") }));
+        cluster.agents(Change::Applied(agent("d")));
+        let selected = Selected { desired: names(["a", "d"]), without_agent: names(["b"]) };
+        assert_eq!(cluster.select(&created(10)), selected);
+    }
+
+    #[test]
+    fn nodes_that_are_gone_or_were_replaced_are_named() {
+        let mut cluster = cluster();
+        assert_eq!(cluster.nodes(Change::Applied(node("a", "z", 1))), [""; 0]);
+        assert_eq!(cluster.nodes(Change::Applied(node("a", "z", 12))), ["a"]);
+        assert_eq!(cluster.nodes(Change::Gone("b".into())), ["b"]);
+        assert_eq!(cluster.nodes(Change::Gone("b".into())), [""; 0]);
+        let mut gone = cluster.nodes(Change::Listed(vec![node("a", "z", 12), node("c", "x", 13)]));
+        gone.sort();
+        assert_eq!(gone, ["c", "d"]);
+        assert!(cluster.has("a") && !cluster.has("d"));
+    }
+
+    #[test]
+    fn a_node_is_too_late_when_it_joined_after_the_creation() {
+        let cluster = cluster();
+        let late = ["a", "b", "c", "unknown"].map(|node| cluster.is_too_late(node, &created(10)));
+        assert_eq!(late, [false, false, true, false]);
+    }
+}

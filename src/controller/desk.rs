@@ -1,0 +1,191 @@
+//! Carries orders out at the API server, each in a task of its own, and brings back what came of it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+use thiserror::Error;
+use tokio::task::JoinSet;
+
+use super::note::Note;
+use super::order::{Order, StatusWrite, Target};
+use super::watch::reports_of;
+use crate::api::deletion::ImageDeletion;
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+
+/// Who writes statuses and publishes Events.
+const MANAGER: &str = "secateur-controller";
+/// What an Event says that was done.
+const ACTION: &str = "DeleteImages";
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The reports in one page of a list.
+const PAGE: u32 = 500;
+
+/// What came of an order.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// Of a status: the deletion's new version.
+    Written(Box<StatusWrite>, Result<Option<String>, Failure>),
+    /// Of a recount: the reports.
+    Recounted(Target, Result<Vec<ImageDeletionReportSpec>, Failure>),
+    /// Of a removal.
+    Removed(Target, Result<(), Failure>),
+    /// Of Events.
+    Published(Target, Result<(), Failure>),
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    /// The API server refused, or could not be reached.
+    #[error(transparent)]
+    Refused(#[from] kube::Error),
+    /// It did not answer.
+    #[error("the API server did not answer within {} s", .0.as_secs())]
+    Silence(Duration),
+}
+
+impl Failure {
+    /// Whether the deletion has changed or gone since the order was given: the watch will say so, and nothing is wrong.
+    pub(super) fn is_race(&self) -> bool {
+        matches!(self, Self::Refused(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found())
+    }
+}
+
+/// The orders that are being carried out.
+pub(super) struct Desk {
+    client: Client,
+    recorder: Recorder,
+    tasks: JoinSet<Done>,
+}
+
+impl Desk {
+    /// A desk without orders. `instance` is this controller among its replicas.
+    pub(super) fn new(client: Client, instance: &str) -> Self {
+        let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(instance.to_owned()) };
+        Self { recorder: Recorder::new(client.clone(), reporter), client, tasks: JoinSet::new() }
+    }
+
+    /// Starts to carry an order out.
+    pub(super) fn give(&mut self, order: Order) {
+        let client = self.client.clone();
+        match order {
+            Order::Write(write) => self.tasks.spawn(async move {
+                let written = in_time(write_status(client, &write)).await;
+                Done::Written(write, written)
+            }),
+            Order::Recount(target) => self.tasks.spawn(async move {
+                let reports = in_time(list_reports(client, &target)).await;
+                Done::Recounted(target, reports)
+            }),
+            Order::Remove(target) => self.tasks.spawn(async move {
+                let removed = in_time(remove(client, &target)).await;
+                Done::Removed(target, removed)
+            }),
+        };
+    }
+
+    /// Starts to publish notes as Events, one after another.
+    pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) {
+        let (target, recorder) = (target.clone(), self.recorder.clone());
+        self.tasks.spawn(async move {
+            let deletion = reference(&target);
+            for note in notes {
+                if let Err(failure) = in_time(recorder.publish(&event(&note), &deletion)).await {
+                    return Done::Published(target, Err(failure));
+                }
+            }
+            Done::Published(target, Ok(()))
+        });
+    }
+
+    /// What came of the next order that is done. Never ready without orders.
+    pub(super) async fn done(&mut self) -> Done {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(done)) => return done,
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Whether no order is being carried out.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Stops whatever is being carried out.
+    pub(super) async fn clear(&mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Failure::Silence(PATIENCE)),
+    }
+}
+
+/// Refused with a conflict if the deletion is no longer what it was: its version is part of what is applied.
+async fn write_status(client: Client, write: &StatusWrite) -> Result<Option<String>, kube::Error> {
+    let Target { name, uid, resource_version } = &write.target;
+    let applied = json!({
+        "apiVersion": ImageDeletion::api_version(&()),
+        "kind": ImageDeletion::kind(&()),
+        "metadata": {"name": name, "uid": uid.as_str(), "resourceVersion": resource_version},
+        "status": write.status,
+    });
+    let parameters = PatchParams::apply(MANAGER).force();
+    let api = Api::<ImageDeletion>::all(client);
+    Ok(api.patch_status(name, &parameters, &Patch::Apply(applied)).await?.resource_version())
+}
+
+async fn list_reports(client: Client, target: &Target) -> Result<Vec<ImageDeletionReportSpec>, kube::Error> {
+    let api = Api::<ImageDeletionReport>::all(client);
+    let mut parameters = ListParams::default().fields(&reports_of(&target.name)).limit(PAGE);
+    let mut reports = Vec::new();
+    loop {
+        let page = api.list(&parameters).await?;
+        reports.extend(page.items.into_iter().map(|report| report.spec));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(reports),
+        }
+    }
+}
+
+async fn remove(client: Client, target: &Target) -> Result<(), kube::Error> {
+    let preconditions = Preconditions {
+        uid: Some(target.uid.as_str().to_owned()),
+        resource_version: target.resource_version.clone(),
+    };
+    let parameters = DeleteParams::background().preconditions(preconditions);
+    Api::<ImageDeletion>::all(client).delete(&target.name, &parameters).await.map(|_| ())
+}
+
+fn reference(target: &Target) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(ImageDeletion::api_version(&()).into_owned()),
+        kind: Some(ImageDeletion::kind(&()).into_owned()),
+        name: Some(target.name.clone()),
+        uid: Some(target.uid.as_str().to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+fn event(note: &Note) -> Event {
+    Event {
+        type_: if note.kind.is_warning() { EventType::Warning } else { EventType::Normal },
+        reason: note.kind.reason().to_owned(),
+        note: Some(note.text.clone()),
+        action: ACTION.to_owned(),
+        secondary: None,
+    }
+}

@@ -1,0 +1,103 @@
+//! Who is asked by one deletion, and who has yet to answer. No I/O.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::cluster::Selected;
+
+/// The nodes that a deletion asks.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    selected: Selected,
+    /// The desired nodes without a final report, so that nobody has to count.
+    awaited: HashSet<String>,
+}
+
+impl Roster {
+    /// These nodes, none of which has reported.
+    pub(super) fn new(selected: Selected) -> Self {
+        let awaited = selected.desired.iter().cloned().collect();
+        Self { selected, awaited }
+    }
+
+    /// The nodes whose reports count.
+    pub(super) fn desired(&self) -> &BTreeSet<String> {
+        &self.selected.desired
+    }
+
+    /// The number of selected nodes without an agent.
+    pub(super) fn without_agent(&self) -> usize {
+        self.selected.without_agent.len()
+    }
+
+    /// Whether every desired node has made its final report.
+    pub(super) fn is_complete(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// The node has reported. It is one of the desired nodes by that, also if it seemed to run no agent.
+    pub(super) fn reported(&mut self, node: &str, is_final: bool) {
+        self.selected.without_agent.remove(node);
+        self.selected.desired.insert(node.to_owned());
+        match is_final {
+            true => self.awaited.remove(node),
+            false => self.awaited.insert(node.to_owned()),
+        };
+    }
+
+    /// The node's report is gone.
+    pub(super) fn unreported(&mut self, node: &str) {
+        if self.selected.desired.contains(node) {
+            self.awaited.insert(node.to_owned());
+        }
+    }
+
+    /// The node is gone, and has not reported.
+    pub(super) fn gone(&mut self, node: &str) {
+        self.selected.desired.remove(node);
+        self.selected.without_agent.remove(node);
+        self.awaited.remove(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster() -> Roster {
+        let names = |names: [&str; 2]| names.map(str::to_owned).into();
+        Roster::new(Selected { desired: names(["a", "b"]), without_agent: names(["c", "d"]) })
+    }
+
+    #[test]
+    fn it_is_complete_once_every_desired_node_has_made_its_final_report() {
+        let mut roster = roster();
+        roster.reported("a", true);
+        roster.reported("b", false);
+        assert!(!roster.is_complete());
+        roster.reported("b", true);
+        assert!(roster.is_complete());
+        roster.unreported("a");
+        assert!(!roster.is_complete());
+        assert!(Roster::default().is_complete());
+    }
+
+    #[test]
+    fn a_node_that_reports_runs_an_agent() {
+        let mut roster = roster();
+        roster.reported("c", true);
+        roster.reported("stranger", true);
+        assert_eq!((roster.desired().len(), roster.without_agent()), (4, 1));
+    }
+
+    #[test]
+    fn a_node_that_is_gone_is_not_awaited() {
+        let mut roster = roster();
+        roster.reported("a", true);
+        roster.gone("b");
+        roster.gone("d");
+        assert!(roster.is_complete());
+        assert_eq!((roster.desired().len(), roster.without_agent()), (1, 1));
+        roster.unreported("b");
+        assert!(roster.is_complete());
+    }
+}

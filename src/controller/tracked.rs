@@ -1,0 +1,277 @@
+//! One deletion whose last status has not been written: what is known of it, and when what is to be written. No I/O and
+//! no clock.
+//!
+//! A status is written at once when it is the last, and otherwise at most once a second. The first one waits for a second,
+//! because many a deletion is over by then. Reports cost a look at a set each; they are folded only when a write is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::attempts::{Attempts, after};
+use super::change::Change;
+use super::cluster::Cluster;
+use super::note::notes;
+use super::order::{Order, StatusWrite, Target};
+use super::roster::Roster;
+use crate::api::aggregate::aggregate;
+use crate::api::deletion::ImageDeletion;
+use crate::api::report::ImageDeletionReportSpec;
+use crate::api::status::{ImageDeletionStatus, Phase};
+
+/// The time between two writes of a status that is not the last.
+const BETWEEN_WRITES: Duration = Duration::from_secs(1);
+
+/// A deletion that is under way, or one that is over and whose status is of an earlier generation.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    /// As the API server has it, with the last status that was written. Before the first one its status has a start.
+    deletion: ImageDeletion,
+    /// `None` until the cluster is known and the reports are.
+    roster: Option<Roster>,
+    /// By node; `None` until they have been listed.
+    reports: Option<BTreeMap<String, ImageDeletionReportSpec>>,
+    /// Whether the reports were counted again after nodes were given up.
+    recounted: bool,
+    /// Whether anything happened since the last fold.
+    changed: bool,
+    /// Before that no status but the last is written.
+    write_from: Timestamp,
+    attempts: Attempts,
+}
+
+impl Tracked {
+    /// Starts with this deletion, which is seen for the first time `now`.
+    pub(super) fn new(mut deletion: ImageDeletion, now: Timestamp) -> Self {
+        let write_from = match stored(&deletion) {
+            Some(_) => now,
+            None => {
+                deletion.status = Some(begun(Timestamp::from_second(now.as_second()).map(Time).ok()));
+                after(now, BETWEEN_WRITES)
+            }
+        };
+        Self {
+            deletion,
+            roster: None,
+            reports: None,
+            recounted: false,
+            changed: true,
+            write_from,
+            attempts: Attempts::default(),
+        }
+    }
+
+    /// The deletion with the last status that is known to be written.
+    pub(super) fn deletion(&self) -> &ImageDeletion {
+        &self.deletion
+    }
+
+    /// Where it stands, as far as has been written.
+    pub(super) fn phase(&self) -> Phase {
+        self.deletion.status.as_ref().map(|status| status.phase).unwrap_or_default()
+    }
+
+    /// Whether its nodes' reports still matter.
+    pub(super) fn wants_reports(&self) -> bool {
+        !self.deletion.is_finished()
+    }
+
+    /// The requests about it.
+    pub(super) fn attempts(&mut self) -> &mut Attempts {
+        &mut self.attempts
+    }
+
+    /// The deletion is now this.
+    pub(super) fn update(&mut self, mut deletion: ImageDeletion) {
+        let known = &self.deletion;
+        if stored(&deletion).is_none() {
+            let start_time = known.status.as_ref().and_then(|status| status.start_time.clone());
+            deletion.status = Some(begun(start_time));
+        }
+        let is_another_generation = deletion.metadata.generation != known.metadata.generation;
+        self.recounted &= !is_another_generation;
+        self.changed |= is_another_generation || deletion.status != known.status;
+        self.deletion = deletion;
+        self.forget_if_over();
+    }
+
+    /// Decides who is asked, if that can be said by now and has not been.
+    pub(super) fn start(&mut self, cluster: &Cluster) {
+        let is_due = self.roster.is_none() && self.wants_reports() && cluster.is_known();
+        if let Some(reports) = self.reports.as_ref().filter(|_| is_due) {
+            let mut roster = Roster::new(cluster.select(&self.deletion));
+            reports.values().for_each(|report| count(&mut roster, report, &self.deletion, cluster));
+            self.roster = Some(roster);
+            self.changed = true;
+        }
+    }
+
+    /// Takes in what the nodes report. A final report is final: an older one that comes late does not undo it.
+    pub(super) fn report(&mut self, change: Change<ImageDeletionReportSpec>, cluster: &Cluster) {
+        let uid = self.deletion.metadata.uid.as_deref().unwrap_or_default();
+        match change {
+            Change::Listed(reports) => {
+                let of_this = reports.into_iter().filter(|report| report.image_deletion_uid == uid);
+                let listed: BTreeMap<_, _> =
+                    of_this.map(|report| (report.node_name.clone(), report)).collect();
+                for node in self.reports.iter().flat_map(BTreeMap::keys) {
+                    if !listed.contains_key(node) {
+                        forget(&mut self.roster, node, cluster);
+                    }
+                }
+                if let Some(roster) = &mut self.roster {
+                    listed.values().for_each(|report| count(roster, report, &self.deletion, cluster));
+                }
+                self.reports = Some(listed);
+                self.start(cluster);
+            }
+            Change::Applied(report) => {
+                let Some(reports) = &mut self.reports else { return };
+                let is_final = |report: &ImageDeletionReportSpec| report.completion_time.is_some();
+                let is_undone = reports.get(&report.node_name).is_some_and(is_final) && !is_final(&report);
+                if report.image_deletion_uid != uid || is_undone {
+                    return;
+                }
+                if let Some(roster) = &mut self.roster {
+                    count(roster, &report, &self.deletion, cluster);
+                }
+                reports.insert(report.node_name.clone(), report);
+            }
+            Change::Gone(node) => {
+                if self.reports.as_mut().and_then(|reports| reports.remove(&node)).is_none() {
+                    return;
+                }
+                forget(&mut self.roster, &node, cluster);
+            }
+        }
+        self.changed = true;
+    }
+
+    /// The node has left the cluster. It counts only if it has made its final report.
+    pub(super) fn node_gone(&mut self, node: &str) {
+        let report = self.reports.as_ref().and_then(|reports| reports.get(node));
+        if let Some(roster) = &mut self.roster
+            && report.is_none_or(|report| report.completion_time.is_none())
+        {
+            roster.gone(node);
+            self.changed = true;
+        }
+    }
+
+    /// When there is something to do next; `None`: not before something happens.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        if self.wants_reports() && self.roster.is_none() {
+            return None;
+        }
+        let wanted = match self.is_decided() {
+            true => self.changed.then_some(Timestamp::MIN),
+            false => {
+                let write = self.changed.then_some(self.write_from);
+                write.into_iter().chain(self.deletion.gives_up()).min()
+            }
+        };
+        self.attempts.earliest(wanted?)
+    }
+
+    /// What is to be done now.
+    pub(super) fn step(&mut self, now: Timestamp) -> Option<Order> {
+        self.next().filter(|time| *time <= now)?;
+        if !self.is_decided() && self.deletion.gives_up().is_some_and(|time| time <= now) {
+            self.attempts.begin();
+            return Some(Order::Recount(Target::of(&self.deletion)));
+        }
+        let status = self.fold(now);
+        self.changed = false;
+        let before = stored(&self.deletion);
+        if before == Some(&status) {
+            return None;
+        }
+        let notes = notes(before, &status);
+        self.attempts.begin();
+        self.write_from = after(now, BETWEEN_WRITES);
+        Some(Order::Write(Box::new(StatusWrite { target: Target::of(&self.deletion), status, notes })))
+    }
+
+    /// The status was written, and the deletion has this version by that.
+    pub(super) fn written(&mut self, write: &StatusWrite, version: Option<String>) {
+        self.attempts.succeeded();
+        // The watch may have been faster, and know more.
+        if self.deletion.metadata.resource_version == write.target.resource_version {
+            self.deletion.metadata.resource_version = version;
+            self.deletion.status = Some(write.status.clone());
+            self.forget_if_over();
+        }
+    }
+
+    /// The reports were counted again, and these are all.
+    pub(super) fn recounted(
+        &mut self,
+        reports: Vec<ImageDeletionReportSpec>,
+        cluster: &Cluster,
+        now: Timestamp,
+    ) {
+        self.attempts.succeeded();
+        self.report(Change::Listed(reports), cluster);
+        self.recounted = self.deletion.gives_up().is_some_and(|time| time <= now);
+    }
+
+    /// A request about it failed or was given up, so what it was to say is still to be said.
+    pub(super) fn unsaid(&mut self) {
+        self.changed = true;
+    }
+
+    fn forget_if_over(&mut self) {
+        if !self.wants_reports() {
+            self.roster = None;
+            self.reports = None;
+        }
+    }
+
+    /// Whether the next status is the last.
+    fn is_decided(&self) -> bool {
+        !self.wants_reports() || self.recounted || self.roster.as_ref().is_some_and(Roster::is_complete)
+    }
+
+    fn fold(&self, now: Timestamp) -> ImageDeletionStatus {
+        let nobody = BTreeSet::new();
+        let (desired, without_agent) = match &self.roster {
+            Some(roster) => (roster.desired(), roster.without_agent()),
+            None => (&nobody, 0),
+        };
+        let reports = self.reports.iter().flat_map(BTreeMap::values);
+        aggregate(&self.deletion, desired, without_agent, reports, now)
+    }
+}
+
+/// The status of a deletion before one is written.
+fn begun(start_time: Option<Time>) -> ImageDeletionStatus {
+    ImageDeletionStatus { start_time, ..ImageDeletionStatus::default() }
+}
+
+/// The status that has been written. Each one that was speaks of a generation.
+fn stored(deletion: &ImageDeletion) -> Option<&ImageDeletionStatus> {
+    deletion.status.as_ref().filter(|status| status.observed_generation.is_some())
+}
+
+/// Counts the report of a node that is part of the deletion, and that may still end what it waits for.
+fn count(roster: &mut Roster, report: &ImageDeletionReportSpec, deletion: &ImageDeletion, cluster: &Cluster) {
+    let node = &report.node_name;
+    let is_final = report.completion_time.is_some();
+    if !cluster.is_too_late(node, deletion) && (is_final || cluster.has(node)) {
+        roster.reported(node, is_final);
+    }
+}
+
+fn forget(roster: &mut Option<Roster>, node: &str, cluster: &Cluster) {
+    if let Some(roster) = roster {
+        match cluster.has(node) {
+            true => roster.unreported(node),
+            false => roster.gone(node),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,427 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::*;
+use crate::api::deletion::{ImageDeletionSpec, OnConflict};
+use crate::api::report::ImageDeletionReport;
+use crate::api::result::{ImageResult, Outcome};
+use crate::controller::cluster::{AgentPod, Node};
+use crate::controller::note::Kind;
+
+const CREATED: i64 = 1_000;
+
+/// So many milliseconds after the creation.
+fn at(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(CREATED * 1_000 + milliseconds).unwrap()
+}
+
+/// A deletion with a deadline of 60 seconds.
+fn deletion() -> ImageDeletion {
+    let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
+    deletion.spec.active_deadline_seconds = 60;
+    deletion.metadata.uid = Some("uid".into());
+    deletion.metadata.generation = Some(1);
+    deletion.metadata.resource_version = Some("1".into());
+    deletion.metadata.creation_timestamp = Some(Time(at(0)));
+    deletion
+}
+
+/// A cluster of nodes that run an agent, and of a node `late` that joined after the creation.
+fn cluster<const N: usize>(nodes: [&str; N]) -> Cluster {
+    let node = |name: &str, created| Node { name: name.into(), labels: BTreeMap::new(), created };
+    let mut all: Vec<_> = nodes.iter().map(|name| node(name, at(0))).collect();
+    all.push(node("late", at(1_000)));
+    let agent =
+        |node: &Node| AgentPod { name: format!("agent-{}", node.name), node: Some(node.name.clone()) };
+    let mut cluster = Cluster::default();
+    cluster.agents(Change::Listed(all.iter().map(agent).collect()));
+    cluster.nodes(Change::Listed(all));
+    cluster
+}
+
+fn report(node: &str, outcome: Outcome, completed: Option<i64>) -> ImageDeletionReportSpec {
+    let result = ImageResult {
+        image: "app:v1".into(),
+        outcome,
+        records: vec![],
+        conflicts: vec![],
+        reclaimed_bytes: 0,
+        message: None,
+    };
+    let completed = completed.map(|milliseconds| Time(at(milliseconds)));
+    ImageDeletionReport::of(&deletion(), node, vec![result], Time(at(0)), completed).spec
+}
+
+fn done(node: &str) -> Change<ImageDeletionReportSpec> {
+    Change::Applied(report(node, Outcome::Deleted, Some(1)))
+}
+
+fn waiting(node: &str) -> Change<ImageDeletionReportSpec> {
+    Change::Applied(report(node, Outcome::Conflict, None))
+}
+
+/// Seen 100 milliseconds after the creation, without reports.
+fn tracked(cluster: &Cluster) -> Tracked {
+    let mut tracked = Tracked::new(deletion(), at(100));
+    tracked.report(Change::Listed(vec![]), cluster);
+    tracked
+}
+
+#[track_caller]
+fn write(tracked: &mut Tracked, now: Timestamp) -> StatusWrite {
+    match tracked.step(now) {
+        Some(Order::Write(write)) => *write,
+        other => panic!("no write but {other:?}"),
+    }
+}
+
+/// Writes what is due, and lets the API server have it as this version.
+#[track_caller]
+fn written(tracked: &mut Tracked, now: Timestamp, version: &str) -> StatusWrite {
+    let write = write(tracked, now);
+    tracked.written(&write, Some(version.into()));
+    write
+}
+
+fn counts(write: &StatusWrite) -> (Phase, &str) {
+    (write.status.phase, &write.status.nodes_reported)
+}
+
+fn kinds(write: &StatusWrite) -> Vec<Kind> {
+    write.notes.iter().map(|note| note.kind).collect()
+}
+
+#[test]
+fn a_quick_deletion_is_written_once_and_at_once() {
+    let cluster = cluster(["a", "b"]);
+    let mut tracked = tracked(&cluster);
+    assert_eq!(tracked.next(), Some(at(1_100)));
+    tracked.report(done("a"), &cluster);
+    assert_eq!(tracked.next(), Some(at(1_100)));
+    tracked.report(done("b"), &cluster);
+    assert_eq!(tracked.next(), Some(Timestamp::MIN));
+
+    let write = written(&mut tracked, at(300), "2");
+    assert_eq!(counts(&write), (Phase::Complete, "2/2"));
+    assert_eq!(write.status.start_time, Some(Time(at(0))));
+    assert_eq!(kinds(&write), [Kind::Started, Kind::Completed]);
+    assert_eq!(
+        write.target,
+        Target { name: "drop".into(), uid: "uid".into(), resource_version: Some("1".into()) }
+    );
+    assert_eq!(tracked.deletion().metadata.resource_version.as_deref(), Some("2"));
+    assert_eq!((tracked.wants_reports(), tracked.next()), (false, None));
+}
+
+#[test]
+fn a_slow_deletion_is_written_once_a_second_and_when_it_is_over() {
+    let cluster = cluster(["a", "b", "c"]);
+    let mut tracked = tracked(&cluster);
+    assert_eq!(tracked.step(at(1_099)), None);
+    let first = written(&mut tracked, at(1_100), "2");
+    assert_eq!((counts(&first), &*kinds(&first)), ((Phase::Pending, "0/3"), &[Kind::Started][..]));
+    assert_eq!(tracked.next(), Some(at(65_000)));
+
+    tracked.report(done("a"), &cluster);
+    assert_eq!(tracked.next(), Some(at(2_100)));
+    tracked.report(done("b"), &cluster);
+    let second = written(&mut tracked, at(2_100), "3");
+    assert_eq!((counts(&second), kinds(&second).len()), ((Phase::Active, "2/3"), 0));
+    assert_eq!(second.status.start_time, first.status.start_time);
+
+    tracked.report(done("c"), &cluster);
+    let last = written(&mut tracked, at(2_101), "4");
+    assert_eq!((counts(&last), &*kinds(&last)), ((Phase::Complete, "3/3"), &[Kind::Completed][..]));
+}
+
+#[test]
+fn nothing_is_written_before_the_cluster_and_the_reports_are_known() {
+    let cluster = cluster(["a"]);
+    let mut tracked = Tracked::new(deletion(), at(100));
+    tracked.start(&cluster);
+    assert_eq!(tracked.next(), None);
+    tracked.report(Change::Listed(vec![]), &Cluster::default());
+    assert_eq!((tracked.next(), tracked.step(at(9_000_000))), (None, None));
+    tracked.start(&cluster);
+    assert_eq!(counts(&write(&mut tracked, at(2_000))), (Phase::Pending, "0/1"));
+}
+
+#[test]
+fn one_write_is_under_way_at_a_time_and_what_happens_meanwhile_is_written_next() {
+    let cluster = cluster(["a", "b"]);
+    let mut tracked = tracked(&cluster);
+    let first = write(&mut tracked, at(1_100));
+    tracked.report(done("a"), &cluster);
+    tracked.report(done("b"), &cluster);
+    assert_eq!((tracked.next(), tracked.step(at(5_000))), (None, None));
+    tracked.written(&first, Some("2".into()));
+    assert_eq!(counts(&write(&mut tracked, at(1_200))), (Phase::Complete, "2/2"));
+}
+
+#[test]
+fn a_write_that_failed_is_made_again_after_a_pause() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    tracked.report(done("a"), &cluster);
+    let first = write(&mut tracked, at(200));
+    tracked.attempts().failed(at(300));
+    tracked.unsaid();
+    assert_eq!(tracked.next(), Some(at(400)));
+    let again = write(&mut tracked, at(400));
+    assert_eq!((again.status.phase, again.notes), (Phase::Complete, first.notes));
+}
+
+#[test]
+fn a_write_speaks_of_the_latest_version() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    let first = write(&mut tracked, at(1_100));
+    let mut changed = deletion();
+    changed.metadata.resource_version = Some("7".into());
+    tracked.update(changed);
+    // The API server took the write for version 2 and not for 7, which the watch brought first.
+    tracked.written(&first, Some("2".into()));
+    assert_eq!(tracked.deletion().metadata.resource_version.as_deref(), Some("7"));
+    tracked.report(done("a"), &cluster);
+    assert_eq!(write(&mut tracked, at(1_200)).target.resource_version.as_deref(), Some("7"));
+}
+
+#[test]
+fn its_own_echo_is_no_news() {
+    let cluster = cluster(["a"]);
+    for echo_comes_first in [true, false] {
+        let mut tracked = tracked(&cluster);
+        let first = write(&mut tracked, at(1_100));
+        let mut echo = deletion();
+        echo.metadata.resource_version = Some("2".into());
+        echo.status = Some(first.status.clone());
+        if echo_comes_first {
+            tracked.update(echo);
+            tracked.written(&first, Some("2".into()));
+        } else {
+            tracked.written(&first, Some("2".into()));
+            tracked.update(echo);
+        }
+        assert_eq!(tracked.step(at(9_000)), None);
+        assert_eq!(tracked.next(), Some(at(65_000)));
+    }
+}
+
+#[test]
+fn a_status_that_was_lost_is_written_again() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    let first = written(&mut tracked, at(1_100), "2");
+    let mut wiped = deletion();
+    wiped.metadata.resource_version = Some("3".into());
+    tracked.update(wiped);
+    let again = write(&mut tracked, at(9_000));
+    assert_eq!(again.status.start_time, first.status.start_time);
+    assert_eq!(counts(&again), (Phase::Pending, "0/1"));
+}
+
+#[test]
+fn a_controller_that_takes_over_says_only_what_is_new() {
+    let cluster = cluster(["a", "b"]);
+    let mut before = tracked(&cluster);
+    before.report(waiting("a"), &cluster);
+    let mut left = deletion();
+    left.status = Some(write(&mut before, at(1_100)).status);
+
+    let mut next = Tracked::new(left.clone(), at(5_000));
+    next.report(Change::Listed(vec![report("a", Outcome::Conflict, None)]), &cluster);
+    assert_eq!(next.step(at(5_000)), None);
+    assert_eq!(next.next(), Some(at(65_000)));
+
+    let mut next = Tracked::new(left, at(5_000));
+    let reports = ["a", "b"].map(|node| report(node, Outcome::Conflict, Some(1)));
+    next.report(Change::Listed(reports.into()), &cluster);
+    assert_eq!(kinds(&write(&mut next, at(5_000))), [Kind::Completed]);
+}
+
+#[test]
+fn past_the_deadline_reports_are_counted_again_before_anybody_is_called_silent() {
+    let cluster = cluster(["a", "b", "c"]);
+    let mut tracked = tracked(&cluster);
+    tracked.report(done("a"), &cluster);
+    written(&mut tracked, at(1_100), "2");
+    assert_eq!(tracked.next(), Some(at(65_000)));
+    let recount = |tracked: &mut Tracked, now| {
+        tracked.step(at(now)) == Some(Order::Recount(Target::of(tracked.deletion())))
+    };
+    assert!(recount(&mut tracked, 65_000));
+    tracked.attempts().failed(at(65_500));
+    assert_eq!(tracked.next(), Some(at(65_600)));
+    assert!(recount(&mut tracked, 65_600));
+
+    let found = ["a", "b"].map(|node| report(node, Outcome::Deleted, Some(1)));
+    tracked.recounted(found.into(), &cluster, at(65_700));
+    let last = written(&mut tracked, at(65_700), "3");
+    assert_eq!((counts(&last), &*kinds(&last)), ((Phase::Failed, "2/3"), &[Kind::Failed][..]));
+    assert_eq!(last.notes[0].text, "DeadlineExceeded: no report within 60 seconds from c");
+    assert_eq!(tracked.next(), None);
+}
+
+#[test]
+fn the_last_report_at_the_deadline_still_counts() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    tracked.deletion.spec.on_conflict = OnConflict::Wait;
+    tracked.report(waiting("a"), &cluster);
+    let active = written(&mut tracked, at(1_100), "2");
+    assert_eq!(
+        (counts(&active), &*kinds(&active)),
+        ((Phase::Active, "1/1"), &[Kind::Started, Kind::Conflict][..])
+    );
+    tracked.report(Change::Applied(report("a", Outcome::Conflict, Some(60_300))), &cluster);
+    assert_eq!(counts(&write(&mut tracked, at(60_400))), (Phase::Complete, "1/1"));
+}
+
+#[test]
+fn a_final_report_is_final() {
+    let cluster = cluster(["a", "b"]);
+    let mut tracked = tracked(&cluster);
+    tracked.report(done("a"), &cluster);
+    tracked.report(waiting("a"), &cluster);
+    tracked.report(done("b"), &cluster);
+    assert_eq!(counts(&write(&mut tracked, at(200))), (Phase::Complete, "2/2"));
+}
+
+#[test]
+fn a_node_that_vanishes_counts_only_if_it_has_made_its_final_report() {
+    let rows = [
+        (Change::Listed(vec![]), (Phase::Complete, "1/1")),
+        (waiting("b"), (Phase::Complete, "1/1")),
+        (done("b"), (Phase::Complete, "2/2")),
+    ];
+    for (of_b, expected) in rows {
+        let mut cluster = cluster(["a", "b"]);
+        let mut tracked = tracked(&cluster);
+        tracked.report(of_b, &cluster);
+        tracked.report(done("a"), &cluster);
+        for node in cluster.nodes(Change::Gone("b".into())) {
+            tracked.node_gone(&node);
+        }
+        assert_eq!(counts(&write(&mut tracked, at(500))), expected);
+    }
+}
+
+#[test]
+fn a_controller_that_starts_later_counts_nodes_as_one_that_was_there() {
+    let rows = [
+        (None, (Phase::Complete, "1/1")),
+        (Some(report("b", Outcome::Conflict, None)), (Phase::Complete, "1/1")),
+        (Some(report("b", Outcome::Deleted, Some(1))), (Phase::Complete, "2/2")),
+    ];
+    for (of_b, expected) in rows {
+        let cluster = cluster(["a"]);
+        let mut tracked = Tracked::new(deletion(), at(5_000));
+        let reports = of_b.into_iter().chain([report("a", Outcome::Deleted, Some(1))]);
+        tracked.report(Change::Listed(reports.collect()), &cluster);
+        assert_eq!(counts(&write(&mut tracked, at(5_100))), expected);
+    }
+}
+
+#[test]
+fn a_node_that_joined_later_is_no_part_of_it() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    tracked.report(done("late"), &cluster);
+    tracked.report(done("a"), &cluster);
+    assert_eq!(counts(&write(&mut tracked, at(200))), (Phase::Complete, "1/1"));
+}
+
+#[test]
+fn a_node_that_reports_counts_also_if_no_agent_was_seen_on_it() {
+    let mut cluster = cluster(["a", "b"]);
+    cluster.agents(Change::Gone("agent-b".into()));
+    let mut tracked = tracked(&cluster);
+    tracked.report(done("b"), &cluster);
+    let active = written(&mut tracked, at(1_100), "2");
+    assert_eq!((counts(&active), active.status.nodes.without_agent), ((Phase::Active, "1/2"), 0));
+    tracked.report(done("a"), &cluster);
+    assert_eq!(counts(&write(&mut tracked, at(1_200))), (Phase::Complete, "2/2"));
+}
+
+#[test]
+fn reports_that_are_gone_count_no_more() {
+    let cluster = cluster(["a", "b"]);
+    for change in [Change::Gone("a".into()), Change::Listed(vec![])] {
+        let mut tracked = tracked(&cluster);
+        tracked.report(done("a"), &cluster);
+        tracked.report(change, &cluster);
+        tracked.report(done("b"), &cluster);
+        assert_eq!(counts(&write(&mut tracked, at(1_100))), (Phase::Active, "1/2"));
+    }
+}
+
+#[test]
+fn reports_on_an_earlier_deletion_of_this_name_do_not_count() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    let earlier = ImageDeletionReportSpec {
+        image_deletion_uid: "other".into(),
+        ..report("a", Outcome::Failed, Some(1))
+    };
+    tracked.report(Change::Applied(earlier.clone()), &cluster);
+    tracked.report(Change::Listed(vec![earlier]), &cluster);
+    assert_eq!(counts(&write(&mut tracked, at(1_100))), (Phase::Pending, "0/1"));
+}
+
+#[test]
+fn without_a_node_it_is_over_at_once() {
+    let mut tracked = tracked(&cluster([]));
+    assert_eq!(counts(&write(&mut tracked, at(100))), (Phase::Complete, "0/0"));
+}
+
+#[test]
+fn another_deadline_counts_from_now_on() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    written(&mut tracked, at(1_100), "2");
+    let mut longer = tracked.deletion().clone();
+    longer.metadata.generation = Some(2);
+    longer.spec.active_deadline_seconds = 600;
+    tracked.update(longer);
+    assert_eq!(tracked.next(), Some(at(2_100)));
+    let write = written(&mut tracked, at(2_100), "3");
+    assert_eq!((write.status.observed_generation, &*kinds(&write)), (Some(2), &[][..]));
+    assert_eq!(tracked.next(), Some(at(605_000)));
+
+    let mut shorter = tracked.deletion().clone();
+    shorter.metadata.generation = Some(3);
+    shorter.spec.active_deadline_seconds = 1;
+    tracked.update(shorter);
+    assert!(matches!(tracked.step(at(6_000)), Some(Order::Recount(_))));
+}
+
+#[test]
+fn a_deadline_that_moves_during_the_recount_is_waited_for() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    written(&mut tracked, at(1_100), "2");
+    assert!(matches!(tracked.step(at(65_000)), Some(Order::Recount(_))));
+    let mut longer = tracked.deletion().clone();
+    longer.metadata.generation = Some(2);
+    longer.spec.active_deadline_seconds = 600;
+    tracked.update(longer);
+    tracked.recounted(vec![], &cluster, at(65_100));
+    assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Pending, "0/1"));
+    assert_eq!(tracked.next(), Some(at(605_000)));
+}
+
+#[test]
+fn a_finished_status_follows_the_generation_and_says_nothing_more() {
+    let cluster = cluster(["a"]);
+    let mut finished = tracked(&cluster);
+    finished.report(done("a"), &cluster);
+    let last = write(&mut finished, at(200)).status;
+    let mut changed = deletion();
+    changed.metadata.generation = Some(2);
+    changed.status = Some(last);
+
+    let mut tracked = Tracked::new(changed, at(9_000));
+    assert!(!tracked.wants_reports());
+    let write = written(&mut tracked, at(9_000), "3");
+    assert_eq!((counts(&write), write.notes.len()), ((Phase::Complete, "1/1"), 0));
+    assert_eq!((write.status.observed_generation, tracked.next()), (Some(2), None));
+}

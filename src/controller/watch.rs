@@ -1,0 +1,278 @@
+//! The watches: of deletions, nodes and agents' pods always, and of a deletion's reports while it is under way.
+//!
+//! Each object is trimmed as it comes in. A watch that breaks off is opened again where it was, and what was missed comes
+//! as a new list where the API server no longer knows it.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1;
+use kube::api::{ApiResource, PartialObjectMeta};
+use kube::core::Object;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::ResetTimerBackoff;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::Sender;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::warn;
+
+use super::Settings;
+use super::attempts::Backoff;
+use super::change::Change;
+use super::cluster::{AgentPod, Node};
+use super::ledger::{Interest, Seen};
+use super::observer::{ErrorKind, Observer};
+use super::settled::Settled;
+use super::uid::Uid;
+use crate::api::deletion::ImageDeletion;
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+
+/// The objects in one page of a list. A status may have 64 KiB, and a page is in memory as a whole.
+const PAGE: u32 = 100;
+/// After so long without an error a pause is short again.
+const CALM: Duration = Duration::from_secs(30);
+
+/// What a watch tells the ledger.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Of the deletions.
+    Deletions(Change<Seen>),
+    /// Of the nodes.
+    Nodes(Change<Node>),
+    /// Of the agents' pods.
+    Agents(Change<AgentPod>),
+    /// Of the reports of one deletion.
+    Reports(Uid, Change<ImageDeletionReportSpec>),
+}
+
+/// Every watch that is open. They end with it.
+pub(super) struct Watches {
+    client: Client,
+    inputs: Sender<Input>,
+    observer: Arc<dyn Observer>,
+    tasks: JoinSet<()>,
+    reports: HashMap<Uid, AbortHandle>,
+}
+
+impl Watches {
+    /// Opens the standing watches. What they tell goes to `inputs`.
+    pub(super) fn open(
+        client: Client,
+        settings: &Settings,
+        inputs: Sender<Input>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let mut watches =
+            Self { client: client.clone(), inputs, observer, tasks: JoinSet::new(), reports: HashMap::new() };
+        watches.follow(Api::<ImageDeletion>::all(client.clone()), config(), Input::Deletions);
+        watches.follow(Api::<PartialObjectMeta<v1::Node>>::all(client.clone()), config(), Input::Nodes);
+        let pods = Api::<Pod>::namespaced_with(client, &settings.pod_namespace, &pod_resource());
+        watches.follow(pods, config().labels(&settings.agent_selector), Input::Agents);
+        watches
+    }
+
+    /// Opens or closes the watch of a deletion's reports.
+    pub(super) fn interest(&mut self, interest: Interest) {
+        match interest {
+            Interest::Begins { uid, name } => {
+                let reports = Api::<ImageDeletionReport>::all(self.client.clone());
+                let config = config().fields(&reports_of(&name));
+                let key = uid.clone();
+                let task = self.follow(reports, config, move |change| Input::Reports(uid.clone(), change));
+                if let Some(before) = self.reports.insert(key, task) {
+                    before.abort();
+                }
+            }
+            Interest::Ends(uid) => {
+                if let Some(task) = self.reports.remove(&uid) {
+                    task.abort();
+                }
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn follow<K, T>(
+        &mut self,
+        api: Api<K>,
+        config: watcher::Config,
+        input: impl Fn(Change<T>) -> Input + Send + 'static,
+    ) -> AbortHandle
+    where
+        K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+        T: View<K> + Send + 'static,
+    {
+        let (inputs, observer) = (self.inputs.clone(), Arc::clone(&self.observer));
+        self.tasks.spawn(async move {
+            let backoff = ResetTimerBackoff::new(Backoff::default(), CALM);
+            let mut events = pin!(watcher(api, config).backoff(backoff));
+            let mut listed = Vec::new();
+            while let Some(event) = events.next().await {
+                let change = match event {
+                    Ok(Event::Init) => {
+                        listed.clear();
+                        continue;
+                    }
+                    Ok(Event::InitApply(object)) => {
+                        listed.push(T::of(object));
+                        continue;
+                    }
+                    Ok(Event::InitDone) => Change::Listed(std::mem::take(&mut listed)),
+                    Ok(Event::Apply(object)) => Change::Applied(T::of(object)),
+                    Ok(Event::Delete(object)) => Change::Gone(T::key(&object)),
+                    Err(error) => {
+                        warn!(watched = T::NAME, %error, "watch broke off, it is opened again");
+                        observer.error(ErrorKind::Watch);
+                        continue;
+                    }
+                };
+                if inputs.send(input(change)).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+/// The field selector of the reports on deletions of this name.
+pub(super) fn reports_of(deletion: &str) -> String {
+    format!("imageDeletion={deletion}")
+}
+
+/// What is kept of an object.
+trait View<K> {
+    /// What it is, for the log.
+    const NAME: &str;
+
+    /// What matters of it.
+    fn of(object: K) -> Self;
+
+    /// What it is known by when it goes.
+    fn key(object: &K) -> String;
+}
+
+impl View<ImageDeletion> for Seen {
+    const NAME: &str = "imagedeletions";
+
+    fn of(mut deletion: ImageDeletion) -> Self {
+        deletion.metadata.managed_fields = None;
+        match Settled::of(&deletion) {
+            Some(settled) => Self::Settled(settled),
+            None => Self::Open(Box::new(deletion)),
+        }
+    }
+
+    fn key(deletion: &ImageDeletion) -> String {
+        deletion.uid().unwrap_or_default()
+    }
+}
+
+impl View<ImageDeletionReport> for ImageDeletionReportSpec {
+    const NAME: &str = "imagedeletionreports";
+
+    fn of(report: ImageDeletionReport) -> Self {
+        report.spec
+    }
+
+    fn key(report: &ImageDeletionReport) -> String {
+        report.spec.node_name.clone()
+    }
+}
+
+impl View<PartialObjectMeta<v1::Node>> for Node {
+    const NAME: &str = "nodes";
+
+    fn of(node: PartialObjectMeta<v1::Node>) -> Self {
+        let metadata = node.metadata;
+        Self {
+            name: metadata.name.unwrap_or_default(),
+            labels: metadata.labels.unwrap_or_default(),
+            created: metadata.creation_timestamp.map_or(Timestamp::MIN, |created| created.0),
+        }
+    }
+
+    fn key(node: &PartialObjectMeta<v1::Node>) -> String {
+        node.name_any()
+    }
+}
+
+/// A pod, read as far as it matters here.
+type Pod = Object<PodSpec, PodStatus>;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodSpec {
+    node_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    phase: Option<String>,
+}
+
+fn pod_resource() -> ApiResource {
+    ApiResource::erase::<v1::Pod>(&())
+}
+
+impl View<Pod> for AgentPod {
+    const NAME: &str = "pods";
+
+    fn of(pod: Pod) -> Self {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let has_finished = matches!(phase, Some("Succeeded" | "Failed"));
+        Self { name: pod.name_any(), node: pod.spec.node_name.filter(|_| !has_finished) }
+    }
+
+    fn key(pod: &Pod) -> String {
+        pod.name_any()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_runs_an_agent_while_it_is_bound_and_unfinished() {
+        let rows = [
+            (json!({}), json!({"phase": "Pending"}), None),
+            (json!({"nodeName": "a"}), json!({"phase": "Pending"}), Some("a")),
+            (json!({"nodeName": "a", "hostPID": false}), json!({"phase": "Running"}), Some("a")),
+            (json!({"nodeName": "a"}), json!({}), Some("a")),
+            (json!({"nodeName": "a"}), json!({"phase": "Succeeded"}), None),
+            (json!({"nodeName": "a"}), json!({"phase": "Failed"}), None),
+        ];
+        for (spec, status, node) in rows {
+            let pod = json!({"metadata": {"name": "agent-x"}, "spec": spec, "status": status});
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            let expected = AgentPod { name: "agent-x".into(), node: node.map(Into::into) };
+            assert_eq!(AgentPod::of(pod), expected);
+        }
+    }
+
+    #[test]
+    fn a_node_is_its_name_its_labels_and_its_age() {
+        let node = json!({"metadata": {
+            "name": "a", "labels": {"zone": "x"}, "annotations": {"long": "text"},
+            "creationTimestamp": "1970-01-01T00:00:07Z",
+        }});
+        let node = serde_json::from_value(node).unwrap();
+        let labels = [("zone".to_owned(), "x".to_owned())].into();
+        let created = Timestamp::from_second(7).unwrap();
+        assert_eq!(Node::of(node), Node { name: "a".into(), labels, created });
+    }
+}

@@ -1,0 +1,145 @@
+//! A cluster that stays: `cluster up DIRECTORY` and `cluster down DIRECTORY`.
+//!
+//! `up` leaves a kubeconfig in the directory, for any `kubectl` of this machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a command that cannot go on stops and says why")]
+
+#[allow(dead_code, unused_imports, reason = "the tests use the rest of the bed")]
+#[path = "../bed/lib.rs"]
+mod bed;
+#[allow(dead_code, unused_imports, reason = "the tests use the rest of the cluster")]
+mod cluster;
+mod world;
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+use std::{env, process};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use self::bed::Daemon;
+use self::cluster::{API_SERVER, Cluster};
+use self::world::World;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match (world::home(), &words[..]) {
+        (None, ["up", directory]) => up(&Stay::at(directory)),
+        (None, ["down", directory]) => down(&Stay::at(directory)),
+        (None, ["hold", directory]) => hold(&Stay::at(directory)),
+        (Some(home), ["hold", directory, server]) => stay(&home, &Stay::at(directory), server),
+        _ => {
+            eprintln!("usage: cluster up DIRECTORY | cluster down DIRECTORY");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What is known of a cluster that stays.
+struct Stay {
+    directory: PathBuf,
+}
+
+impl Stay {
+    fn at(directory: &str) -> Self {
+        fs::create_dir_all(directory).expect("the directory can be made");
+        Self { directory: fs::canonicalize(directory).expect("the directory is there") }
+    }
+
+    /// The process that holds the cluster, where one does.
+    fn holder(&self) -> Option<Pid> {
+        let pid = Pid::from_raw(fs::read_to_string(self.file("pid")).ok()?.parse().ok()?);
+        let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        (program.file_name() == env::current_exe().ok()?.file_name()).then_some(pid)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+/// Starts a cluster that outlives this process, unless it is there, and says how to talk to it.
+fn up(stay: &Stay) -> ExitCode {
+    let kubeconfig = stay.file("kubeconfig");
+    if stay.holder().is_none() {
+        fs::remove_file(&kubeconfig).ok();
+        let log = File::create(stay.file("log")).expect("the directory can be written");
+        let mut holder = Command::new("setsid")
+            .arg(env::current_exe().expect("the program has a path"))
+            .arg("hold")
+            .arg(&stay.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log has two writers"))
+            .stderr(log)
+            .spawn()
+            .expect("util-linux is installed");
+        while !kubeconfig.exists() {
+            if let Some(status) = holder.try_wait().expect("the holder is a child") {
+                let log = fs::read_to_string(stay.file("log")).unwrap_or_default();
+                eprintln!("{log}\nthe cluster did not start: {status}");
+                return ExitCode::FAILURE;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+    println!("export KUBECONFIG={}", kubeconfig.display());
+    ExitCode::SUCCESS
+}
+
+/// Ends the cluster and removes all of it.
+fn down(stay: &Stay) -> ExitCode {
+    if let Some(holder) = stay.holder() {
+        kill(holder, Signal::SIGTERM).expect("the holder can be told to end");
+        while stay.holder().is_some() {
+            sleep(Duration::from_millis(50));
+        }
+    }
+    fs::remove_dir_all(&stay.directory).expect("the directory can be removed");
+    ExitCode::SUCCESS
+}
+
+/// Holds a world with a cluster, and a way into it for programs of this machine.
+fn hold(stay: &Stay) -> ExitCode {
+    fs::write(stay.file("pid"), process::id().to_string()).expect("the directory can be written");
+    let world = World::new();
+    let server = free_address();
+    let (_, port) = server.rsplit_once(':').expect("an address has a port");
+    let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
+    let _relay =
+        relay(&listen, &format!("UNIX-CONNECT:{}", socket(world.directory()).display()), world.directory());
+    world.run([Path::new("hold"), &stay.directory, Path::new(&server)])
+}
+
+/// Inside: starts the cluster and sleeps.
+fn stay(home: &Path, stay: &Stay, server: &str) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
+    let cluster = runtime.block_on(Cluster::start(home));
+    let listen = format!("UNIX-LISTEN:{},fork", socket(home).display());
+    let _relay = relay(&listen, &format!("TCP:{API_SERVER}:443"), home);
+    // The kubeconfig appears at once with all its content: it is the sign that the cluster is up.
+    let draft = stay.file("kubeconfig.new");
+    fs::write(&draft, cluster.kubeconfig_at(server)).expect("the directory can be written");
+    fs::rename(draft, stay.file("kubeconfig")).expect("the directory can be written");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn socket(home: &Path) -> PathBuf {
+    home.join("api.sock")
+}
+
+fn relay(from: &str, to: &str, home: &Path) -> Daemon {
+    Daemon::spawn(Command::new("socat").args([from, to]), &home.join("relay.log"))
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it has an address").to_string()
+}
