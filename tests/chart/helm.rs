@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::tools::tool;
+
 /// The release and the namespace that everything is rendered for.
 pub(crate) const RELEASE: &str = "secateur";
 pub(crate) const NAMESPACE: &str = "tools";
@@ -27,22 +29,11 @@ pub(crate) fn chart_file(path: &str) -> String {
     fs::read_to_string(chart().join(path)).unwrap_or_else(|error| panic!("charts/secateur/{path}: {error}"))
 }
 
-static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let version = include_str!("../tools/helm/go.mod")
-        .lines()
-        .find_map(|line| line.strip_prefix("require helm.sh/helm/v4 "))
-        .expect("tests/tools/helm/go.mod requires helm in a line of its own");
-    let cache = Command::new(root().join("tests/tools/build")).arg("path").output().unwrap();
-    let cache = String::from_utf8(cache.stdout).unwrap();
-    let helm = Path::new(cache.trim()).join(format!("helm-{version}/helm"));
-    assert!(helm.exists(), "no {}: run `make tools` first", helm.display());
-    helm
-});
-
 /// Runs helm, without whatever configuration of it and of kubectl there may be.
 pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     let nowhere = tempfile::tempdir().unwrap();
-    Command::new(&*HELM)
+    let helm = tool("helm", "helm.sh/helm/v4", include_str!("../tools/helm/go.mod")).join("helm");
+    Command::new(helm)
         .args(arguments)
         .env_clear()
         .env("HOME", nowhere.path())

@@ -2,7 +2,7 @@
 //!
 //! They need helm (`tests/tools/build`) and promtool.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops and says why")]
 
 mod access;
 mod definitions;
@@ -13,3 +13,6 @@ mod notes;
 mod page;
 mod pods;
 mod refusals;
+#[allow(dead_code, reason = "the tests of nodes and clusters use the rest")]
+#[path = "../bed/tools.rs"]
+mod tools;

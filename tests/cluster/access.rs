@@ -1,5 +1,6 @@
 //! Who may do what: people, agents, and nobody else.
 
+use secateur::api::report::name_of;
 use serde_json::json;
 
 use crate::cluster::{Cluster, SECATEUR, manifest};
@@ -29,10 +30,13 @@ fn agent_token(cluster: &Cluster, node: &str) -> String {
     cluster.kubectl(arguments)
 }
 
+/// The UID of a deletion that there is not.
+const UID: &str = "5f2c1f7e-3c55-4a38-9a3f-1f0e2a1b2c3d";
+
 fn report(name: &str, node: &str) -> String {
     json!({
         "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletionReport", "metadata": {"name": name},
-        "nodeName": node, "imageDeletion": "access", "imageDeletionUid": "none", "generation": 1,
+        "nodeName": node, "imageDeletion": "access", "imageDeletionUid": UID, "generation": 1,
         "outcome": "Absent", "results": [], "startTime": "2026-01-01T00:00:00Z",
     })
     .to_string()
@@ -41,12 +45,18 @@ fn report(name: &str, node: &str) -> String {
 async fn an_agent_reports_for_its_own_node_only(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
     let token = agent_token(cluster, "node-a");
-    cluster.apply_as(&token, &report("access-own", "node-a"));
-    let answer = cluster.apply_fails_as(&token, &report("access-other", "node-b"));
+    let [own, other] = ["node-a", "node-b"].map(|node| name_of(node, UID));
+    cluster.apply_as(&token, &report(&own, "node-a"));
+    let answer = cluster.apply_fails_as(&token, &report(&other, "node-b"));
     assert!(answer.contains("node-b") && answer.contains("own node"), "{answer}");
-    let answer = cluster.apply_fails_as(&token, &report("access-own", "node-b"));
+    let answer = cluster.apply_fails_as(&token, &report(&own, "node-b"));
     assert!(answer.contains("own node"), "a report can't be handed to another node: {answer}");
-    cluster.kubectl(["delete", "imagedeletionreport", "access-own"]);
+    let answer = cluster.apply_fails_as(&token, &report(&other, "node-a"));
+    assert!(answer.contains("NODE.UID"), "nor can another's name be taken: {answer}");
+    let unbound = cluster.kubectl(["create", "token", "secateur-agent", "-n", SECATEUR]);
+    let answer = cluster.apply_fails_as(&unbound, &report(&own, "node-a"));
+    assert!(answer.contains("names none"), "a token that is of no pod: {answer}");
+    cluster.kubectl(["delete", "imagedeletionreport", &own]);
 }
 
 async fn an_agent_writes_no_deletion(cluster: &Cluster) {
