@@ -21,7 +21,7 @@ FROM scratch
 ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="secateur" \
-      org.opencontainers.image.description="Deletes container images from Kubernetes nodes, on request, safely, and says exactly what it did" \
+      org.opencontainers.image.description="Deletes container images from Kubernetes nodes: on request, safely, and says exactly what it did" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"

@@ -1,5 +1,6 @@
 //! Who may do what: people, agents, and nobody else.
 
+use secateur::api::report::name_of;
 use serde_json::json;
 
 use crate::cluster::{Cluster, SECATEUR, manifest};
@@ -29,13 +30,12 @@ fn agent_token(cluster: &Cluster, node: &str) -> String {
     cluster.kubectl(arguments)
 }
 
-const UID: &str = "00000000-0000-0000-0000-000000000001";
+/// The UID of a deletion that there is not.
+const UID: &str = "5f2c1f7e-3c55-4a38-9a3f-1f0e2a1b2c3d";
 
-/// A report that says it is from `node`, with the name of a report from another one or of the same.
-fn report(named_for: &str, node: &str) -> String {
+fn report(name: &str, node: &str) -> String {
     json!({
-        "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletionReport",
-        "metadata": {"name": format!("{named_for}.{UID}")},
+        "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletionReport", "metadata": {"name": name},
         "nodeName": node, "imageDeletion": "access", "imageDeletionUid": UID, "generation": 1,
         "outcome": "Absent", "results": [], "startTime": "2026-01-01T00:00:00Z",
     })
@@ -45,12 +45,18 @@ fn report(named_for: &str, node: &str) -> String {
 async fn an_agent_reports_for_its_own_node_only(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
     let token = agent_token(cluster, "node-a");
-    cluster.apply_as(&token, &report("node-a", "node-a"));
-    for other in [report("node-b", "node-b"), report("node-a", "node-b"), report("node-b", "node-a")] {
-        let answer = cluster.apply_fails_as(&token, &other);
-        assert!(answer.contains("the agent of node node-a"), "{answer}");
-    }
-    cluster.kubectl(["delete", "imagedeletionreport", &format!("node-a.{UID}")]);
+    let [own, other] = ["node-a", "node-b"].map(|node| name_of(node, UID));
+    cluster.apply_as(&token, &report(&own, "node-a"));
+    let answer = cluster.apply_fails_as(&token, &report(&other, "node-b"));
+    assert!(answer.contains("node-b") && answer.contains("own node"), "{answer}");
+    let answer = cluster.apply_fails_as(&token, &report(&own, "node-b"));
+    assert!(answer.contains("own node"), "a report can't be handed to another node: {answer}");
+    let answer = cluster.apply_fails_as(&token, &report(&other, "node-a"));
+    assert!(answer.contains("NODE.UID"), "nor can another's name be taken: {answer}");
+    let unbound = cluster.kubectl(["create", "token", "secateur-agent", "-n", SECATEUR]);
+    let answer = cluster.apply_fails_as(&unbound, &report(&own, "node-a"));
+    assert!(answer.contains("names none"), "a token that is of no pod: {answer}");
+    cluster.kubectl(["delete", "imagedeletionreport", &own]);
 }
 
 async fn an_agent_writes_no_deletion(cluster: &Cluster) {

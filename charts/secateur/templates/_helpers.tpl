@@ -9,7 +9,7 @@
 {{- printf "%s-%s" (include "secateur.fullname" (index . 0)) (index . 1) -}}
 {{- end -}}
 
-{{/* The labels by which pods are found: they never change. Takes [root, component]. */}}
+{{/* The labels of pods, by which they are found: no upgrade changes them. Takes [root, component]. */}}
 {{- define "secateur.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
@@ -32,6 +32,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- with .Values.image -}}
 {{- .repository -}}{{- if .digest -}}@{{ .digest }}{{- else -}}:{{ .tag }}{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What nobody may delete, as a JSON array. */}}
+{{- define "secateur.protected" -}}
+{{- append (.Values.protect | default list) (include "secateur.image" .) | uniq | toJson -}}
 {{- end -}}
 
 {{/* The port of metrics and probes. On the node's network the controller must not take the agent's. Takes [root, component]. */}}
