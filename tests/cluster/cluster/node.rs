@@ -141,10 +141,9 @@ fn kubelet(plan: Plan, machine: &Machine, home: &Path, logs: &Path, authority: &
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.inodesFree": "0%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        // Containers of both nodes share the machine's cgroups, of either version.
+        // Both nodes' pods are in the machine's cgroups, of either version: each node below one of its own.
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cgroup::parent(home),
-        "cgroupsPerQOS": false,
+        "cgroupRoot": cgroup::make(home, plan.name),
         "enforceNodeAllocatable": [],
         "failCgroupV1": false,
         "failSwapOn": false,
