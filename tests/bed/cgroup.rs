@@ -13,17 +13,6 @@ pub(crate) fn parent(home: &Path) -> String {
     format!("/secateur-bed-{}", name.display())
 }
 
-/// Makes a cgroup below the parent in every hierarchy, and returns its path.
-pub(crate) fn make(home: &Path, name: &str) -> String {
-    let path = format!("{}/{name}", parent(home));
-    for hierarchy in hierarchies() {
-        let directory = hierarchy.join(path.trim_start_matches('/'));
-        fs::create_dir_all(&directory)
-            .unwrap_or_else(|error| panic!("cannot make {}: {error}", directory.display()));
-    }
-    path
-}
-
 /// Lets paused containers go on: a frozen process does not even die.
 pub(crate) fn thaw(home: &Path) {
     trees(home).iter().for_each(|tree| thaw_tree(tree));
@@ -75,7 +64,7 @@ pub(crate) fn trees(home: &Path) -> Vec<PathBuf> {
 }
 
 /// The roots of the hierarchies: one with cgroups of version 2, several with version 1 or both.
-fn hierarchies() -> Vec<PathBuf> {
+pub(crate) fn hierarchies() -> Vec<PathBuf> {
     let root = PathBuf::from("/sys/fs/cgroup");
     let below = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
     match root.join("cgroup.procs").exists() {

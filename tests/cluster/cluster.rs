@@ -9,10 +9,12 @@
 mod control;
 mod identity;
 mod kubectl;
+mod kubelet;
 mod logs;
 mod machine;
 mod node;
 mod pods;
+#[allow(dead_code, reason = "the tests of a whole installation use it")]
 mod secateur;
 mod service;
 
@@ -101,12 +103,6 @@ impl Cluster {
     /// The kubeconfig of somebody with every right.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
-    }
-
-    /// The content of such a kubeconfig, for who reaches the API server at another address.
-    pub(crate) fn kubeconfig_at(&self, server: &str) -> String {
-        let kubeconfig = fs::read_to_string(&self.kubeconfig).expect("the kubeconfig can be read");
-        kubeconfig.replace(&format!("https://{API_SERVER}"), &format!("https://{server}"))
     }
 
     /// The directory for a test's own files; it goes with the cluster.
