@@ -86,9 +86,19 @@ bench: root tools ## Measure deletions beside ctr and the CRI, and planning (CON
 	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
 	$(CARGO) bench --locked --bench plan
 
+.PHONY: cluster-up
+cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
+	@tests/tools/build
+	$(CARGO) build --locked --example cluster
+	@$(CARGO) run --locked --quiet --example cluster -- up target/cluster
+
+.PHONY: cluster-down
+cluster-down: root ## End that cluster and remove all of it
+	@$(CARGO) run --locked --quiet --example cluster -- down target/cluster
+
 .PHONY: clean-bed
 clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
-	@# Starting a node does it.
+	@# Starting a node does it, and for clusters too.
 	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::life::a_node_answers::v1
 
 .PHONY: root

@@ -15,17 +15,18 @@ pub(crate) fn parent(home: &Path) -> String {
 
 /// Lets paused containers go on: a frozen process does not even die.
 pub(crate) fn thaw(home: &Path) {
-    for tree in trees(home) {
-        for container in fs::read_dir(&tree).into_iter().flatten().flatten() {
-            // The first file is of cgroup version 1, the second of version 2; a cgroup has at most one of them.
-            for (file, thawed) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-                let file = container.path().join(file);
-                if file.exists() {
-                    fs::write(file, thawed).ok();
-                }
-            }
+    trees(home).iter().for_each(|tree| thaw_tree(tree));
+}
+
+fn thaw_tree(directory: &Path) {
+    // The first file is of cgroup version 1, the second of version 2; a cgroup has at most one of them.
+    for (file, thawed) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+        let file = directory.join(file);
+        if file.exists() {
+            fs::write(file, thawed).ok();
         }
     }
+    children(directory).iter().for_each(|child| thaw_tree(child));
 }
 
 /// Removes the cgroups. Their processes have ended or are about to.
@@ -45,23 +46,29 @@ pub(crate) fn remove(home: &Path) {
 
 /// Cgroups are removed one by one, innermost first; their files are not files.
 fn remove_tree(directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path());
-        }
-    }
+    children(directory).iter().for_each(|child| remove_tree(child));
     fs::remove_dir(directory).ok();
+}
+
+fn children(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| entry.path()).collect()
 }
 
 /// The node's parent cgroup in every hierarchy that has it.
 pub(crate) fn trees(home: &Path) -> Vec<PathBuf> {
     let relative = parent(home);
     let relative = relative.trim_start_matches('/');
-    let root = Path::new("/sys/fs/cgroup");
-    let hierarchies = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-    std::iter::once(root.to_path_buf())
-        .chain(hierarchies)
-        .map(|hierarchy| hierarchy.join(relative))
-        .filter(|tree| tree.is_dir())
-        .collect()
+    hierarchies().into_iter().map(|hierarchy| hierarchy.join(relative)).filter(|tree| tree.is_dir()).collect()
+}
+
+/// The roots of the hierarchies: one with cgroups of version 2, several with version 1 or both.
+pub(crate) fn hierarchies() -> Vec<PathBuf> {
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let below = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
+    match root.join("cgroup.procs").exists() {
+        true => vec![root],
+        false => below.filter(|hierarchy| hierarchy.join("cgroup.procs").exists()).collect(),
+    }
 }

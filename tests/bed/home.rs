@@ -16,7 +16,7 @@ use super::leftovers;
 
 /// A file system in memory that every Linux has.
 const MEMORY: &str = "/dev/shm";
-/// What a run of all tests has room enough in, in bytes: with two at a time it took 21 MiB at most.
+/// What a run of all tests has room enough in, in bytes: two nodes took 21 MiB at most, two clusters 266 MiB.
 const ROOM: u64 = 1 << 30;
 
 /// A node's directory, locked for as long as this value lives and emptied when it goes.

@@ -10,6 +10,7 @@ mod control;
 mod deletions;
 mod identity;
 mod kubectl;
+mod kubelet;
 mod leader;
 mod logs;
 mod machine;
@@ -108,12 +109,6 @@ impl Cluster {
     /// The kubeconfig of somebody with every right.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
-    }
-
-    /// The content of such a kubeconfig, for who reaches the API server at another address.
-    pub(crate) fn kubeconfig_at(&self, server: &str) -> String {
-        let kubeconfig = fs::read_to_string(&self.kubeconfig).expect("the kubeconfig can be read");
-        kubeconfig.replace(&format!("https://{API_SERVER}"), &format!("https://{server}"))
     }
 
     /// The directory for a test's own files; it goes with the cluster.

@@ -16,7 +16,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, process};
 
 use nix::sys::signal::{Signal, kill};
@@ -25,6 +25,10 @@ use nix::unistd::Pid;
 use self::bed::Daemon;
 use self::cluster::{API_SERVER, Cluster};
 use self::world::World;
+
+/// How long a cluster may take to start, also on a small and busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+const PAUSE: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -68,28 +72,36 @@ impl Stay {
 fn up(stay: &Stay) -> ExitCode {
     let kubeconfig = stay.file("kubeconfig");
     if stay.holder().is_none() {
-        fs::remove_file(&kubeconfig).ok();
-        let log = File::create(stay.file("log")).expect("the directory can be written");
-        let mut holder = Command::new("setsid")
-            .arg(env::current_exe().expect("the program has a path"))
-            .arg("hold")
-            .arg(&stay.directory)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("the log has two writers"))
-            .stderr(log)
-            .spawn()
-            .expect("util-linux is installed");
+        for file in ["kubeconfig", "pid"] {
+            fs::remove_file(stay.file(file)).ok();
+        }
+        start_holder(stay);
+        let deadline = Instant::now() + PATIENCE;
         while !kubeconfig.exists() {
-            if let Some(status) = holder.try_wait().expect("the holder is a child") {
-                let log = fs::read_to_string(stay.file("log")).unwrap_or_default();
-                eprintln!("{log}\nthe cluster did not start: {status}");
+            let ended = stay.file("pid").exists() && stay.holder().is_none();
+            if ended || Instant::now() > deadline {
+                eprintln!("the cluster did not start: see {}", stay.file("log").display());
                 return ExitCode::FAILURE;
             }
-            sleep(Duration::from_millis(50));
+            sleep(PAUSE);
         }
     }
     println!("export KUBECONFIG={}", kubeconfig.display());
     ExitCode::SUCCESS
+}
+
+fn start_holder(stay: &Stay) {
+    let log = File::create(stay.file("log")).expect("the directory can be written");
+    let status = Command::new("setsid")
+        .arg("--fork")
+        .arg(env::current_exe().expect("the program has a path"))
+        .arg("hold")
+        .arg(&stay.directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("the log has two writers"))
+        .stderr(log)
+        .status();
+    assert!(status.expect("util-linux is installed").success(), "setsid failed");
 }
 
 /// Ends the cluster and removes all of it.
@@ -97,7 +109,7 @@ fn down(stay: &Stay) -> ExitCode {
     if let Some(holder) = stay.holder() {
         kill(holder, Signal::SIGTERM).expect("the holder can be told to end");
         while stay.holder().is_some() {
-            sleep(Duration::from_millis(50));
+            sleep(PAUSE);
         }
     }
     fs::remove_dir_all(&stay.directory).expect("the directory can be removed");
@@ -124,7 +136,9 @@ fn stay(home: &Path, stay: &Stay, server: &str) -> ExitCode {
     let _relay = relay(&listen, &format!("TCP:{API_SERVER}:443"), home);
     // The kubeconfig appears at once with all its content: it is the sign that the cluster is up.
     let draft = stay.file("kubeconfig.new");
-    fs::write(&draft, cluster.kubeconfig_at(server)).expect("the directory can be written");
+    let kubeconfig = fs::read_to_string(cluster.kubeconfig()).expect("the kubeconfig can be read");
+    let kubeconfig = kubeconfig.replace(&format!("https://{API_SERVER}"), &format!("https://{server}"));
+    fs::write(&draft, kubeconfig).expect("the directory can be written");
     fs::rename(draft, stay.file("kubeconfig")).expect("the directory can be written");
     loop {
         std::thread::park();

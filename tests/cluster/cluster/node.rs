@@ -1,17 +1,13 @@
 //! A node: a machine with a containerd and a kubelet.
 
-use std::fs;
 use std::ops::Deref;
 use std::path::Path;
-use std::process::Command;
 
-use serde_json::json;
-
-use super::control::kubernetes;
 use super::identity::Authority;
+use super::kubelet;
 use super::machine::Machine;
 use super::service::Service;
-use crate::bed::{Containerd, Cri, Digest, Places, Setup, Version, cgroup, config, eventually};
+use crate::bed::{Containerd, Cri, Digest, Places, Setup, Version, config, eventually};
 
 /// What is known of a node before it starts.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +43,7 @@ impl Node {
     pub(crate) async fn start(plan: Plan, home: &Path, logs: &Path, authority: &Authority) -> Self {
         let machine = Machine::start(home.join(plan.name)).await;
         let daemon = containerd(plan, &machine, logs);
-        let kubelet = kubelet(plan, &machine, home, logs, authority);
+        let kubelet = kubelet::service(plan, &machine, home, logs, authority);
         daemon.start();
         let socket = machine.outside(SOCKET);
         let containerd =
@@ -100,7 +96,8 @@ impl Deref for Node {
     }
 }
 
-const SOCKET: &str = "/run/containerd/containerd.sock";
+/// The socket of containerd and its CRI on the machine.
+pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// containerd at the paths where every node has it.
 fn containerd(plan: Plan, machine: &Machine, logs: &Path) -> Service {
@@ -116,50 +113,5 @@ fn containerd(plan: Plan, machine: &Machine, logs: &Path) -> Service {
     config::write_network(&places, plan.pods, Path::new("/var/lib/cni/networks"));
     Service::new(format!("containerd-{}", plan.name), logs, move || {
         entrance.command(&config::command(plan.version, Setup::default(), &places, &directory))
-    })
-}
-
-fn kubelet(plan: Plan, machine: &Machine, home: &Path, logs: &Path, authority: &Authority) -> Service {
-    let user = format!("system:node:{}", plan.name);
-    let identity = authority.certify(&user, Some("system:nodes"), &[plan.name, plan.address]);
-    let kubeconfig = authority.kubeconfig(&user, &identity);
-    let configuration = machine.outside("kubelet.json");
-    let content = json!({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "address": plan.address,
-        "healthzBindAddress": plan.address,
-        "authentication": {"anonymous": {"enabled": false}, "x509": {"clientCAFile": authority.certificate()}},
-        "tlsCertFile": identity.certificate,
-        "tlsPrivateKeyFile": identity.key,
-        "containerRuntimeEndpoint": format!("unix://{SOCKET}"),
-        "volumePluginDir": "/var/lib/kubelet/plugins/volume",
-        "resolvConf": "",
-        "makeIPTablesUtilChains": false,
-        "nodeLeaseDurationSeconds": 8,
-        // Whatever the machine's disks and memory are like, nothing is evicted and no image collected.
-        "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.inodesFree": "0%"},
-        "imageGCHighThresholdPercent": 100,
-        "imageGCLowThresholdPercent": 99,
-        // Containers of both nodes share the machine's cgroups, of either version.
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cgroup::parent(home),
-        "cgroupsPerQOS": false,
-        "enforceNodeAllocatable": [],
-        "failCgroupV1": false,
-        "failSwapOn": false,
-        "localStorageCapacityIsolation": false,
-    });
-    fs::write(&configuration, content.to_string()).expect("the configuration can be written");
-    let entrance = machine.entrance();
-    Service::new(format!("kubelet-{}", plan.name), logs, move || {
-        let mut command = Command::new(kubernetes().join("kubelet"));
-        command.arg("--config").arg(&configuration).arg("--kubeconfig").arg(&kubeconfig).args([
-            "--hostname-override",
-            plan.name,
-            "--node-ip",
-            plan.address,
-        ]);
-        entrance.command(&command)
     })
 }

@@ -88,7 +88,7 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn run_pod(&self, pod: &Pod) {
         self.create_pod(pod);
-        self.wait("condition=Ready", &["pod", pod.name(), "--namespace", pod.namespace()]);
+        self.wait("condition=Ready", ["pod", pod.name(), "--namespace", pod.namespace()]);
     }
 
     /// Removes a pod and waits until it is gone.

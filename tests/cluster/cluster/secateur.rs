@@ -23,8 +23,8 @@ impl Cluster {
             .get_or_init(async || {
                 let crds = project("crds");
                 self.kubectl(["apply", "-f", crds.to_str().expect("the path is text")]);
-                self.wait("condition=Established", &["crd", "imagedeletions.secateur.dev"]);
-                self.wait("condition=Established", &["crd", "imagedeletionreports.secateur.dev"]);
+                self.wait("condition=Established", ["crd", "imagedeletions.secateur.dev"]);
+                self.wait("condition=Established", ["crd", "imagedeletionreports.secateur.dev"]);
             })
             .await;
         self

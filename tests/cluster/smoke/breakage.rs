@@ -11,18 +11,18 @@ pub(crate) fn tests() -> Vec<Test> {
 
 async fn the_api_server_goes_and_comes_back(cluster: &Cluster) {
     cluster.api_server().kill();
-    let answer = cluster.kubectl_fails(&["get", "nodes"]);
+    let answer = cluster.kubectl_fails(["get", "nodes"]);
     assert!(answer.contains("refused"), "{answer}");
     cluster.api_server().start();
     cluster.await_api().await;
-    cluster.kubectl(&["get", "nodes"]);
+    cluster.kubectl(["get", "nodes"]);
 }
 
 async fn a_node_without_a_kubelet_is_not_ready(cluster: &Cluster) {
     cluster.node_b().kubelet.kill();
-    cluster.wait("condition=Ready=Unknown", &["node", "node-b"]);
+    cluster.wait("condition=Ready=Unknown", ["node", "node-b"]);
     cluster.node_b().kubelet.start();
-    cluster.wait("condition=Ready", &["node", "node-b"]);
+    cluster.wait("condition=Ready", ["node", "node-b"]);
 }
 
 async fn a_restart_of_containerd_keeps_pods(cluster: &Cluster) {
@@ -34,8 +34,8 @@ async fn a_restart_of_containerd_keeps_pods(cluster: &Cluster) {
         node.restart_containerd().await;
         assert!(node.has_image(name).await);
         let exec = ["exec", node.name(), "-n", "smoke-kept", "--", "/bin/busybox", "echo", "here"];
-        eventually("the pod to answer", async || (cluster.kubectl(&exec) == "here\n").then_some(())).await;
+        eventually("the pod to answer", async || (cluster.kubectl(exec) == "here\n").then_some(())).await;
         let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
-        assert_eq!(cluster.kubectl(&["get", "pod", node.name(), "-n", "smoke-kept", "-o", restarts]), "0");
+        assert_eq!(cluster.kubectl(["get", "pod", node.name(), "-n", "smoke-kept", "-o", restarts]), "0");
     }
 }

@@ -18,14 +18,14 @@ async fn the_definitions_are_accepted(cluster: &Cluster) {
     // What the API server finds fault with in a schema, and accepts.
     for name in ["imagedeletions.secateur.dev", "imagedeletionreports.secateur.dev"] {
         let flaws = r#"jsonpath={.status.conditions[?(@.type=="NonStructuralSchema")].message}"#;
-        assert_eq!(cluster.kubectl(&["get", "crd", name, "-o", flaws]), "");
+        assert_eq!(cluster.kubectl(["get", "crd", name, "-o", flaws]), "");
     }
-    let explained = cluster.kubectl(&["explain", "imagedeletion.spec"]);
+    let explained = cluster.kubectl(["explain", "imagedeletion.spec"]);
     for field in ["images", "force", "prune", "dryRun", "nodeSelector", "onConflict", "activeDeadlineSeconds"]
     {
         assert!(explained.lines().any(|line| line.trim_start().starts_with(field)), "{field}: {explained}");
     }
-    assert_eq!(cluster.kubectl(&["get", "imgdel", "none", "--ignore-not-found"]), "");
+    assert_eq!(cluster.kubectl(["get", "imgdel", "none", "--ignore-not-found"]), "");
 }
 
 async fn reports_are_selected_by_node_and_deletion(cluster: &Cluster) {
@@ -44,7 +44,7 @@ async fn reports_are_selected_by_node_and_deletion(cluster: &Cluster) {
     }
     let select = |selector: &str| {
         let names = "jsonpath={range .items[*]}{.imageDeletion}/{.nodeName} {end}";
-        cluster.kubectl(&["get", "imagedeletionreports", "--field-selector", selector, "-o", names])
+        cluster.kubectl(["get", "imagedeletionreports", "--field-selector", selector, "-o", names])
     };
     assert_eq!(select("imageDeletion=smoke-one"), "smoke-one/node-a smoke-one/node-b ");
     assert_eq!(select("nodeName=node-b,imageDeletion=smoke-two"), "smoke-two/node-b ");

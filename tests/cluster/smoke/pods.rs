@@ -24,10 +24,10 @@ async fn a_pod_runs_on_each_node(cluster: &Cluster) {
         let exec =
             [&["exec", node.name()][..], &namespace, &["--", "/bin/busybox", "cat", "/proc/1/cmdline"]]
                 .concat();
-        assert_eq!(cluster.kubectl(&exec), "sleep\01000\0");
+        assert_eq!(cluster.kubectl(&exec), "sleep\x001000\x00");
     }
     let nodes =
-        cluster.kubectl(&["get", "pods", "-n", "smoke-each", "-o", "jsonpath={.items[*].spec.nodeName}"]);
+        cluster.kubectl(["get", "pods", "-n", "smoke-each", "-o", "jsonpath={.items[*].spec.nodeName}"]);
     assert_eq!(nodes, "node-a node-b");
 }
 
@@ -64,9 +64,9 @@ async fn an_init_container_holds_the_others_back(cluster: &Cluster) {
     cluster.create_pod(&pod);
     cluster.wait(
         "jsonpath={.status.initContainerStatuses[0].started}=true",
-        &["pod", "slow", "-n", "smoke-init"],
+        ["pod", "slow", "-n", "smoke-init"],
     );
-    let containers = cluster.kubectl(&[
+    let containers = cluster.kubectl([
         "get",
         "pod",
         "slow",
@@ -77,7 +77,7 @@ async fn an_init_container_holds_the_others_back(cluster: &Cluster) {
     ]);
     assert_eq!(containers, "PodInitializing");
     cluster.delete_pod(&pod);
-    assert!(cluster.kubectl(&["get", "pods", "-n", "smoke-init", "-o", "name"]).is_empty());
+    assert!(cluster.kubectl(["get", "pods", "-n", "smoke-init", "-o", "name"]).is_empty());
 }
 
 async fn images_are_seen_where_they_are(cluster: &Cluster) {
@@ -97,10 +97,10 @@ async fn a_killed_container_starts_again(cluster: &Cluster) {
         node.kill_container("smoke-killed", "main").await;
         let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
         eventually("the kubelet to start the container again", async || {
-            let count = cluster.kubectl(&["get", "pod", node.name(), "-n", "smoke-killed", "-o", restarts]);
+            let count = cluster.kubectl(["get", "pod", node.name(), "-n", "smoke-killed", "-o", restarts]);
             (count == "1").then_some(())
         })
         .await;
-        cluster.wait("condition=Ready", &["pod", node.name(), "-n", "smoke-killed"]);
+        cluster.wait("condition=Ready", ["pod", node.name(), "-n", "smoke-killed"]);
     }
 }
