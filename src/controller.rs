@@ -31,12 +31,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::{mpsc, watch as latest};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use desk::{Desk, Done, Failure};
-use leader::Candidate;
+use leader::{Candidate, Term};
 use ledger::Ledger;
 pub use observer::{ErrorKind, Observer};
 use order::{StatusWrite, Target};
@@ -66,11 +66,11 @@ pub struct Settings {
 ///
 /// Whatever goes wrong at the API server is logged, told to `observer` and tried again, so there is no error to return.
 pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>, cancel: CancellationToken) {
-    let (leading, is_leading) = latest::channel(false);
+    let (sender, term) = latest::channel(None);
     let retired = CancellationToken::new();
-    let candidate = Candidate::new(&client, &settings, Arc::clone(&observer));
-    let controller = Controller::new(client, &settings, observer, is_leading);
-    tokio::join!(candidate.stand(leading, retired.clone()), async {
+    let candidate = Candidate::new(client.clone(), &settings, Arc::clone(&observer));
+    let controller = Controller::new(client, &settings, observer, term);
+    tokio::join!(candidate.stand(sender, retired.clone()), async {
         controller.run(cancel).await;
         retired.cancel();
     });
@@ -81,7 +81,7 @@ struct Controller {
     watches: Watches,
     inputs: mpsc::Receiver<Input>,
     desk: Desk,
-    is_leading: latest::Receiver<bool>,
+    term: latest::Receiver<Term>,
     observer: Arc<dyn Observer>,
 }
 
@@ -90,7 +90,7 @@ impl Controller {
         client: Client,
         settings: &Settings,
         observer: Arc<dyn Observer>,
-        is_leading: latest::Receiver<bool>,
+        term: latest::Receiver<Term>,
     ) -> Self {
         let (sender, inputs) = mpsc::channel(QUEUE);
         Self {
@@ -98,7 +98,7 @@ impl Controller {
             watches: Watches::open(client.clone(), settings, sender, Arc::clone(&observer)),
             inputs,
             desk: Desk::new(client, &settings.pod_name),
-            is_leading,
+            term,
             observer,
         }
     }
@@ -111,7 +111,7 @@ impl Controller {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                Ok(()) = self.is_leading.changed() => self.leadership_changed().await,
+                Ok(()) = self.term.changed() => self.term_changed().await,
                 done = self.desk.done() => self.take_answer(done),
                 _ = self.inputs.recv_many(&mut batch, QUEUE) => {
                     batch.drain(..).for_each(|input| self.take_input(input));
@@ -128,8 +128,7 @@ impl Controller {
 
     /// Until something is due.
     fn pause(&self) -> Duration {
-        let leads = *self.is_leading.borrow();
-        let next = self.ledger.next().filter(|_| leads);
+        let next = self.ledger.next().filter(|_| self.leads());
         next.map_or(LONGEST_SLEEP, |next| {
             let pause = Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default();
             pause.min(LONGEST_SLEEP)
@@ -151,7 +150,7 @@ impl Controller {
 
     /// Gives out what is due, if this controller leads and knows enough to.
     fn act(&mut self) {
-        let leads = *self.is_leading.borrow();
+        let leads = self.leads();
         if leads && self.ledger.is_known() {
             self.ledger.due(Timestamp::now()).into_iter().for_each(|order| self.desk.give(order));
         }
@@ -162,9 +161,13 @@ impl Controller {
         self.observer.phases(&counts);
     }
 
+    fn leads(&self) -> bool {
+        self.term.borrow().is_some_and(|end| Instant::now() < end)
+    }
+
     /// One that no longer leads stops what it is writing. Whatever came of it, the next one sees.
-    async fn leadership_changed(&mut self) {
-        if !*self.is_leading.borrow_and_update() {
+    async fn term_changed(&mut self) {
+        if self.term.borrow_and_update().is_none() {
             self.desk.clear().await;
             self.ledger.abandon();
         }

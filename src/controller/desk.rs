@@ -10,6 +10,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use thiserror::Error;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::note::Note;
 use super::order::{Order, StatusWrite, Target};
@@ -17,8 +18,8 @@ use super::watch::reports_of;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 
-/// Who writes statuses and publishes Events.
-const MANAGER: &str = "secateur-controller";
+/// Who writes statuses and the Lease, and publishes Events.
+pub(super) const MANAGER: &str = "secateur-controller";
 /// What an Event says that was done.
 const ACTION: &str = "DeleteImages";
 /// How long an answer may take.
@@ -76,15 +77,15 @@ impl Desk {
         let client = self.client.clone();
         match order {
             Order::Write(write) => self.tasks.spawn(async move {
-                let written = in_time(write_status(client, &write)).await;
+                let written = in_time(PATIENCE, write_status(client, &write)).await;
                 Done::Written(write, written)
             }),
             Order::Recount(target) => self.tasks.spawn(async move {
-                let reports = in_time(list_reports(client, &target)).await;
+                let reports = in_time(PATIENCE, list_reports(client, &target)).await;
                 Done::Recounted(target, reports)
             }),
             Order::Remove(target) => self.tasks.spawn(async move {
-                let removed = in_time(remove(client, &target)).await;
+                let removed = in_time(PATIENCE, remove(client, &target)).await;
                 Done::Removed(target, removed)
             }),
         };
@@ -96,7 +97,7 @@ impl Desk {
         self.tasks.spawn(async move {
             let deletion = reference(&target);
             for note in notes {
-                if let Err(failure) = in_time(recorder.publish(&event(&note), &deletion)).await {
+                if let Err(failure) = in_time(PATIENCE, recorder.publish(&event(&note), &deletion)).await {
                     return Done::Published(target, Err(failure));
                 }
             }
@@ -126,10 +127,14 @@ impl Desk {
     }
 }
 
-async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
-    match tokio::time::timeout(PATIENCE, request).await {
+/// The answer, if it comes within `patience`.
+pub(super) async fn in_time<T>(
+    patience: Duration,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Failure> {
+    match timeout(patience, request).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(Failure::Silence(PATIENCE)),
+        Err(_) => Err(Failure::Silence(patience)),
     }
 }
 

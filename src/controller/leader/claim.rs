@@ -1,0 +1,131 @@
+//! Who may hold the Lease, and what it says when one does. No I/O and no clock.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use tokio::time::Instant;
+
+/// How long a Lease is valid that was not renewed, in seconds.
+pub(super) const LEASE_SECONDS: i32 = 10;
+
+/// When a Lease was last seen to change. Its own times are of another clock, which may be wrong.
+#[derive(Debug, Default)]
+pub(super) struct Sighting {
+    last: Option<(Option<String>, Instant)>,
+}
+
+impl Sighting {
+    /// Whether `identity` may claim this Lease `now`: it is its own or nobody's, or its holder has not renewed it in time.
+    pub(super) fn may_claim(&mut self, lease: &Lease, identity: &str, now: Instant) -> bool {
+        let version = &lease.metadata.resource_version;
+        let since = match &self.last {
+            Some((seen, since)) if seen == version => *since,
+            _ => now,
+        };
+        self.last = Some((version.clone(), since));
+        let seconds =
+            lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(LEASE_SECONDS);
+        let validity = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        holder(lease).is_none_or(|holder| holder == identity) || now.duration_since(since) >= validity
+    }
+}
+
+/// The Lease, held by `identity` as of `now`.
+pub(super) fn claimed(mut lease: Lease, identity: &str, now: Timestamp) -> Lease {
+    let is_renewal = holder(&lease) == Some(identity);
+    let before = lease.spec.take().unwrap_or_default();
+    let now = Some(MicroTime(now));
+    lease.spec = Some(LeaseSpec {
+        holder_identity: Some(identity.to_owned()),
+        lease_duration_seconds: Some(LEASE_SECONDS),
+        acquire_time: before.acquire_time.clone().filter(|_| is_renewal).or_else(|| now.clone()),
+        renew_time: now,
+        lease_transitions: match is_renewal {
+            true => before.lease_transitions,
+            false => Some(before.lease_transitions.map_or(0, |changes| changes.saturating_add(1))),
+        },
+        ..before
+    });
+    lease
+}
+
+/// The Lease, held by nobody.
+pub(super) fn released(mut lease: Lease) -> Lease {
+    if let Some(spec) = &mut lease.spec {
+        spec.holder_identity = None;
+    }
+    lease
+}
+
+/// Who holds it, or did before it expired.
+pub(super) fn holder(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn held_by(identity: &str, version: &str) -> Lease {
+        let mut lease = claimed(Lease::default(), identity, at(0));
+        lease.metadata.resource_version = Some(version.into());
+        lease
+    }
+
+    #[test]
+    fn a_lease_is_ones_own_or_nobodys_or_expired() {
+        let mut empty = held_by("", "1");
+        empty.spec.as_mut().unwrap().holder_identity = Some(String::new());
+        let free = [Lease::default(), released(held_by("other", "1")), empty, held_by("me", "1")];
+        for lease in free {
+            assert!(Sighting::default().may_claim(&lease, "me", Instant::now()), "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn it_expires_when_it_was_not_seen_to_change_for_its_duration() {
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut sighting = Sighting::default();
+        let rows = [
+            (0, "1", false),
+            (9_000, "1", false),
+            (9_500, "2", false),
+            (10_001, "2", false),
+            (19_499, "2", false),
+            (19_500, "2", true),
+        ];
+        for (milliseconds, version, expected) in rows {
+            let may = sighting.may_claim(&held_by("other", version), "me", after(milliseconds));
+            assert_eq!(may, expected, "{version} at {milliseconds} ms");
+        }
+        let mut short = held_by("other", "3");
+        short.spec.as_mut().unwrap().lease_duration_seconds = Some(1);
+        assert!(!sighting.may_claim(&short, "me", after(30_000)));
+        assert!(sighting.may_claim(&short, "me", after(31_000)));
+    }
+
+    #[test]
+    fn a_claim_says_who_since_when_and_how_often_it_changed_hands() {
+        let said = |lease: &Lease| {
+            let spec = lease.spec.clone().unwrap();
+            let [acquired, renewed] =
+                [spec.acquire_time, spec.renew_time].map(|time| time.unwrap().0.as_second());
+            (spec.holder_identity.unwrap(), acquired, renewed, spec.lease_transitions.unwrap())
+        };
+        let first = claimed(Lease::default(), "a", at(1));
+        assert_eq!(said(&first), ("a".into(), 1, 1, 0));
+        let renewed = claimed(first, "a", at(4));
+        assert_eq!(said(&renewed), ("a".into(), 1, 4, 0));
+        let taken = claimed(renewed.clone(), "b", at(9));
+        assert_eq!(said(&taken), ("b".into(), 9, 9, 1));
+        let again = claimed(released(renewed), "a", at(9));
+        assert_eq!(said(&again), ("a".into(), 9, 9, 1));
+    }
+}
