@@ -13,7 +13,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: root ## Delete images from a throw-away containerd of this machine, and watch (needs root)
+demo: root image ## Delete images from a real two-node Kubernetes of this machine, and watch (needs root)
+	@tests/tools/build
+	$(CARGO) build --locked --example cluster
+	@$(CARGO) run --locked --quiet --example cluster -- demo target/cluster
+
+.PHONY: demo-down
+demo-down: cluster-down ## Remove the cluster of the demo
+
+.PHONY: demo-node
+demo-node: root ## Delete images from a throw-away containerd of this machine, without a cluster (needs root)
 	@tests/tools/build packages
 	$(CARGO) build --locked --bin secateur --example demo
 	@$(CARGO) run --locked --quiet --example demo

@@ -1,4 +1,5 @@
-//! A cluster that stays: `cluster up DIRECTORY` and `cluster down DIRECTORY`.
+//! A cluster that stays: `cluster up DIRECTORY` and `cluster down DIRECTORY`. With `cluster demo DIRECTORY` a new one does the
+//! main job before it stays.
 //!
 //! `up` leaves a kubeconfig in the directory, for any `kubectl` of this machine.
 
@@ -9,6 +10,7 @@
 mod bed;
 #[allow(dead_code, unused_imports, reason = "the tests use the rest of the cluster")]
 mod cluster;
+mod demo;
 mod world;
 
 use std::fs::{self, File};
@@ -34,12 +36,15 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (world::home(), &words[..]) {
-        (None, ["up", directory]) => up(&Stay::at(directory)),
+        (None, ["up", directory]) => up(&Stay::at(directory), "empty"),
+        (None, ["demo", directory]) => show(directory),
         (None, ["down", directory]) => down(&Stay::at(directory)),
-        (None, ["hold", directory]) => hold(&Stay::at(directory)),
-        (Some(home), ["hold", directory, server]) => stay(&home, &Stay::at(directory), server),
+        (None, ["hold", directory, content]) => hold(&Stay::at(directory), content),
+        (Some(home), ["hold", directory, content, server]) => {
+            stay(&home, &Stay::at(directory), content, server)
+        }
         _ => {
-            eprintln!("usage: cluster up DIRECTORY | cluster down DIRECTORY");
+            eprintln!("usage: cluster up|demo|down DIRECTORY");
             ExitCode::from(2)
         }
     }
@@ -68,14 +73,24 @@ impl Stay {
     }
 }
 
+/// Starts a cluster anew for the main job, and does it.
+fn show(directory: &str) -> ExitCode {
+    down(&Stay::at(directory));
+    let stay = Stay::at(directory);
+    match up(&stay, "demo") {
+        ExitCode::SUCCESS => demo::show(&stay.file("kubeconfig")),
+        failure => failure,
+    }
+}
+
 /// Starts a cluster that outlives this process, unless it is there, and says how to talk to it.
-fn up(stay: &Stay) -> ExitCode {
+fn up(stay: &Stay, content: &str) -> ExitCode {
     let kubeconfig = stay.file("kubeconfig");
     if stay.holder().is_none() {
         for file in ["kubeconfig", "pid"] {
             fs::remove_file(stay.file(file)).ok();
         }
-        start_holder(stay);
+        start_holder(stay, content);
         let deadline = Instant::now() + PATIENCE;
         while !kubeconfig.exists() {
             let ended = stay.file("pid").exists() && stay.holder().is_none();
@@ -90,13 +105,14 @@ fn up(stay: &Stay) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn start_holder(stay: &Stay) {
+fn start_holder(stay: &Stay, content: &str) {
     let log = File::create(stay.file("log")).expect("the directory can be written");
     let status = Command::new("setsid")
         .arg("--fork")
         .arg(env::current_exe().expect("the program has a path"))
         .arg("hold")
         .arg(&stay.directory)
+        .arg(content)
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log has two writers"))
         .stderr(log)
@@ -117,7 +133,7 @@ fn down(stay: &Stay) -> ExitCode {
 }
 
 /// Holds a world with a cluster, and a way into it for programs of this machine.
-fn hold(stay: &Stay) -> ExitCode {
+fn hold(stay: &Stay, content: &str) -> ExitCode {
     fs::write(stay.file("pid"), process::id().to_string()).expect("the directory can be written");
     let world = World::new();
     let server = free_address();
@@ -125,13 +141,16 @@ fn hold(stay: &Stay) -> ExitCode {
     let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
     let _relay =
         relay(&listen, &format!("UNIX-CONNECT:{}", socket(world.directory()).display()), world.directory());
-    world.run([Path::new("hold"), &stay.directory, Path::new(&server)])
+    world.run([Path::new("hold"), &stay.directory, Path::new(content), Path::new(&server)])
 }
 
-/// Inside: starts the cluster and sleeps.
-fn stay(home: &Path, stay: &Stay, server: &str) -> ExitCode {
+/// Inside: starts the cluster, with what it is to contain, and sleeps.
+fn stay(home: &Path, stay: &Stay, content: &str, server: &str) -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("tokio starts");
     let cluster = runtime.block_on(Cluster::start(home));
+    if content == "demo" {
+        runtime.block_on(demo::prepare(&cluster));
+    }
     let listen = format!("UNIX-LISTEN:{},fork", socket(home).display());
     let _relay = relay(&listen, &format!("TCP:{API_SERVER}:443"), home);
     // The kubeconfig appears at once with all its content: it is the sign that the cluster is up.
