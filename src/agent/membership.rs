@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::core::{Selector, SelectorExt};
 use tokio::sync::OnceCell;
 
 use super::cluster::Cluster;
 use super::error::ApiError;
 use crate::api::deletion::ImageDeletion;
+use crate::api::selector::NodeSelector;
 
 /// This node, as far as that matters.
 pub struct Membership {
@@ -28,11 +28,10 @@ impl Membership {
         if is_over(deletion, Timestamp::now()) || self.joined_after(deletion).await? {
             return Ok(false);
         }
-        let Some(selector) = &deletion.spec.node_selector else {
+        if deletion.spec.node_selector.is_none() {
             return Ok(true);
-        };
-        let node = self.cluster.node().await?;
-        Ok(Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(node.labels())))
+        }
+        Ok(NodeSelector::of(&deletion.spec).selects(self.cluster.node().await?.labels()))
     }
 
     async fn joined_after(&self, deletion: &ImageDeletion) -> Result<bool, ApiError> {
