@@ -29,8 +29,7 @@ async fn every_example_is_taken_and_comes_to_its_end(cluster: &Cluster) {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
         // The others are values of the chart, or pipelines.
         let Ok(deletion) = validate::parse(&text) else { continue };
-        let name = deletion.metadata.name.expect("an example has a name");
-        cluster.apply(&text);
+        let name = cluster.create(&text);
         if deletion.spec.ttl_seconds_after_finished > 1 {
             cluster.finished(&name).await;
             cluster.kubectl(["delete", "imgdel", &name]);
