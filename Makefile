@@ -58,8 +58,7 @@ crds: ## Write the CRDs anew from the types: crds/ and the chart's
 chart-docs: ## Write the table of the chart's values anew from values.yaml
 	UPDATE_CHART_DOCS=1 $(CARGO) test --locked --test chart page::
 
-# Of the image: how it is built, for what, and the commit that it says it is from.
-PROFILE ?= dist
+# Of the image: for what it is built, and the commit that it says it is from.
 TARGETARCH ?= $(subst aarch64,arm64,$(subst x86_64,amd64,$(shell uname -m)))
 REVISION ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 
@@ -77,14 +76,14 @@ target/image/secateur.tar: target/image/build/secateur Dockerfile
 .PHONY: binary
 binary: target/image/build/secateur ## Build the static binary of the image: target/image/build/secateur
 
-# Static, without the tables for unwinding (a panic aborts), and with its relocations packed: a fifth smaller.
+# Static, without the tables for unwinding (a panic aborts), and with its relocations packed.
 image_rustflags := -C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs
 
 # cargo knows what has changed. A binary that has not keeps its time.
 target/image/build/secateur: always
 	SECATEUR_REVISION='$(REVISION)' RUSTFLAGS='$(image_rustflags)' \
-		$(CARGO) build --locked --profile $(PROFILE) --bin secateur --target $(triple)
-	@install -D -C target/$(triple)/$(PROFILE)/secateur $@
+		$(CARGO) build --locked --profile dist --bin secateur --target $(triple)
+	@install -D -C target/$(triple)/dist/secateur $@
 
 .PHONY: always
 
