@@ -42,8 +42,8 @@ enum State {
 struct Entry {
     generation: i64,
     state: State,
-    /// Whether the spec has changed while it was being tried.
-    changed: bool,
+    /// What happened while it was being tried and makes it worth another try, should something hold its images.
+    meanwhile: Option<State>,
 }
 
 /// The deletions that have not come to their end in the cluster.
@@ -54,14 +54,14 @@ impl Queue {
     /// The deletion exists, with a spec of this generation. A spec that has changed is tried again, unless the deletion is
     /// done here.
     pub fn see(&mut self, key: Key, generation: i64) {
-        let entry = self.0.entry(key).or_insert(Entry { generation, state: State::New, changed: false });
+        let entry = self.0.entry(key).or_insert(Entry { generation, state: State::New, meanwhile: None });
         if entry.generation == generation {
             return;
         }
         entry.generation = generation;
         match entry.state {
             State::Again(_) | State::Held(_) => entry.state = State::New,
-            State::Trying => entry.changed = true,
+            State::Trying => entry.meanwhile = Some(State::New),
             State::New | State::Done => {}
         }
     }
@@ -114,22 +114,24 @@ impl Queue {
 
     /// Something holds images of the deletion that was tried from `tried` on.
     pub fn held(&mut self, key: &Key, tried: Instant) {
-        let has_changed = self.0.get(key).is_some_and(|entry| entry.changed);
-        self.set(key, if has_changed { State::New } else { State::Held(tried) });
+        let meanwhile = self.0.get(key).and_then(|entry| entry.meanwhile);
+        self.set(key, meanwhile.unwrap_or(State::Held(tried)));
     }
 
     /// What held images may have let go of them.
     pub fn released(&mut self, now: Instant) {
         for entry in self.0.values_mut() {
-            if let State::Held(tried) = entry.state {
-                entry.state = State::Again(now.max(tried + SPACING));
+            match entry.state {
+                State::Held(tried) => entry.state = State::Again(now.max(tried + SPACING)),
+                State::Trying => entry.meanwhile = entry.meanwhile.or(Some(State::Again(now + SPACING))),
+                State::New | State::Again(_) | State::Done => {}
             }
         }
     }
 
     fn set(&mut self, key: &Key, state: State) {
         if let Some(entry) = self.0.get_mut(key) {
-            *entry = Entry { state, changed: false, ..*entry };
+            *entry = Entry { state, meanwhile: None, ..*entry };
         }
     }
 }
@@ -195,6 +197,18 @@ mod tests {
             queue.see(key(name), 2);
             assert_eq!(queue.next(now), expected);
         }
+    }
+
+    #[test]
+    fn what_is_released_while_it_is_tried_is_no_more_missed() {
+        let (mut queue, now) = queue(&["a"]);
+        let tried = queue.next(now).unwrap();
+        queue.released(now);
+        queue.held(&tried, now);
+        assert_eq!((queue.next(now), queue.wakes()), (None, Some(now + SPACING)));
+        assert_eq!(queue.next(now + SPACING), Some(key("a")));
+        queue.held(&tried, now + SPACING);
+        assert_eq!(queue.wakes(), None);
     }
 
     #[test]

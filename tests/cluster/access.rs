@@ -53,10 +53,10 @@ async fn an_agent_reports_for_its_own_node_only(cluster: &Cluster) {
     assert!(answer.contains("own node"), "a report can't be handed to another node: {answer}");
     let answer = cluster.apply_fails_as(&token, &report(&other, "node-a"));
     assert!(answer.contains("NODE.UID"), "nor can another's name be taken: {answer}");
+    cluster.kubectl(["delete", "imagedeletionreport", &own]);
     let unbound = cluster.kubectl(["create", "token", "secateur-agent", "-n", SECATEUR]);
     let answer = cluster.apply_fails_as(&unbound, &report(&own, "node-a"));
     assert!(answer.contains("names none"), "a token that is of no pod: {answer}");
-    cluster.kubectl(["delete", "imagedeletionreport", &own]);
 }
 
 async fn an_agent_writes_no_deletion(cluster: &Cluster) {

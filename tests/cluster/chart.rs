@@ -26,11 +26,10 @@ async fn every_example_is_taken_and_comes_to_its_end(cluster: &Cluster) {
     let deletions: Vec<_> = files.filter(|path| path.is_file()).collect();
     assert!(deletions.len() >= 10, "{deletions:?}");
     for path in deletions {
-        let created = cluster.kubectl(["create", "-f", path.to_str().unwrap(), "-o", "name"]);
-        let (_, name) = created.trim().split_once('/').expect("kubectl says KIND/NAME");
-        cluster.finished(name).await;
-        cluster.kubectl(["delete", "imgdel", name]);
-        cluster.deletion_is_gone(name).await;
+        let name = cluster.create(&fs::read_to_string(path).unwrap());
+        cluster.finished(&name).await;
+        cluster.kubectl(["delete", "imgdel", &name]);
+        cluster.deletion_is_gone(&name).await;
     }
 }
 

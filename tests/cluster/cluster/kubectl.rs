@@ -26,6 +26,13 @@ impl Cluster {
         succeeded(&mut self.kubectl_command(&["apply", "-f", "-"]), yaml)
     }
 
+    /// `kubectl create` of an object in YAML. Returns its name.
+    #[track_caller]
+    pub(crate) fn create(&self, yaml: &str) -> String {
+        let created = succeeded(&mut self.kubectl_command(&["create", "-f", "-", "-o", "name"]), yaml);
+        created.trim_end().rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
     /// `kubectl apply` of some YAML that the API server checks and does not keep.
     #[track_caller]
     pub(crate) fn apply_dry_run(&self, yaml: &str) -> String {

@@ -30,10 +30,13 @@ impl Cluster {
         failed(&mut self.kubectl_command(&["apply", "-f", "-", "--as", user]), yaml)
     }
 
-    /// Whether a service account of the chart may do something.
+    /// Whether a service account of the chart may do something to objects of a kind, or to a part of them: `kind/status`.
     pub(crate) fn may(&self, component: &str, verb: &str, what: &str) -> bool {
         let account = format!("system:serviceaccount:{NAMESPACE}:secateur-{component}");
-        let mut command = self.kubectl_command(&["auth", "can-i", verb, what, "--as", &account]);
+        let (what, subresource) = what.split_once('/').unwrap_or((what, ""));
+        let subresource = format!("--subresource={subresource}");
+        let mut command =
+            self.kubectl_command(&["auth", "can-i", verb, what, &subresource, "--as", &account]);
         command.output().expect("kubectl runs").status.success()
     }
 

@@ -10,7 +10,7 @@ use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: a_running_pod_holds_its_image, force_removes_the_name_and_the_pod_goes_on,
-        a_pod_protects_its_image_before_its_container_exists, a_finished_pod_protects_nothing]
+        a_pod_protects_its_image_before_its_container_exists, a_finished_pod_holds_its_image_only_by_its_container]
 }
 
 async fn a_running_pod_holds_its_image(cluster: &Cluster) {
@@ -87,9 +87,9 @@ async fn a_pod_protects_its_image_before_its_container_exists(cluster: &Cluster)
     }
 }
 
-async fn a_finished_pod_protects_nothing(cluster: &Cluster) {
+async fn a_finished_pod_holds_its_image_only_by_its_container(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
-    let image = on_both(cluster, "used/finished:v1").await;
+    on_both(cluster, "used/finished:v1").await;
     cluster.namespace("used-finished").await;
     for node in cluster.nodes() {
         let pod =
@@ -97,11 +97,17 @@ async fn a_finished_pod_protects_nothing(cluster: &Cluster) {
         cluster.create_pod(&pod);
         cluster.wait("jsonpath={.status.phase}=Succeeded", ["pod", node.name(), "-n", "used-finished"]);
     }
-    let spec = json!({"images": ["used/finished:v1"], "force": true});
-    let status = cluster.delete("used-finished", spec).await;
+    let status = cluster.delete("used-finished", json!({"images": ["used/finished:v1"]})).await;
     assert_complete(&status);
-    assert_eq!(status.nodes.deleted, 2, "stopped containers can be forced: {status:#?}");
+    for result in &status.node_results {
+        let kinds: Vec<_> =
+            result.conflicts.iter().map(|conflict| (conflict.kind, conflict.forcible)).collect();
+        assert_eq!(kinds, [(ConflictKind::StoppedContainer, true)], "{}", result.node);
+    }
+    let forced = json!({"images": ["used/finished:v1"], "force": true});
+    let status = cluster.delete("used-finished-forced", forced).await;
+    assert_complete(&status);
     for node in cluster.nodes() {
-        assert!(node.has_nothing_of(&image).await, "{}", node.name());
+        assert!(!node.has_image("docker.io/used/finished:v1").await, "{}", node.name());
     }
 }
