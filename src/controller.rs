@@ -43,7 +43,7 @@ use order::{StatusWrite, Target};
 use watch::{Input, Watches};
 
 /// The inputs that may wait for the loop.
-const QUEUE: usize = 512;
+const QUEUE: usize = 128;
 /// How long to sleep at most: the clock may be set while nothing happens.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long a controller that ends waits for what it has begun.

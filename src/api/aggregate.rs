@@ -4,8 +4,10 @@
 //! out for that is marked by `truncated`, and the reports still have it.
 
 mod conditions;
+mod reports;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -13,9 +15,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::budget::{Budget, cut};
 use super::deletion::ImageDeletion;
 use super::quantity;
-use super::report::ImageDeletionReportSpec;
-use super::result::{Outcome, Record};
+use super::result::{Conflict, Outcome, Record};
 use super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, NodeResult, Phase};
+use reports::NodeReport;
+pub use reports::{Reports, Stage};
 
 /// The size that a status stays under, in bytes of JSON.
 pub const MAX_STATUS_BYTES: usize = 64 * 1024;
@@ -27,15 +30,13 @@ const NODE_RESULTS_BYTES: usize = 40 * 1024;
 
 /// The status that these reports add up to at `now`.
 ///
-/// `desired` are the names of the selected nodes that run an agent; only their reports on this very deletion count. There
-/// is at most one of each node, because a report is named for both ([`name_of`](super::report::name_of)).
-/// `without_agent` is the number of selected nodes that run none. A status that has come to its end stays as it is but for
+/// `desired` are the names of the selected nodes that run an agent; only their reports count. `without_agent` is the number of selected nodes that run none. A status that has come to its end stays as it is but for
 /// the generation that it speaks of: neither late reports nor nodes that vanish later change it.
-pub fn aggregate<'a>(
+pub fn aggregate(
     deletion: &ImageDeletion,
-    desired: &'a BTreeSet<String>,
+    desired: &BTreeSet<String>,
     without_agent: usize,
-    reports: impl IntoIterator<Item = &'a ImageDeletionReportSpec>,
+    reports: &Reports,
     now: Timestamp,
 ) -> ImageDeletionStatus {
     let previous = deletion.status.as_ref();
@@ -44,7 +45,7 @@ pub fn aggregate<'a>(
     {
         return observed(status.clone(), deletion.metadata.generation);
     }
-    let tally = Tally::new(deletion, desired, without_agent, reports);
+    let tally = Tally::new(desired, without_agent, reports);
     let standing = tally.standing(deletion.gives_up().is_some_and(|time| now >= time));
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
 
@@ -107,30 +108,19 @@ impl Standing {
     }
 }
 
-/// The reports that count, by node.
+/// The reports that count.
 struct Tally<'a> {
     desired: &'a BTreeSet<String>,
     without_agent: usize,
-    reports: BTreeMap<&'a str, &'a ImageDeletionReportSpec>,
+    all: &'a Reports,
+    /// Those of desired nodes, in the order of their names.
+    reports: Vec<(&'a str, &'a NodeReport)>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(
-        deletion: &ImageDeletion,
-        desired: &'a BTreeSet<String>,
-        without_agent: usize,
-        reports: impl IntoIterator<Item = &'a ImageDeletionReportSpec>,
-    ) -> Self {
-        let uid = deletion.metadata.uid.as_deref();
-        let is_of_this_deletion = |report: &&ImageDeletionReportSpec| {
-            uid.is_none_or(|uid| report.image_deletion_uid == uid) && desired.contains(&report.node_name)
-        };
-        let reports = reports
-            .into_iter()
-            .filter(is_of_this_deletion)
-            .map(|report| (&*report.node_name, report))
-            .collect();
-        Self { desired, without_agent, reports }
+    fn new(desired: &'a BTreeSet<String>, without_agent: usize, all: &'a Reports) -> Self {
+        let reports = all.iter().filter(|(node, _)| desired.contains(*node)).collect();
+        Self { desired, without_agent, all, reports }
     }
 
     fn standing(&self, given_up: bool) -> Standing {
@@ -149,12 +139,12 @@ impl<'a> Tally<'a> {
 
     /// The nodes that have not reported.
     fn missing(&self) -> impl Iterator<Item = &'a str> {
-        self.desired.iter().map(String::as_str).filter(|node| !self.reports.contains_key(node))
+        self.desired.iter().map(String::as_str).filter(|node| self.all.stage(node).is_none())
     }
 
     /// The nodes that have reported a conflict and wait for its end.
     fn waiting(&self) -> impl Iterator<Item = &'a str> {
-        self.nodes_where(|report| report.completion_time.is_none())
+        self.nodes_where(|report| report.stage == Stage::Waiting)
     }
 
     /// The nodes whose worst outcome is this one.
@@ -164,10 +154,10 @@ impl<'a> Tally<'a> {
 
     /// The nodes that left at least one image alone.
     fn with_conflicts(&self) -> impl Iterator<Item = &'a str> {
-        self.nodes_where(|report| report.results.iter().any(|result| result.outcome == Outcome::Conflict))
+        self.nodes_where(|report| report.conflicted)
     }
 
-    fn nodes_where(&self, holds: impl Fn(&ImageDeletionReportSpec) -> bool) -> impl Iterator<Item = &'a str> {
+    fn nodes_where(&self, holds: impl Fn(&NodeReport) -> bool) -> impl Iterator<Item = &'a str> {
         self.reports.iter().filter(move |(_, report)| holds(report)).map(|(node, _)| *node)
     }
 
@@ -187,64 +177,82 @@ impl<'a> Tally<'a> {
 
     /// At most what the schema's `int64` holds.
     fn reclaimed_bytes(&self) -> u64 {
-        let results = self.reports.values().flat_map(|report| &report.results);
-        results.fold(0u64, |sum, result| sum.saturating_add(result.reclaimed_bytes)).min(i64::MAX as u64)
+        let bytes = self.reports.iter().map(|(_, report)| report.reclaimed_bytes);
+        bytes.fold(0u64, u64::saturating_add).min(i64::MAX as u64)
     }
 
     /// The records with the number of nodes that wrote them, and whether some were left out.
     fn records(&self) -> (Vec<MergedRecord>, bool) {
-        let mut nodes_by_record: BTreeMap<&Record, u32> = BTreeMap::new();
-        for report in self.reports.values() {
-            let of_this_node: BTreeSet<_> =
-                report.results.iter().flat_map(|result| &result.records).collect();
-            for record in of_this_node {
-                *nodes_by_record.entry(record).or_default() += 1;
-            }
-        }
-        let mut records: Vec<_> = nodes_by_record.into_iter().collect();
-        records.sort_by_key(|(record, nodes)| (std::cmp::Reverse(*nodes), *record));
+        let mut records: Vec<_> = self
+            .nodes_by_record()
+            .into_iter()
+            .zip(self.all.records())
+            .filter(|(nodes, _)| *nodes > 0)
+            .map(|(nodes, record)| (Reverse(nodes), &**record))
+            .collect();
+        records.sort_unstable();
 
         let mut budget = Budget::new(RECORDS_BYTES);
-        let merged =
-            records.into_iter().map(|(record, nodes)| MergedRecord { record: record.clone(), nodes });
+        let merged = records
+            .into_iter()
+            .map(|(Reverse(nodes), record)| MergedRecord { record: record.clone(), nodes });
         let kept: Vec<_> = merged.map_while(|record| budget.admit(record)).collect();
         (kept, budget.is_exhausted())
+    }
+
+    /// How many nodes wrote each record. A node counts once, however often it wrote it.
+    fn nodes_by_record(&self) -> Vec<u32> {
+        let mut nodes = vec![0; self.all.records().len()];
+        let mut last_writer = vec![usize::MAX; nodes.len()];
+        for (writer, (_, report)) in self.reports.iter().enumerate() {
+            for record in report.records.iter().map(|id| *id as usize) {
+                nodes[record] += u32::from(last_writer[record] != writer);
+                last_writer[record] = writer;
+            }
+        }
+        nodes
     }
 
     /// The nodes one by one, bad ones first, and whether anything was left out. Every node gets its outcome before any
     /// gets its details.
     fn node_results(&self) -> (Vec<NodeResult>, bool) {
-        let mut reports: Vec<_> = self.reports.values().collect();
-        reports.sort_by_key(|report| (std::cmp::Reverse(report.outcome), &report.node_name));
-
         let mut budget = Budget::new(NODE_RESULTS_BYTES);
-        let mut truncated = reports.len() > MAX_NODE_RESULTS;
-        reports.truncate(MAX_NODE_RESULTS);
-        let mut shown: Vec<_> = reports.iter().map_while(|report| budget.admit(outline(report))).collect();
-        for (node, report) in shown.iter_mut().zip(&reports) {
-            for result in &report.results {
-                let conflicts = result.conflicts.iter().map(|conflict| {
-                    let message = cut(&conflict.message);
-                    truncated |= message != conflict.message;
-                    super::result::Conflict { message, ..conflict.clone() }
-                });
-                node.conflicts.extend(conflicts.map_while(|conflict| budget.admit(conflict)));
-                node.records.extend(result.records.iter().cloned().map_while(|record| budget.admit(record)));
+        let mut truncated = self.reports.len() > MAX_NODE_RESULTS;
+        let worst = self.worst();
+        let mut shown: Vec<_> =
+            worst.iter().map_while(|(node, report)| budget.admit(outline(node, report))).collect();
+        for (result, (_, report)) in shown.iter_mut().zip(worst) {
+            let words = report.words.as_ref();
+            truncated |= words.is_none();
+            for conflict in words.iter().flat_map(|words| &words.conflicts) {
+                let message = cut(&conflict.message);
+                truncated |= message != conflict.message;
+                result.conflicts.extend(budget.admit(Conflict { message, ..conflict.clone() }));
             }
+            let records = report.records.iter().map(|id| &self.all.records()[*id as usize]);
+            result.records.extend(records.map_while(|record| budget.admit(Record::clone(record))));
         }
         (shown, truncated || budget.is_exhausted())
+    }
+
+    /// The nodes to be shown: the worst, and of equals those with the first names.
+    fn worst(&self) -> Vec<(&'a str, &'a NodeReport)> {
+        let rank = |(node, report): &(&'a str, &'a NodeReport)| (Reverse(report.outcome), *node);
+        let mut worst = self.reports.clone();
+        if worst.len() > MAX_NODE_RESULTS {
+            worst.select_nth_unstable_by_key(MAX_NODE_RESULTS, rank);
+            worst.truncate(MAX_NODE_RESULTS);
+        }
+        worst.sort_unstable_by_key(rank);
+        worst
     }
 }
 
 /// A node's outcome with the first message of that outcome, without details.
-fn outline(report: &ImageDeletionReportSpec) -> NodeResult {
-    let result = report.results.iter().find(|result| result.outcome == report.outcome);
-    let message = result.and_then(|result| {
-        let conflict = result.conflicts.first().map(|conflict| &conflict.message);
-        result.message.as_ref().or(conflict)
-    });
+fn outline(node: &str, report: &NodeReport) -> NodeResult {
+    let message = report.words.as_ref().and_then(|words| words.message.as_ref());
     NodeResult {
-        node: report.node_name.clone(),
+        node: node.to_owned(),
         outcome: report.outcome,
         message: message.map(|message| cut(message)),
         conflicts: Vec::new(),

@@ -18,7 +18,7 @@ use super::screen::{Screen, say};
 use super::session::Session;
 use super::table::{Column, Table};
 use super::wait::Wait;
-use crate::api::aggregate::aggregate;
+use crate::api::aggregate::{Reports, aggregate};
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::api::report::ImageDeletionReport;
 use crate::api::result::ImageResult;
@@ -98,7 +98,9 @@ fn print(format: Format, mut deletion: ImageDeletion, answer: &Answer, started: 
     let now = Timestamp::now();
     let node = node_name();
     let report = ImageDeletionReport::of(&deletion, &node, results.clone(), started, Some(Time(now)));
-    deletion.status = Some(aggregate(&deletion, &[node].into(), 0, [&report.spec], now));
+    let mut reports = Reports::on(&report.spec.image_deletion_uid);
+    reports.insert(report.spec);
+    deletion.status = Some(aggregate(&deletion, &[node].into(), 0, &reports, now));
     output::print(format, &deletion, |screen| {
         [summary(&deletion, screen), table(&results, screen)].join("\n")
     })?;

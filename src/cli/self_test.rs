@@ -138,7 +138,8 @@ fn judge(status: &ImageDeletionStatus, took: Duration) -> Result<String, SelfTes
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::aggregate::aggregate;
+    use crate::api::aggregate::{Reports, aggregate};
+    use crate::api::deletion::REPORT_GRACE_SECONDS;
     use crate::api::report::ImageDeletionReport;
     use crate::api::validate;
     use jiff::Timestamp;
@@ -152,10 +153,13 @@ mod tests {
         deletion.metadata.creation_timestamp = Some(Time(NOW));
         let report =
             |node: &&str| ImageDeletionReport::of(&deletion, node, vec![], Time(NOW), Some(Time(NOW)));
-        let reports: Vec<_> = reported.iter().map(report).collect();
+        let mut reports = Reports::on("");
+        for node in reported {
+            reports.insert(report(node).spec);
+        }
         let desired = desired.iter().map(ToString::to_string).collect();
         let now = Timestamp::from_second(NOW.as_second() + seconds).unwrap();
-        aggregate(&deletion, &desired, 0, reports.iter().map(|report| &report.spec), now)
+        aggregate(&deletion, &desired, 0, &reports, now)
     }
 
     #[test]
@@ -177,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_does_not_answer_is_named() {
-        let late = i64::try_from(DEADLINE_SECONDS).unwrap();
+        let late = i64::try_from(DEADLINE_SECONDS + REPORT_GRACE_SECONDS).unwrap();
         let error = judge(&status(&["a", "node-b"], &["a"], late), Duration::ZERO).unwrap_err();
         assert!(error.to_string().contains("node-b"), "{error}");
     }

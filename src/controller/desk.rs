@@ -15,8 +15,9 @@ use tokio::time::timeout;
 use super::note::Note;
 use super::order::{Order, StatusWrite, Target};
 use super::watch::reports_of;
+use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+use crate::api::report::ImageDeletionReport;
 
 /// Who writes statuses and the Lease, and publishes Events.
 pub(super) const MANAGER: &str = "secateur-controller";
@@ -25,7 +26,7 @@ const ACTION: &str = "DeleteImages";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The reports in one page of a list.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// What came of an order.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) enum Done {
     /// Of a status: the deletion's new version.
     Written(Box<StatusWrite>, Result<Option<String>, Failure>),
     /// Of a recount: the reports.
-    Recounted(Target, Result<Vec<ImageDeletionReportSpec>, Failure>),
+    Recounted(Target, Result<Reports, Failure>),
     /// Of a removal.
     Removed(Target, Result<(), Failure>),
     /// Of Events.
@@ -152,13 +153,15 @@ async fn write_status(client: Client, write: &StatusWrite) -> Result<Option<Stri
     Ok(api.patch_status(name, &parameters, &Patch::Apply(applied)).await?.resource_version())
 }
 
-async fn list_reports(client: Client, target: &Target) -> Result<Vec<ImageDeletionReportSpec>, kube::Error> {
+async fn list_reports(client: Client, target: &Target) -> Result<Reports, kube::Error> {
     let api = Api::<ImageDeletionReport>::all(client);
     let mut parameters = ListParams::default().fields(&reports_of(&target.name)).limit(PAGE);
-    let mut reports = Vec::new();
+    let mut reports = Reports::on(target.uid.as_str());
     loop {
         let page = api.list(&parameters).await?;
-        reports.extend(page.items.into_iter().map(|report| report.spec));
+        for report in page.items {
+            reports.insert(report.spec);
+        }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
             None => return Ok(reports),

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use super::agenda::Agenda;
 use super::change::Change;
 use super::cluster::{AgentPod, Cluster, Node};
-use super::order::{Order, StatusWrite};
+use super::order::{Order, StatusWrite, Target};
 use super::settled::Settled;
 use super::tracked::Tracked;
 use super::uid::Uid;
+use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::status::Phase;
@@ -38,12 +39,7 @@ impl Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     /// From now on.
-    Begins {
-        /// The deletion's UID.
-        uid: Uid,
-        /// The deletion's name.
-        name: String,
-    },
+    Begins(Target),
     /// No longer.
     Ends(Uid),
 }
@@ -103,7 +99,7 @@ impl Ledger {
     }
 
     /// Takes a change of a deletion's reports in.
-    pub(super) fn reports(&mut self, uid: &Uid, change: Change<ImageDeletionReportSpec>) {
+    pub(super) fn reports(&mut self, uid: &Uid, change: Change<ImageDeletionReportSpec, Reports>) {
         if let Some(Entry::Open(tracked)) = self.entries.get_mut(uid) {
             tracked.report(change, &self.cluster);
             self.agenda.set(uid, tracked.next());
@@ -144,7 +140,7 @@ impl Ledger {
     }
 
     /// A deletion's reports were counted again, and these are all.
-    pub(super) fn recounted(&mut self, uid: &Uid, reports: Vec<ImageDeletionReportSpec>, now: Timestamp) {
+    pub(super) fn recounted(&mut self, uid: &Uid, reports: Reports, now: Timestamp) {
         if let Some(Entry::Open(tracked)) = self.entries.get_mut(uid) {
             tracked.recounted(reports, &self.cluster, now);
             self.agenda.set(uid, tracked.next());
@@ -206,9 +202,9 @@ impl Ledger {
                 (!tracked.wants_reports()).then(|| Interest::Ends(uid.clone()))
             }
             (Some(Entry::Settled(_)) | None, Seen::Open(deletion)) => {
-                let name = deletion.metadata.name.clone().unwrap_or_default();
                 let tracked = Box::new(Tracked::new(*deletion, now));
-                let begins = tracked.wants_reports().then(|| Interest::Begins { uid: uid.clone(), name });
+                let begins =
+                    tracked.wants_reports().then(|| Interest::Begins(Target::of(tracked.deletion())));
                 self.entries.insert(uid.clone(), Entry::Open(tracked));
                 begins
             }

@@ -29,7 +29,7 @@ pub(super) struct StatusWrite {
 
 /// A deletion as it was when the order was given. Orders on one that has changed since are refused by the API server,
 /// so that nothing is decided on what is no longer true, and two controllers cannot undo each other's work.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// Its name.
     pub(super) name: String,

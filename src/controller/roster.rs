@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::cluster::Selected;
+use crate::api::aggregate::Stage;
 
 /// The nodes that a deletion asks.
 #[derive(Debug, Default)]
@@ -35,12 +36,12 @@ impl Roster {
     }
 
     /// The node has reported. It is one of the desired nodes by that, also if it seemed to run no agent.
-    pub(super) fn reported(&mut self, node: &str, is_final: bool) {
+    pub(super) fn reported(&mut self, node: &str, stage: Stage) {
         self.selected.without_agent.remove(node);
         self.selected.desired.insert(node.to_owned());
-        match is_final {
-            true => self.awaited.remove(node),
-            false => self.awaited.insert(node.to_owned()),
+        match stage {
+            Stage::Done => self.awaited.remove(node),
+            Stage::Waiting => self.awaited.insert(node.to_owned()),
         };
     }
 
@@ -71,10 +72,10 @@ mod tests {
     #[test]
     fn it_is_complete_once_every_desired_node_has_made_its_final_report() {
         let mut roster = roster();
-        roster.reported("a", true);
-        roster.reported("b", false);
+        roster.reported("a", Stage::Done);
+        roster.reported("b", Stage::Waiting);
         assert!(!roster.is_complete());
-        roster.reported("b", true);
+        roster.reported("b", Stage::Done);
         assert!(roster.is_complete());
         roster.unreported("a");
         assert!(!roster.is_complete());
@@ -84,15 +85,15 @@ mod tests {
     #[test]
     fn a_node_that_reports_runs_an_agent() {
         let mut roster = roster();
-        roster.reported("c", true);
-        roster.reported("stranger", true);
+        roster.reported("c", Stage::Done);
+        roster.reported("stranger", Stage::Done);
         assert_eq!((roster.desired().len(), roster.without_agent()), (4, 1));
     }
 
     #[test]
     fn a_node_that_is_gone_is_not_awaited() {
         let mut roster = roster();
-        roster.reported("a", true);
+        roster.reported("a", Stage::Done);
         roster.gone("b");
         roster.gone("d");
         assert!(roster.is_complete());

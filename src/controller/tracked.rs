@@ -4,7 +4,7 @@
 //! A status is written at once when it is the last, and otherwise at most once a second. The first one waits for a second,
 //! because many a deletion is over by then. Reports cost a look at a set each; they are folded only when a write is due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use super::cluster::Cluster;
 use super::note::notes;
 use super::order::{Order, StatusWrite, Target};
 use super::roster::Roster;
-use crate::api::aggregate::aggregate;
+use crate::api::aggregate::{Reports, Stage, aggregate};
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::status::{ImageDeletionStatus, Phase};
@@ -31,8 +31,8 @@ pub(super) struct Tracked {
     deletion: ImageDeletion,
     /// `None` until the cluster is known and the reports are.
     roster: Option<Roster>,
-    /// By node; `None` until they have been listed.
-    reports: Option<BTreeMap<String, ImageDeletionReportSpec>>,
+    /// `None` until they have been listed.
+    reports: Option<Reports>,
     /// Whether the reports were counted again after nodes were given up.
     recounted: bool,
     /// Whether anything happened since the last fold.
@@ -102,45 +102,33 @@ impl Tracked {
         let is_due = self.roster.is_none() && self.wants_reports() && cluster.is_known();
         if let Some(reports) = self.reports.as_ref().filter(|_| is_due) {
             let mut roster = Roster::new(cluster.select(&self.deletion));
-            reports.values().for_each(|report| count(&mut roster, report, &self.deletion, cluster));
+            for (node, stage) in reports.stages() {
+                count(&mut roster, node, stage, &self.deletion, cluster);
+            }
             self.roster = Some(roster);
             self.changed = true;
         }
     }
 
     /// Takes in what the nodes report. A final report is final: an older one that comes late does not undo it.
-    pub(super) fn report(&mut self, change: Change<ImageDeletionReportSpec>, cluster: &Cluster) {
-        let uid = self.deletion.metadata.uid.as_deref().unwrap_or_default();
+    pub(super) fn report(&mut self, change: Change<ImageDeletionReportSpec, Reports>, cluster: &Cluster) {
         match change {
-            Change::Listed(reports) => {
-                let of_this = reports.into_iter().filter(|report| report.image_deletion_uid == uid);
-                let listed: BTreeMap<_, _> =
-                    of_this.map(|report| (report.node_name.clone(), report)).collect();
-                for node in self.reports.iter().flat_map(BTreeMap::keys) {
-                    if !listed.contains_key(node) {
-                        forget(&mut self.roster, node, cluster);
-                    }
-                }
-                if let Some(roster) = &mut self.roster {
-                    listed.values().for_each(|report| count(roster, report, &self.deletion, cluster));
-                }
-                self.reports = Some(listed);
-                self.start(cluster);
-            }
+            Change::Listed(reports) => self.list(reports, cluster),
             Change::Applied(report) => {
                 let Some(reports) = &mut self.reports else { return };
-                let is_final = |report: &ImageDeletionReportSpec| report.completion_time.is_some();
-                let is_undone = reports.get(&report.node_name).is_some_and(is_final) && !is_final(&report);
-                if report.image_deletion_uid != uid || is_undone {
+                let node = report.node_name.clone();
+                if reports.stage(&node) == Some(Stage::Done) && report.completion_time.is_none() {
                     return;
                 }
-                if let Some(roster) = &mut self.roster {
-                    count(roster, &report, &self.deletion, cluster);
+                if !reports.insert(report) {
+                    return;
                 }
-                reports.insert(report.node_name.clone(), report);
+                if let (Some(roster), Some(stage)) = (&mut self.roster, reports.stage(&node)) {
+                    count(roster, &node, stage, &self.deletion, cluster);
+                }
             }
             Change::Gone(node) => {
-                if self.reports.as_mut().and_then(|reports| reports.remove(&node)).is_none() {
+                if !self.reports.as_mut().is_some_and(|reports| reports.remove(&node)) {
                     return;
                 }
                 forget(&mut self.roster, &node, cluster);
@@ -149,11 +137,26 @@ impl Tracked {
         self.changed = true;
     }
 
+    fn list(&mut self, reports: Reports, cluster: &Cluster) {
+        for (node, _) in self.reports.iter().flat_map(Reports::stages) {
+            if reports.stage(node).is_none() {
+                forget(&mut self.roster, node, cluster);
+            }
+        }
+        if let Some(roster) = &mut self.roster {
+            for (node, stage) in reports.stages() {
+                count(roster, node, stage, &self.deletion, cluster);
+            }
+        }
+        self.reports = Some(reports);
+        self.start(cluster);
+    }
+
     /// The node has left the cluster. It counts only if it has made its final report.
     pub(super) fn node_gone(&mut self, node: &str) {
-        let report = self.reports.as_ref().and_then(|reports| reports.get(node));
+        let stage = self.reports.as_ref().and_then(|reports| reports.stage(node));
         if let Some(roster) = &mut self.roster
-            && report.is_none_or(|report| report.completion_time.is_none())
+            && stage != Some(Stage::Done)
         {
             roster.gone(node);
             self.changed = true;
@@ -206,12 +209,7 @@ impl Tracked {
     }
 
     /// The reports were counted again, and these are all.
-    pub(super) fn recounted(
-        &mut self,
-        reports: Vec<ImageDeletionReportSpec>,
-        cluster: &Cluster,
-        now: Timestamp,
-    ) {
+    pub(super) fn recounted(&mut self, reports: Reports, cluster: &Cluster, now: Timestamp) {
         self.attempts.succeeded();
         self.report(Change::Listed(reports), cluster);
         self.recounted = self.deletion.gives_up().is_some_and(|time| time <= now);
@@ -240,7 +238,8 @@ impl Tracked {
             Some(roster) => (roster.desired(), roster.without_agent()),
             None => (&nobody, 0),
         };
-        let reports = self.reports.iter().flat_map(BTreeMap::values);
+        let none = Reports::default();
+        let reports = self.reports.as_ref().unwrap_or(&none);
         aggregate(&self.deletion, desired, without_agent, reports, now)
     }
 }
@@ -256,11 +255,9 @@ fn stored(deletion: &ImageDeletion) -> Option<&ImageDeletionStatus> {
 }
 
 /// Counts the report of a node that is part of the deletion, and that may still end what it waits for.
-fn count(roster: &mut Roster, report: &ImageDeletionReportSpec, deletion: &ImageDeletion, cluster: &Cluster) {
-    let node = &report.node_name;
-    let is_final = report.completion_time.is_some();
-    if !cluster.is_too_late(node, deletion) && (is_final || cluster.has(node)) {
-        roster.reported(node, is_final);
+fn count(roster: &mut Roster, node: &str, stage: Stage, deletion: &ImageDeletion, cluster: &Cluster) {
+    if !cluster.is_too_late(node, deletion) && (stage == Stage::Done || cluster.has(node)) {
+        roster.reported(node, stage);
     }
 }
 

@@ -29,13 +29,17 @@ use super::change::Change;
 use super::cluster::{AgentPod, Node};
 use super::ledger::{Interest, Seen};
 use super::observer::{ErrorKind, Observer};
+use super::order::Target;
 use super::settled::Settled;
 use super::uid::Uid;
+use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 
-/// The objects in one page of a list. A status may have 64 KiB, and a page is in memory as a whole.
-const PAGE: u32 = 100;
+/// The nodes or pods in one page of a list.
+const SMALL: u32 = 500;
+/// The deletions or reports in one: a status may have 64 KiB, and a page is in memory as a whole.
+const LARGE: u32 = 100;
 /// After so long without an error a pause is short again.
 const CALM: Duration = Duration::from_secs(30);
 
@@ -49,7 +53,7 @@ pub(super) enum Input {
     /// Of the agents' pods.
     Agents(Change<AgentPod>),
     /// Of the reports of one deletion.
-    Reports(Uid, Change<ImageDeletionReportSpec>),
+    Reports(Uid, Change<ImageDeletionReportSpec, Reports>),
 }
 
 /// Every watch that is open. They end with it.
@@ -71,21 +75,29 @@ impl Watches {
     ) -> Self {
         let mut watches =
             Self { client: client.clone(), inputs, observer, tasks: JoinSet::new(), reports: HashMap::new() };
-        watches.follow(Api::<ImageDeletion>::all(client.clone()), config(), Input::Deletions);
-        watches.follow(Api::<PartialObjectMeta<v1::Node>>::all(client.clone()), config(), Input::Nodes);
+        let deletions = Api::<ImageDeletion>::all(client.clone());
+        watches.follow(deletions, pages(LARGE), Vec::new, Vec::push, Input::Deletions);
+        let nodes = Api::<PartialObjectMeta<v1::Node>>::all(client.clone());
+        watches.follow(nodes, pages(SMALL), Vec::new, Vec::push, Input::Nodes);
         let pods = Api::<Pod>::namespaced_with(client, &settings.pod_namespace, &pod_resource());
-        watches.follow(pods, config().labels(&settings.agent_selector), Input::Agents);
+        let of_agents = pages(SMALL).labels(&settings.agent_selector);
+        watches.follow(pods, of_agents, Vec::new, Vec::push, Input::Agents);
         watches
     }
 
     /// Opens or closes the watch of a deletion's reports.
     pub(super) fn interest(&mut self, interest: Interest) {
         match interest {
-            Interest::Begins { uid, name } => {
+            Interest::Begins(Target { name, uid, .. }) => {
                 let reports = Api::<ImageDeletionReport>::all(self.client.clone());
-                let config = config().fields(&reports_of(&name));
-                let key = uid.clone();
-                let task = self.follow(reports, config, move |change| Input::Reports(uid.clone(), change));
+                let of_this = pages(LARGE).fields(&reports_of(&name));
+                let (on, key) = (uid.clone(), uid.clone());
+                let none = move || Reports::on(on.as_str());
+                let add = |reports: &mut Reports, report| {
+                    reports.insert(report);
+                };
+                let input = move |change| Input::Reports(uid.clone(), change);
+                let task = self.follow(reports, of_this, none, add, input);
                 if let Some(before) = self.reports.insert(key, task) {
                     before.abort();
                 }
@@ -99,32 +111,36 @@ impl Watches {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn follow<K, T>(
+    /// A list grows from `none` by `add`, as it comes in.
+    fn follow<K, T, All>(
         &mut self,
         api: Api<K>,
         config: watcher::Config,
-        input: impl Fn(Change<T>) -> Input + Send + 'static,
+        none: impl Fn() -> All + Send + 'static,
+        add: impl Fn(&mut All, T) + Send + 'static,
+        input: impl Fn(Change<T, All>) -> Input + Send + 'static,
     ) -> AbortHandle
     where
         K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
         T: View<K> + Send + 'static,
+        All: Send + 'static,
     {
         let (inputs, observer) = (self.inputs.clone(), Arc::clone(&self.observer));
         self.tasks.spawn(async move {
             let backoff = ResetTimerBackoff::new(Backoff::default(), CALM);
             let mut events = pin!(watcher(api, config).backoff(backoff));
-            let mut listed = Vec::new();
+            let mut listed = none();
             while let Some(event) = events.next().await {
                 let change = match event {
                     Ok(Event::Init) => {
-                        listed.clear();
+                        listed = none();
                         continue;
                     }
                     Ok(Event::InitApply(object)) => {
-                        listed.push(T::of(object));
+                        add(&mut listed, T::of(object));
                         continue;
                     }
-                    Ok(Event::InitDone) => Change::Listed(std::mem::take(&mut listed)),
+                    Ok(Event::InitDone) => Change::Listed(std::mem::replace(&mut listed, none())),
                     Ok(Event::Apply(object)) => Change::Applied(T::of(object)),
                     Ok(Event::Delete(object)) => Change::Gone(T::key(&object)),
                     Err(error) => {
@@ -141,8 +157,8 @@ impl Watches {
     }
 }
 
-fn config() -> watcher::Config {
-    watcher::Config::default().page_size(PAGE)
+fn pages(objects: u32) -> watcher::Config {
+    watcher::Config::default().page_size(objects)
 }
 
 /// The field selector of the reports on deletions of this name.

@@ -56,6 +56,14 @@ fn report(node: &str, outcome: Outcome) -> ImageDeletionReport {
     report_with(node, vec![result(outcome)])
 }
 
+fn all(deletion: &ImageDeletion, reports: &[ImageDeletionReport]) -> Reports {
+    let mut all = Reports::on(deletion.metadata.uid.as_deref().unwrap());
+    for report in reports {
+        all.insert(report.spec.clone());
+    }
+    all
+}
+
 fn fold(
     deletion: &ImageDeletion,
     desired: &[String],
@@ -64,7 +72,7 @@ fn fold(
     now: Timestamp,
 ) -> ImageDeletionStatus {
     let desired = desired.iter().cloned().collect();
-    aggregate(deletion, &desired, without_agent, reports.iter().map(|report| &report.spec), now)
+    aggregate(deletion, &desired, without_agent, &all(deletion, reports), now)
 }
 
 fn names<const N: usize>(nodes: [&str; N]) -> Vec<String> {
@@ -388,7 +396,32 @@ fn at_most_100_nodes_are_shown_and_bad_ones_first() {
     assert_eq!(outcomes.len(), 100);
     assert!(outcomes.is_sorted_by(|one, next| one >= next));
     assert!(status.truncated);
-    assert!(!fold(&deletion(), &nodes[..100], 0, &reports, at(1)).truncated);
+    assert!(!fold(&deletion(), &nodes[..100], 0, &reports[..100], at(1)).truncated);
+}
+
+#[test]
+fn a_report_replaces_an_earlier_one_of_its_node() {
+    let mut reports = all(&deletion(), &[report("a", Outcome::Conflict), report("b", Outcome::Deleted)]);
+    assert!(reports.insert(report("a", Outcome::Deleted).spec));
+    assert!(reports.remove("b"));
+    assert!(!reports.remove("b"));
+    let desired = names(["a", "b"]).into_iter().collect();
+    let status = aggregate(&deletion(), &desired, 0, &reports, at(1));
+    let once = fold(&deletion(), &names(["a", "b"]), 0, &[report("a", Outcome::Deleted)], at(1));
+    assert_eq!(status, once);
+}
+
+#[test]
+fn words_that_others_had_no_room_for_are_called_missing() {
+    let nodes: Vec<_> = (0..101).map(|n| format!("node-{n:03}")).collect();
+    let reports: Vec<_> = nodes.iter().map(|node| report(node, Outcome::Conflict)).collect();
+    let mut reports = all(&deletion(), &reports);
+    assert!(reports.remove("node-000"));
+    let status = aggregate(&deletion(), &nodes.into_iter().collect(), 0, &reports, at(1));
+    assert_eq!(status.nodes.conflicted, 100);
+    let last = status.node_results.last().unwrap();
+    assert_eq!((&*last.node, &last.message, last.conflicts.len()), ("node-100", &None, 0));
+    assert!(status.truncated);
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {

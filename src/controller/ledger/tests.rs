@@ -27,11 +27,20 @@ fn open(name: &str) -> Seen {
 }
 
 fn begins(name: &str) -> Interest {
-    Interest::Begins { uid: uid(name), name: name.into() }
+    Interest::Begins(Target::of(&deletion(name)))
 }
 
 fn report(name: &str) -> ImageDeletionReportSpec {
     ImageDeletionReport::of(&deletion(name), "a", vec![], Time(at(0)), Some(Time(at(0)))).spec
+}
+
+/// The reports on this deletion are so many, none or that of the one node.
+fn listed(name: &str, reports: usize) -> Change<ImageDeletionReportSpec, Reports> {
+    let mut all = Reports::on(uid(name).as_str());
+    for report in std::iter::repeat_n(report(name), reports) {
+        all.insert(report);
+    }
+    Change::Listed(all)
 }
 
 /// Knows a cluster of one node with an agent, and no deletions.
@@ -62,7 +71,7 @@ fn a_deletion_is_followed_written_settled_and_removed() {
     let mut ledger = ledger();
     assert_eq!(ledger.deletions(Change::Applied(open("one")), at(1)), [begins("one")]);
     assert_eq!((ledger.next(), phases(&ledger)), (None, [1, 0, 0, 0]));
-    ledger.reports(&uid("one"), Change::Listed(vec![]));
+    ledger.reports(&uid("one"), listed("one", 0));
     assert_eq!(ledger.next(), Some(at(2)));
     assert_eq!(ledger.due(at(1)), []);
     ledger.reports(&uid("one"), Change::Applied(report("one")));
@@ -83,7 +92,7 @@ fn a_deletion_is_followed_written_settled_and_removed() {
 fn reports_that_were_listed_before_the_cluster_was_known_count_when_it_is() {
     let mut ledger = Ledger::default();
     ledger.deletions(Change::Listed(vec![open("one")]), at(1));
-    ledger.reports(&uid("one"), Change::Listed(vec![report("one")]));
+    ledger.reports(&uid("one"), listed("one", 1));
     ledger.nodes(Change::Listed(vec![]));
     assert_eq!(ledger.next(), None);
     ledger.agents(Change::Listed(vec![]));
@@ -95,7 +104,7 @@ fn a_list_ends_what_is_not_in_it() {
     let mut ledger = ledger();
     ledger.deletions(Change::Listed(vec![open("one"), open("two")]), at(1));
     let mut interests = ledger.deletions(Change::Listed(vec![open("two"), open("three")]), at(2));
-    interests.sort_by_key(|interest| matches!(interest, Interest::Begins { .. }));
+    interests.sort_by_key(|interest| matches!(interest, Interest::Begins(_)));
     assert_eq!(interests, [Interest::Ends(uid("one")), begins("three")]);
     assert_eq!(phases(&ledger), [2, 0, 0, 0]);
 }
@@ -104,7 +113,7 @@ fn a_list_ends_what_is_not_in_it() {
 fn a_deletion_that_another_controller_has_finished_is_settled() {
     let mut ledger = ledger();
     ledger.deletions(Change::Applied(open("one")), at(1));
-    ledger.reports(&uid("one"), Change::Listed(vec![report("one")]));
+    ledger.reports(&uid("one"), listed("one", 1));
     let write = only_write(ledger.due(at(1)));
     let mut finished = deletion("one");
     finished.metadata.resource_version = Some("2".into());
@@ -119,7 +128,7 @@ fn a_deletion_that_another_controller_has_finished_is_settled() {
 fn what_failed_or_was_abandoned_is_asked_again() {
     let mut ledger = ledger();
     ledger.deletions(Change::Applied(open("one")), at(1));
-    ledger.reports(&uid("one"), Change::Listed(vec![report("one")]));
+    ledger.reports(&uid("one"), listed("one", 1));
     let write = only_write(ledger.due(at(1)));
     ledger.failed(&uid("one"), at(1));
     assert_eq!(ledger.due(at(1)), []);
@@ -140,7 +149,7 @@ fn what_failed_or_was_abandoned_is_asked_again() {
 fn a_node_that_vanishes_ends_what_waits_for_it() {
     let mut ledger = ledger();
     ledger.deletions(Change::Applied(open("one")), at(1));
-    ledger.reports(&uid("one"), Change::Listed(vec![]));
+    ledger.reports(&uid("one"), listed("one", 0));
     ledger.nodes(Change::Gone("a".into()));
     assert_eq!(only_write(ledger.due(at(1))).status.phase, Phase::Complete);
 }
@@ -149,7 +158,7 @@ fn a_node_that_vanishes_ends_what_waits_for_it() {
 fn answers_about_what_is_gone_are_read_over() {
     let mut ledger = ledger();
     ledger.reports(&uid("one"), Change::Applied(report("one")));
-    ledger.recounted(&uid("one"), vec![], at(1));
+    ledger.recounted(&uid("one"), Reports::default(), at(1));
     ledger.failed(&uid("one"), at(1));
     assert_eq!((ledger.next(), phases(&ledger)), (None, [0; 4]));
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
@@ -51,18 +53,30 @@ fn report(node: &str, outcome: Outcome, completed: Option<i64>) -> ImageDeletion
     ImageDeletionReport::of(&deletion(), node, vec![result], Time(at(0)), completed).spec
 }
 
-fn done(node: &str) -> Change<ImageDeletionReportSpec> {
+fn done(node: &str) -> Change<ImageDeletionReportSpec, Reports> {
     Change::Applied(report(node, Outcome::Deleted, Some(1)))
 }
 
-fn waiting(node: &str) -> Change<ImageDeletionReportSpec> {
+fn waiting(node: &str) -> Change<ImageDeletionReportSpec, Reports> {
     Change::Applied(report(node, Outcome::Conflict, None))
+}
+
+fn all(reports: impl IntoIterator<Item = ImageDeletionReportSpec>) -> Reports {
+    let mut all = Reports::on("uid");
+    for report in reports {
+        all.insert(report);
+    }
+    all
+}
+
+fn none() -> Change<ImageDeletionReportSpec, Reports> {
+    Change::Listed(all([]))
 }
 
 /// Seen 100 milliseconds after the creation, without reports.
 fn tracked(cluster: &Cluster) -> Tracked {
     let mut tracked = Tracked::new(deletion(), at(100));
-    tracked.report(Change::Listed(vec![]), cluster);
+    tracked.report(none(), cluster);
     tracked
 }
 
@@ -139,7 +153,7 @@ fn nothing_is_written_before_the_cluster_and_the_reports_are_known() {
     let mut tracked = Tracked::new(deletion(), at(100));
     tracked.start(&cluster);
     assert_eq!(tracked.next(), None);
-    tracked.report(Change::Listed(vec![]), &Cluster::default());
+    tracked.report(none(), &Cluster::default());
     assert_eq!((tracked.next(), tracked.step(at(9_000_000))), (None, None));
     tracked.start(&cluster);
     assert_eq!(counts(&write(&mut tracked, at(2_000))), (Phase::Pending, "0/1"));
@@ -228,13 +242,13 @@ fn a_controller_that_takes_over_says_only_what_is_new() {
     left.status = Some(write(&mut before, at(1_100)).status);
 
     let mut next = Tracked::new(left.clone(), at(5_000));
-    next.report(Change::Listed(vec![report("a", Outcome::Conflict, None)]), &cluster);
+    next.report(Change::Listed(all([report("a", Outcome::Conflict, None)])), &cluster);
     assert_eq!(next.step(at(5_000)), None);
     assert_eq!(next.next(), Some(at(65_000)));
 
     let mut next = Tracked::new(left, at(5_000));
     let reports = ["a", "b"].map(|node| report(node, Outcome::Conflict, Some(1)));
-    next.report(Change::Listed(reports.into()), &cluster);
+    next.report(Change::Listed(all(reports)), &cluster);
     assert_eq!(kinds(&write(&mut next, at(5_000))), [Kind::Completed]);
 }
 
@@ -254,7 +268,7 @@ fn past_the_deadline_reports_are_counted_again_before_anybody_is_called_silent()
     assert!(recount(&mut tracked, 65_600));
 
     let found = ["a", "b"].map(|node| report(node, Outcome::Deleted, Some(1)));
-    tracked.recounted(found.into(), &cluster, at(65_700));
+    tracked.recounted(all(found), &cluster, at(65_700));
     let last = written(&mut tracked, at(65_700), "3");
     assert_eq!((counts(&last), &*kinds(&last)), ((Phase::Failed, "2/3"), &[Kind::Failed][..]));
     assert_eq!(last.notes[0].text, "DeadlineExceeded: no report within 60 seconds from c");
@@ -289,7 +303,7 @@ fn a_final_report_is_final() {
 #[test]
 fn a_node_that_vanishes_counts_only_if_it_has_made_its_final_report() {
     let rows = [
-        (Change::Listed(vec![]), (Phase::Complete, "1/1")),
+        (none(), (Phase::Complete, "1/1")),
         (waiting("b"), (Phase::Complete, "1/1")),
         (done("b"), (Phase::Complete, "2/2")),
     ];
@@ -316,7 +330,7 @@ fn a_controller_that_starts_later_counts_nodes_as_one_that_was_there() {
         let cluster = cluster(["a"]);
         let mut tracked = Tracked::new(deletion(), at(5_000));
         let reports = of_b.into_iter().chain([report("a", Outcome::Deleted, Some(1))]);
-        tracked.report(Change::Listed(reports.collect()), &cluster);
+        tracked.report(Change::Listed(all(reports)), &cluster);
         assert_eq!(counts(&write(&mut tracked, at(5_100))), expected);
     }
 }
@@ -345,7 +359,7 @@ fn a_node_that_reports_counts_also_if_no_agent_was_seen_on_it() {
 #[test]
 fn reports_that_are_gone_count_no_more() {
     let cluster = cluster(["a", "b"]);
-    for change in [Change::Gone("a".into()), Change::Listed(vec![])] {
+    for change in [Change::Gone("a".into()), none()] {
         let mut tracked = tracked(&cluster);
         tracked.report(done("a"), &cluster);
         tracked.report(change, &cluster);
@@ -363,7 +377,7 @@ fn reports_on_an_earlier_deletion_of_this_name_do_not_count() {
         ..report("a", Outcome::Failed, Some(1))
     };
     tracked.report(Change::Applied(earlier.clone()), &cluster);
-    tracked.report(Change::Listed(vec![earlier]), &cluster);
+    tracked.report(Change::Listed(all([earlier])), &cluster);
     assert_eq!(counts(&write(&mut tracked, at(1_100))), (Phase::Pending, "0/1"));
 }
 
@@ -404,7 +418,7 @@ fn a_deadline_that_moves_during_the_recount_is_waited_for() {
     longer.metadata.generation = Some(2);
     longer.spec.active_deadline_seconds = 600;
     tracked.update(longer);
-    tracked.recounted(vec![], &cluster, at(65_100));
+    tracked.recounted(all([]), &cluster, at(65_100));
     assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Pending, "0/1"));
     assert_eq!(tracked.next(), Some(at(605_000)));
 }

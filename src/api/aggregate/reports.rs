@@ -1,0 +1,152 @@
+//! The reports on one deletion, kept as small as the fold allows.
+//!
+//! Thousands of nodes say the same of up to 64 images each. So each record is kept once, and what a node says in words only
+//! where the status would repeat it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::MAX_NODE_RESULTS;
+use crate::api::report::ImageDeletionReportSpec;
+use crate::api::result::{Conflict, ImageResult, Outcome, Record};
+
+/// The reports on one deletion, one of each node.
+#[derive(Clone, Debug, Default)]
+pub struct Reports {
+    uid: String,
+    nodes: BTreeMap<Arc<str>, NodeReport>,
+    records: Records,
+    /// The nodes whose words are kept, worst first.
+    spoken: BTreeSet<(Reverse<Outcome>, Arc<str>)>,
+}
+
+/// Whether a node has done what it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for a conflict to end, and will report again.
+    Waiting,
+    /// It will not.
+    Done,
+}
+
+/// What is kept of a node's report.
+#[derive(Clone, Debug)]
+pub(super) struct NodeReport {
+    pub(super) outcome: Outcome,
+    pub(super) stage: Stage,
+    /// Whether it left an image alone.
+    pub(super) conflicted: bool,
+    pub(super) reclaimed_bytes: u64,
+    /// Where its records are, in their order.
+    pub(super) records: Box<[RecordId]>,
+    /// What it said in words; `None` where others have worse to say.
+    pub(super) words: Option<Box<Words>>,
+}
+
+/// What a node said in words.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    /// The first message of the worst outcome.
+    pub(super) message: Option<String>,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+/// Where a record is.
+pub(super) type RecordId = u32;
+
+impl Reports {
+    /// No reports yet on the deletion with this UID.
+    pub fn on(uid: &str) -> Self {
+        Self { uid: uid.to_owned(), ..Self::default() }
+    }
+
+    /// Takes a node's report in, in place of an earlier one. One on another deletion is not taken: returns whether it was.
+    pub fn insert(&mut self, report: ImageDeletionReportSpec) -> bool {
+        if self.uid != report.image_deletion_uid {
+            return false;
+        }
+        self.remove(&report.node_name);
+        let node: Arc<str> = report.node_name.as_str().into();
+        self.spoken.insert((Reverse(report.outcome), Arc::clone(&node)));
+        self.nodes.insert(node, NodeReport::of(report, &mut self.records));
+        if self.spoken.len() > MAX_NODE_RESULTS
+            && let Some((_, least)) = self.spoken.pop_last()
+            && let Some(report) = self.nodes.get_mut(&least)
+        {
+            report.words = None;
+        }
+        true
+    }
+
+    /// Forgets a node's report, and says whether there was one.
+    pub fn remove(&mut self, node: &str) -> bool {
+        let Some((node, report)) = self.nodes.remove_entry(node) else { return false };
+        self.spoken.remove(&(Reverse(report.outcome), node));
+        true
+    }
+
+    /// How far a node is that has reported.
+    pub fn stage(&self, node: &str) -> Option<Stage> {
+        self.nodes.get(node).map(|report| report.stage)
+    }
+
+    /// The nodes that have reported, in the order of their names.
+    pub fn stages(&self) -> impl Iterator<Item = (&str, Stage)> {
+        self.nodes.iter().map(|(node, report)| (&**node, report.stage))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &NodeReport)> {
+        self.nodes.iter().map(|(node, report)| (&**node, report))
+    }
+
+    /// Every record that a node ever wrote, by its place.
+    pub(super) fn records(&self) -> &[Arc<Record>] {
+        &self.records.all
+    }
+}
+
+impl NodeReport {
+    fn of(report: ImageDeletionReportSpec, records: &mut Records) -> Self {
+        let ImageDeletionReportSpec { outcome, results, completion_time, .. } = report;
+        let stage = if completion_time.is_some() { Stage::Done } else { Stage::Waiting };
+        let conflicted = results.iter().any(|result| result.outcome == Outcome::Conflict);
+        let reclaimed_bytes =
+            results.iter().fold(0u64, |sum, result| sum.saturating_add(result.reclaimed_bytes));
+        let message = first_message(&results, outcome);
+        let mut ids = Vec::new();
+        let mut conflicts = Vec::new();
+        for result in results {
+            ids.extend(result.records.into_iter().map(|record| records.id(record)));
+            conflicts.extend(result.conflicts);
+        }
+        let words = Some(Box::new(Words { message, conflicts }));
+        Self { outcome, stage, conflicted, reclaimed_bytes, records: ids.into(), words }
+    }
+}
+
+fn first_message(results: &[ImageResult], outcome: Outcome) -> Option<String> {
+    let result = results.iter().find(|result| result.outcome == outcome)?;
+    let conflict = result.conflicts.first().map(|conflict| &conflict.message);
+    result.message.as_ref().or(conflict).cloned()
+}
+
+/// Each record once.
+#[derive(Clone, Debug, Default)]
+struct Records {
+    all: Vec<Arc<Record>>,
+    ids: HashMap<Arc<Record>, RecordId>,
+}
+
+impl Records {
+    fn id(&mut self, record: Record) -> RecordId {
+        if let Some(id) = self.ids.get(&record) {
+            return *id;
+        }
+        let id = RecordId::try_from(self.all.len()).unwrap_or(RecordId::MAX);
+        let record = Arc::new(record);
+        self.all.push(Arc::clone(&record));
+        self.ids.insert(record, id);
+        id
+    }
+}
