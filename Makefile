@@ -48,9 +48,9 @@ crds: ## Write crds/ anew from the types
 CONTAINERD ?= v2
 
 .PHONY: bench
-bench: root tools ## Measure deletions beside ctr and the CRI, and planning (CONTAINERD=v1 for 1.6)
+bench: root tools ## Measure deletions beside ctr and the CRI, planning, and folding reports (CONTAINERD=v1 for 1.6)
 	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
-	$(CARGO) bench --locked --bench plan
+	$(CARGO) bench --locked --bench plan --bench status
 
 .PHONY: clean-bed
 clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
