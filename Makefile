@@ -13,7 +13,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: root ## Delete images from a throw-away containerd of this machine, and watch (needs root)
+demo: root image ## Delete images from a real two-node Kubernetes of this machine, and watch (needs root)
+	@tests/tools/build
+	$(CARGO) build --locked --example cluster
+	@$(CARGO) run --locked --quiet --example cluster -- demo target/cluster
+
+.PHONY: demo-down
+demo-down: cluster-down ## Remove the cluster of the demo
+
+.PHONY: demo-node
+demo-node: root ## Delete images from a throw-away containerd of this machine, without a cluster (needs root)
 	@tests/tools/build packages
 	$(CARGO) build --locked --bin secateur --example demo
 	@$(CARGO) run --locked --quiet --example demo
@@ -42,8 +51,41 @@ fuzz: ## Read 1,000,000 arbitrary texts as references, queries and patterns
 	PROPTEST_CASES=1000000 $(CARGO) test --locked --release --lib -- --nocapture reference::tests
 
 .PHONY: crds
-crds: ## Write crds/ anew from the types
+crds: ## Write the CRDs anew from the types: crds/ and the chart's
 	UPDATE_CRDS=1 $(CARGO) test --locked --lib api::crds
+
+.PHONY: chart-docs
+chart-docs: ## Write the table of the chart's values anew from values.yaml
+	UPDATE_CHART_DOCS=1 $(CARGO) test --locked --test chart page::
+
+# Of the image: for what it is built, and the commit that it says it is from.
+TARGETARCH ?= $(subst aarch64,arm64,$(subst x86_64,amd64,$(shell uname -m)))
+REVISION ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+
+triple_amd64 := x86_64-unknown-linux-gnu
+triple_arm64 := aarch64-unknown-linux-gnu
+triple = $(or $(triple_$(TARGETARCH)),$(error no image for $(TARGETARCH): TARGETARCH is amd64 or arm64))
+
+.PHONY: image
+image: target/image/secateur.tar ## Build the image, an OCI archive: target/image/secateur.tar, localhost/secateur:dev
+	@stat --printf='%n: %s bytes\n' target/image/build/secateur $<
+
+target/image/secateur.tar: target/image/build/secateur Dockerfile
+	tests/tools/image $@ $(<D) $(TARGETARCH) $(REVISION)
+
+.PHONY: binary
+binary: target/image/build/secateur ## Build the static binary of the image: target/image/build/secateur
+
+# Static, without the tables for unwinding (a panic aborts), and with its relocations packed.
+image_rustflags := -C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs
+
+# cargo knows what has changed. A binary that has not keeps its time.
+target/image/build/secateur: always
+	SECATEUR_REVISION='$(REVISION)' RUSTFLAGS='$(image_rustflags)' \
+		$(CARGO) build --locked --profile dist --bin secateur --target $(triple)
+	@install -D -C target/$(triple)/dist/secateur $@
+
+.PHONY: always
 
 CONTAINERD ?= v2
 
@@ -52,9 +94,19 @@ bench: root tools ## Measure deletions beside ctr and the CRI, planning, and fol
 	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
 	$(CARGO) bench --locked --bench plan --bench status
 
+.PHONY: cluster-up
+cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
+	@tests/tools/build
+	$(CARGO) build --locked --example cluster
+	@$(CARGO) run --locked --quiet --example cluster -- up target/cluster
+
+.PHONY: cluster-down
+cluster-down: root ## End that cluster and remove all of it
+	@$(CARGO) run --locked --quiet --example cluster -- down target/cluster
+
 .PHONY: clean-bed
 clean-bed: root ## Remove what killed test runs left: processes, mounts, directories
-	@# Starting a node does it.
+	@# Starting a node does it, and for clusters too.
 	$(CARGO) test --locked --all-features --test node -- --exact --nocapture smoke::life::a_node_answers::v1
 
 .PHONY: root

@@ -5,6 +5,7 @@
 //! Nothing here talks to an API server or to a node, and nothing reads a clock: whoever calls brings the time.
 
 pub mod aggregate;
+mod budget;
 pub mod crds;
 pub mod deletion;
 pub mod entry;

@@ -4,6 +4,7 @@ mod answer;
 mod args;
 mod asked;
 mod confirm;
+mod daemon;
 mod delete;
 mod error;
 mod exit;
@@ -14,6 +15,7 @@ mod progress;
 mod prune;
 mod run;
 mod screen;
+mod self_test;
 mod session;
 mod table;
 mod wait;
@@ -35,7 +37,9 @@ use exit::Exit;
 /// Runs the command line and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log(arguments.global.verbose);
+    if !arguments.command.is_daemon() {
+        log(arguments.global.verbose);
+    }
     let exit = start(arguments).unwrap_or_else(|error| {
         if !error.is_silent() {
             screen::complain(&error);
@@ -54,7 +58,10 @@ fn start(arguments: Arguments) -> Result<Exit, Error> {
             Command::Run(arguments) => run::run(&global, arguments).await,
             Command::Images(arguments) => images::images(&global, arguments).await,
             Command::Prune(arguments) => prune::prune(&global, arguments).await,
+            Command::Agent(arguments) => daemon::agent(&global, arguments).await,
+            Command::Controller(arguments) => daemon::controller(arguments).await,
             Command::Crds => print_crds(),
+            Command::SelfTest => self_test::self_test().await,
             Command::Completions { shell } => print_completions(shell),
         }
     })

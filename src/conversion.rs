@@ -1,5 +1,9 @@
 //! From what the node did to what the API says of it. The command line prints it and agents report it, so both say the same.
 
+mod asked;
+
+pub use asked::{Asked, Validity};
+
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
 use crate::image::{Cause, Container, Hardness, Removal, State};
 use crate::{image, node};

@@ -31,7 +31,8 @@ pub mod survey;
 pub mod trees;
 
 pub use catalog::{Catalog, Listed, Size};
-pub use client::{Containerd, DEFAULT_ADDRESS, DEFAULT_NAMESPACE};
+pub use client::{CALLS, Containerd, DEFAULT_ADDRESS, DEFAULT_NAMESPACE};
 pub use error::{CallError, ConnectError, Error};
+pub use events::Releases;
 pub use operation::{Done, Node, Operation, Progress, Recovered, Watch};
 pub use result::{EntryResult, Outcome};

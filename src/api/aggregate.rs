@@ -3,7 +3,6 @@
 //! The status stays under [`MAX_STATUS_BYTES`] whatever the number of nodes and the length of what they say. What is left
 //! out for that is marked by `truncated`, and the reports still have it.
 
-mod budget;
 mod conditions;
 mod reports;
 
@@ -13,11 +12,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::budget::{Budget, cut};
 use super::deletion::ImageDeletion;
 use super::quantity;
 use super::result::{Conflict, Outcome, Record};
 use super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, NodeResult, Phase};
-use budget::{Budget, cut};
 use reports::NodeReport;
 pub use reports::{Reports, Stage};
 

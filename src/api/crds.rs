@@ -36,30 +36,37 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    /// Where the definitions are: for those who install them by hand, and in the chart.
+    const FOLDERS: [&str; 2] = ["crds", "charts/secateur/files/crds"];
+
     /// With `UPDATE_CRDS` set (as `make crds` does) the files are written instead.
     #[test]
-    fn the_files_in_crds_are_current() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    fn the_files_in_crds_and_in_the_chart_are_current() {
         let generated: BTreeMap<_, _> =
             all().iter().map(|definition| (file_name(definition), to_yaml(definition).unwrap())).collect();
-        if std::env::var_os("UPDATE_CRDS").is_some() {
-            fs::create_dir_all(&folder).unwrap();
-            for (name, yaml) in &generated {
-                fs::write(folder.join(name), yaml).unwrap();
+        for name in FOLDERS {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            if std::env::var_os("UPDATE_CRDS").is_some() {
+                fs::create_dir_all(&folder).unwrap();
+                for (file, yaml) in &generated {
+                    fs::write(folder.join(file), yaml).unwrap();
+                }
+            }
+            let on_disk = read(&folder);
+            assert!(on_disk.keys().eq(generated.keys()), "{name} has other files than are generated");
+            for (file, yaml) in &generated {
+                assert!(on_disk[file] == *yaml, "{name}/{file} is stale: run `make crds`");
             }
         }
-        let on_disk: BTreeMap<_, _> = fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap())
+    }
+
+    fn read(folder: &Path) -> BTreeMap<String, String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+        entries
             .map(|entry| {
                 (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap())
             })
-            .collect();
-        let files = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(files(&on_disk), files(&generated), "crds/ has other files than are generated");
-        for (name, yaml) in &generated {
-            assert!(on_disk[name] == *yaml, "crds/{name} is stale: run `make crds`");
-        }
+            .collect()
     }
 
     #[test]

@@ -44,6 +44,7 @@ macro_rules! immutable {
     doc = "Deletes container images from nodes, and says in its status what happened on each.",
     status = "ImageDeletionStatus",
     derive = "PartialEq",
+    selectable = ".status.phase",
     printcolumn(
         name = "Phase",
         type_ = "string",

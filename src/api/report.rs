@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::budget::{Budget, cut_to};
 use super::deletion::ImageDeletion;
 use super::result::{ImageResult, Outcome};
 
@@ -63,7 +64,8 @@ pub struct ImageDeletionReportSpec {
 }
 
 impl ImageDeletionReport {
-    /// The report of `node` on `deletion`: named for both and owned by the deletion.
+    /// The report of `node` on `deletion`: named for both and owned by the deletion. Records and conflicts that would make it
+    /// longer than [`MAX_REPORT_BYTES`] are left out, and the messages say how many.
     ///
     /// `completed` is `None` while the agent waits for a conflict to end.
     pub fn of(
@@ -83,7 +85,7 @@ impl ImageDeletionReport {
                 image_deletion_uid: uid.clone(),
                 generation: deletion.metadata.generation.unwrap_or_default(),
                 outcome: Outcome::worst(results.iter().map(|result| result.outcome)),
-                results,
+                results: bounded(results),
                 start_time: started,
                 completion_time: completed,
             },
@@ -98,6 +100,38 @@ impl ImageDeletionReport {
         }]);
         report
     }
+}
+
+/// The most bytes of JSON that the results of a report have; etcd takes 1.5 MiB at most.
+pub const MAX_REPORT_BYTES: usize = 512 * 1024;
+
+/// The longest message of a result in a report, in characters.
+const MAX_MESSAGE: usize = 2048;
+
+/// The results, without the last of their records and conflicts where these are too many.
+fn bounded(mut results: Vec<ImageResult>) -> Vec<ImageResult> {
+    let mut budget = Budget::new(MAX_REPORT_BYTES);
+    for result in &mut results {
+        result.message = result.message.as_deref().map(|message| cut_to(MAX_MESSAGE, message));
+        let outline = ImageResult { records: Vec::new(), conflicts: Vec::new(), ..result.clone() };
+        let _ = budget.admit(outline);
+    }
+    for result in &mut results {
+        let all = result.records.len() + result.conflicts.len();
+        result.records =
+            std::mem::take(&mut result.records).into_iter().map_while(|it| budget.admit(it)).collect();
+        result.conflicts =
+            std::mem::take(&mut result.conflicts).into_iter().map_while(|it| budget.admit(it)).collect();
+        let left_out = all - result.records.len() - result.conflicts.len();
+        if left_out > 0 {
+            let told = result.message.iter().map(String::as_str);
+            let more = format!(
+                "{left_out} records and conflicts are not listed, because the report would be too long"
+            );
+            result.message = Some(told.chain([more.as_str()]).collect::<Vec<_>>().join("; "));
+        }
+    }
+    results
 }
 
 /// The longest name of an object (RFC 1123 subdomain).
@@ -120,6 +154,7 @@ pub fn name_of(node: &str, uid: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::deletion::ImageDeletionSpec;
+    use super::super::result::Record;
     use super::*;
     use jiff::Timestamp;
     use serde_json::json;
@@ -153,6 +188,28 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(&report).unwrap(), written);
         assert_eq!(serde_json::from_value::<ImageDeletionReport>(written).unwrap(), report);
+    }
+
+    #[test]
+    fn a_report_that_would_be_too_long_says_what_it_leaves_out() {
+        let name = |index: usize| format!("registry.example/{}/app:{index}", "x".repeat(200));
+        let result = |records: usize| ImageResult {
+            image: "app".into(),
+            outcome: Outcome::Untagged,
+            records: (0..records).map(|index| Record::Untagged(name(index))).collect(),
+            conflicts: vec![],
+            reclaimed_bytes: 0,
+            message: None,
+        };
+        let all = 64 * 200;
+        let bounded = bounded(vec![result(200); 64]);
+        assert!(serde_json::to_vec(&bounded).unwrap().len() < MAX_REPORT_BYTES + 16 * 1024);
+        let kept: usize = bounded.iter().map(|result| result.records.len()).sum();
+        assert!((1..all).contains(&kept));
+        assert_eq!(bounded[0], result(200));
+        let last = bounded[63].message.as_deref().unwrap();
+        assert_eq!(last, "200 records and conflicts are not listed, because the report would be too long");
+        assert_eq!(super::bounded(vec![result(200)]), [result(200)]);
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome, from good to bad.
+    pub const ALL: [Self; 5] = [Self::Absent, Self::Deleted, Self::Untagged, Self::Conflict, Self::Failed];
+
     /// The worst of several outcomes; [`Outcome::Absent`] of none.
     pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
         outcomes.into_iter().max().unwrap_or(Outcome::Absent)
@@ -54,6 +57,18 @@ pub enum ConflictKind {
     Protected,
     /// A pod that is bound to the node needs the image and has no container yet.
     PendingPod,
+}
+
+impl ConflictKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::RunningContainer,
+        Self::StoppedContainer,
+        Self::MultipleReferences,
+        Self::Pinned,
+        Self::Protected,
+        Self::PendingPod,
+    ];
 }
 
 /// One reason why an image was left alone, and who holds it.
@@ -97,6 +112,23 @@ pub struct ImageResult {
     /// The outcome in one sentence, where there is something to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+impl ImageResult {
+    /// Adds what a later attempt came to. The later one decides, and what is gone stays gone.
+    pub fn follow(&mut self, later: Self) {
+        let was_removed = !self.records.is_empty();
+        if !(was_removed && later.outcome == Outcome::Absent) {
+            self.outcome = later.outcome;
+            self.message = later.message;
+        } else if !matches!(self.outcome, Outcome::Deleted) {
+            self.outcome = Outcome::Untagged;
+            self.message = None;
+        }
+        self.conflicts = later.conflicts;
+        self.records.extend(later.records);
+        self.reclaimed_bytes = self.reclaimed_bytes.saturating_add(later.reclaimed_bytes);
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +184,35 @@ mod tests {
             "image": "app:v1", "kind": "RunningContainer", "forcible": false, "message": "in use",
         });
         assert_eq!(serde_json::to_value(&nameless).unwrap(), written);
+    }
+
+    #[test]
+    fn a_later_attempt_decides_and_what_is_gone_stays_gone() {
+        use Outcome::*;
+        let result = |outcome, records: &[&str]| ImageResult {
+            image: "app:v1".into(),
+            outcome,
+            records: records.iter().map(|name| Record::Untagged((*name).into())).collect(),
+            conflicts: vec![],
+            reclaimed_bytes: records.len() as u64,
+            message: Some(format!("{outcome:?}")),
+        };
+        let rows = [
+            (result(Conflict, &[]), result(Deleted, &["a"]), Deleted, 1, Some("Deleted")),
+            (result(Conflict, &["a"]), result(Deleted, &["b"]), Deleted, 2, Some("Deleted")),
+            (result(Conflict, &["a"]), result(Absent, &[]), Untagged, 1, None),
+            (result(Conflict, &[]), result(Absent, &[]), Absent, 0, Some("Absent")),
+            (result(Deleted, &["a"]), result(Absent, &[]), Deleted, 1, Some("Deleted")),
+            (result(Deleted, &["a"]), result(Conflict, &[]), Conflict, 1, Some("Conflict")),
+            (result(Failed, &["a"]), result(Absent, &[]), Untagged, 1, None),
+        ];
+        for (mut earlier, later, outcome, records, message) in rows {
+            let told = format!("{:?} then {:?}", earlier.outcome, later.outcome);
+            earlier.follow(later);
+            let found = (earlier.outcome, earlier.records.len(), earlier.reclaimed_bytes);
+            assert_eq!(found, (outcome, records, records as u64), "{told}");
+            assert_eq!(earlier.message.as_deref(), message, "{told}");
+        }
     }
 
     #[test]

@@ -65,15 +65,31 @@ pub enum Command {
     /// Delete images that nothing uses
     #[command(after_help = PRUNE_EXAMPLES)]
     Prune(Prune),
+    /// Carry out the ImageDeletions of a cluster on this node, for as long as it runs (DaemonSet)
+    #[command(after_help = AGENT_EXAMPLES)]
+    Agent(super::daemon::Agent),
+    /// Bring the reports of all agents together in the ImageDeletions, for as long as it runs (Deployment)
+    #[command(after_help = CONTROLLER_EXAMPLES)]
+    Controller(super::daemon::Controller),
     /// Print the CustomResourceDefinitions
     #[command(after_help = "Examples:\n  secateur crds | kubectl apply -f -")]
     Crds,
+    /// Ask every agent of a cluster for the deletion of an image that there is not, in dry run, and wait for the answer
+    #[command(hide = true, after_help = "Examples:\n  secateur self-test")]
+    SelfTest,
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Whether it runs until it is told to end, and logs as daemons do.
+    pub const fn is_daemon(&self) -> bool {
+        matches!(self, Self::Agent(_) | Self::Controller(_))
+    }
 }
 
 /// `delete`.
@@ -193,6 +209,15 @@ Examples:
   secateur prune                                 images without a name
   secateur prune --unused --older-than 72h       what no container uses, and is older
   secateur prune --unused --keep 'ghcr.io/acme/**' --dry-run";
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  secateur agent --node-name node-a
+  secateur agent --node-name node-a --protect 'registry.k8s.io/**' --log-format text";
+
+const CONTROLLER_EXAMPLES: &str = "\
+Examples:
+  secateur controller --pod-namespace secateur-system --pod-name secateur-controller-0";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

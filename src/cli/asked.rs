@@ -3,14 +3,14 @@
 use super::answer::Answered;
 use super::exit::Exit;
 use crate::api::result::{ImageResult, Outcome};
-use crate::conversion::image_result;
-use crate::image::{Entry, InvalidEntry, Selector};
+use crate::conversion::{self, Validity};
+use crate::image::{Entry, Selector};
 use crate::node::EntryResult;
 
 /// The entries as written, in order.
 #[derive(Debug)]
 pub struct Asked {
-    entries: Vec<Result<Entry, InvalidEntry>>,
+    entries: conversion::Asked,
     /// What an image counts for that is not there.
     absent: Exit,
 }
@@ -18,57 +18,40 @@ pub struct Asked {
 impl Asked {
     /// Reads the entries.
     pub fn read(texts: &[impl AsRef<str>]) -> Self {
-        Self { entries: texts.iter().map(|text| text.as_ref().parse()).collect(), absent: Exit::Absent }
+        Self { entries: conversion::Asked::read(texts), absent: Exit::Absent }
     }
 
     /// Entries that were found on the node: one that has gone meanwhile is no error.
     pub fn found(entries: Vec<Entry>) -> Self {
-        Self { entries: entries.into_iter().map(Ok).collect(), absent: Exit::Done }
+        Self { entries: entries.into(), absent: Exit::Done }
     }
 
     /// The valid ones.
     pub fn entries(&self) -> Vec<Entry> {
-        self.entries.iter().filter_map(|entry| entry.as_ref().ok().cloned()).collect()
+        self.entries.entries()
     }
 
     /// Whether one of them is a pattern.
     pub fn has_pattern(&self) -> bool {
-        self.entries.iter().flatten().any(|entry| matches!(entry.selector, Selector::Pattern(_)))
+        self.entries.valid().any(|entry| matches!(entry.selector, Selector::Pattern(_)))
     }
 
     /// Why the others are not valid.
     pub fn refused(&self) -> impl Iterator<Item = String> {
-        let invalid = self.entries.iter().filter_map(|entry| entry.as_ref().err());
-        invalid.map(|invalid| format!("{}: {invalid}", invalid.text().escape_debug()))
+        self.entries.invalid().map(|invalid| format!("{}: {invalid}", invalid.text().escape_debug()))
     }
 
     /// A result for every entry, in order; `results` are those of the valid ones.
     pub fn answer(&self, results: &[EntryResult]) -> Vec<Answered> {
-        let mut results = results.iter();
-        let answer = |entry: &Result<Entry, InvalidEntry>| match entry {
-            Ok(_) => results.next().map(|result| self.answered(image_result(result))),
-            Err(invalid) => Some(Answered { exit: Exit::Usage, result: invalid_result(invalid) }),
+        let answered = |(result, validity): (ImageResult, Validity)| {
+            let exit = match (validity, result.outcome) {
+                (Validity::Invalid, _) => Exit::Usage,
+                (Validity::Valid, Outcome::Absent) => self.absent,
+                (Validity::Valid, outcome) => outcome.into(),
+            };
+            Answered { exit, result }
         };
-        self.entries.iter().filter_map(answer).collect()
-    }
-
-    fn answered(&self, result: ImageResult) -> Answered {
-        let exit = match result.outcome {
-            Outcome::Absent => self.absent,
-            outcome => outcome.into(),
-        };
-        Answered { exit, result }
-    }
-}
-
-fn invalid_result(invalid: &InvalidEntry) -> ImageResult {
-    ImageResult {
-        image: invalid.text().to_owned(),
-        outcome: Outcome::Failed,
-        records: Vec::new(),
-        conflicts: Vec::new(),
-        reclaimed_bytes: 0,
-        message: Some(invalid.to_string()),
+        self.entries.results(results).into_iter().map(answered).collect()
     }
 }
 

@@ -1,11 +1,13 @@
 //! Why a command could not be done as a whole.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::exit::Exit;
+use super::self_test::SelfTestError;
 use crate::api::validate::InvalidDeletion;
 use crate::node;
 
@@ -34,6 +36,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: InvalidDeletion,
     },
+    /// A cluster does not do what it should.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
     /// Nobody takes what is printed.
     #[error("cannot write to stdout: {0}")]
     Print(#[source] io::Error),
@@ -43,6 +48,20 @@ pub enum Error {
     /// The person said no.
     #[error("nothing was deleted")]
     Declined,
+    /// No cluster is named, or not one that can be talked to.
+    #[error("no Kubernetes cluster: {0}: run it in a pod, or name a kubeconfig with KUBECONFIG")]
+    Cluster(String),
+    /// Metrics and health can't be served.
+    #[error("cannot listen at {address}: {source}: name another address with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The metrics contradict each other.
+    #[error("cannot start: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The runtime can't be started.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
@@ -59,9 +78,13 @@ impl Error {
             Self::Connect(_)
             | Self::Node(_)
             | Self::Read { .. }
+            | Self::SelfTest(_)
             | Self::Print(_)
             | Self::Format(_)
             | Self::Declined
+            | Self::Cluster(_)
+            | Self::Listen { .. }
+            | Self::Metrics(_)
             | Self::Start(_) => Exit::Failed,
         }
     }

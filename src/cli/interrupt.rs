@@ -43,6 +43,19 @@ impl Drop for Interrupt {
     }
 }
 
+/// A token that the first signal cancels: whoever works until then has what was begun to end.
+pub fn terminated() -> std::io::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        either(&mut interrupt, &mut terminate).await;
+        tracing::info!("told to end");
+        cancelled.cancel();
+    });
+    Ok(token)
+}
+
 /// The second signal ends the process as if nobody listened. What it leaves, the next operation finishes and reports.
 async fn hear((mut interrupt, mut terminate): (Signal, Signal), token: CancellationToken) {
     either(&mut interrupt, &mut terminate).await;

@@ -48,7 +48,8 @@ impl Carried {
     /// What to say of it.
     pub(super) fn result(&self, plan: &Plan) -> EntryResult {
         if !self.conflicts.is_empty() {
-            return EntryResult::held(self.conflicts.clone());
+            let put_back = usize::from(self.begun);
+            return EntryResult { put_back, ..EntryResult::held(self.conflicts.clone()) };
         }
         if !self.begun {
             let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];

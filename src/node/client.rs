@@ -22,6 +22,9 @@ pub const DEFAULT_ADDRESS: &str = "/run/containerd/containerd.sock";
 /// The namespace that the CRI plugin serves.
 pub const DEFAULT_NAMESPACE: &str = "k8s.io";
 
+/// The target of the event that every call leaves in the trace: its `method`, its `resource` and the `seconds` that it took.
+pub const CALLS: &str = "secateur::node::calls";
+
 /// How long an ordinary call may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a call may take that lists or collects everything.
@@ -181,7 +184,7 @@ pub(super) async fn within<T>(
 ) -> Result<T, CallError> {
     let begin = Instant::now();
     let answer = tokio::time::timeout(deadline, exchange).await;
-    tracing::debug!(method, resource, took = ?begin.elapsed(), "called");
+    tracing::debug!(target: CALLS, method, resource, seconds = begin.elapsed().as_secs_f64(), "called");
     match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(status)) => Err(CallError::status(method, resource, &status)),

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{ContainerState, ContainerStatusRequest, ListContainersRequest};
+use k8s_cri::v1::{ContainerState, ContainerStatusRequest, ListContainersRequest, StatusRequest};
+use serde::Deserialize;
 use tonic::Code;
 use tonic::transport::Channel;
 
 use super::client::{Containerd, DEFAULT_NAMESPACE, MESSAGE_MAX, call};
 use super::error::{CallError, found};
+use super::operation::Node;
 use crate::image::{Digest, Evidence};
 
 /// What the CRI knows of a container and containerd does not say.
@@ -20,7 +22,31 @@ pub(super) struct CriContainer {
     pub running: bool,
 }
 
+/// The part of the CRI plugin's configuration that matters here; since containerd 2.0 the image is pinned instead.
+#[derive(Debug, Deserialize)]
+struct Configuration {
+    #[serde(rename = "sandboxImage")]
+    sandbox_image: Option<String>,
+}
+
+impl Node {
+    /// The image of the pods' sandboxes (`pause`), if the CRI names it.
+    pub async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
+        self.containerd.sandbox_image().await
+    }
+}
+
 impl Containerd {
+    async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
+        let request = StatusRequest { verbose: true };
+        let answer = match call("cri.Status", "", self.runtime().status(request)).await {
+            Err(error) if error.code() == Some(Code::Unimplemented) => return Ok(None),
+            answer => answer?,
+        };
+        let configuration = answer.info.get("config").and_then(|text| serde_json::from_str(text).ok());
+        Ok(configuration.and_then(|found: Configuration| found.sandbox_image))
+    }
+
     fn runtime(&self) -> RuntimeServiceClient<Channel> {
         RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_MAX)
     }

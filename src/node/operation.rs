@@ -101,12 +101,7 @@ impl Node {
     /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
     /// back, and reports.
     pub async fn delete(&self, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
-        let lock = tokio::select! {
-            lock = Lock::acquire(&self.containerd) => Some(lock?),
-            () = watch.cancel.cancelled() => return Err(Error::Interrupted),
-        };
-        let mut done = Done { lock, ..Done::default() };
-        self.recover(&operation.pods, watch, &mut done).await?;
+        let mut done = self.recover(&operation.pods, watch).await?;
         (watch.progress)(Progress::Reading);
         let mut survey = self.survey(operation.pods.clone()).await?;
         let decisions = self.decide(&mut survey, &operation.request).await?;
@@ -117,6 +112,21 @@ impl Node {
         let execution = Execution::new(self, survey, plans.unzip(), operation);
         let mut carried = execution.run(watch, &mut done.journals).await?.into_iter();
         done.results = results(&operation.request, &decisions, |_| carried.next().unwrap_or_default());
+        Ok(done)
+    }
+
+    /// Finishes or puts back what killed operations had begun, and does nothing else. `pods` are the unfinished pods of the node.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete).
+    pub async fn recover(&self, pods: &[Pod], watch: &Watch<'_>) -> Result<Done, Error> {
+        let lock = tokio::select! {
+            lock = Lock::acquire(&self.containerd) => Some(lock?),
+            () = watch.cancel.cancelled() => return Err(Error::Interrupted),
+        };
+        let mut done = Done { lock, ..Done::default() };
+        self.end_killed(pods, watch, &mut done).await?;
         Ok(done)
     }
 

@@ -15,7 +15,7 @@ use crate::image::{Pod, Record, Request, Rules, Unread};
 
 impl Node {
     /// Ends every operation that was killed. Call it with the lock held: then no journal belongs to anyone.
-    pub(super) async fn recover(
+    pub(super) async fn end_killed(
         &self,
         pods: &[Pod],
         watch: &Watch<'_>,

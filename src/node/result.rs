@@ -19,6 +19,8 @@ pub struct EntryResult {
     pub messages: Vec<String>,
     /// Why it was decided so.
     pub reasons: Vec<Reason>,
+    /// How many images were put back, because something began to use them meanwhile.
+    pub put_back: usize,
 }
 
 /// What happened to an image, the least bad first.
@@ -51,6 +53,7 @@ impl EntryResult {
         self.reclaimed_bytes += other.reclaimed_bytes;
         self.messages.extend(other.messages);
         self.reasons.extend(other.reasons);
+        self.put_back += other.put_back;
     }
 
     /// Adds what a later attempt came to, at what was held before: it decides, and what is gone stays gone.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use containerd_client::services::v1::{KillRequest, ListContainersRequest, ListTasksRequest, WaitRequest};
 use containerd_client::types::v1::Status;
 
-use super::node::{NAMESPACE, Node, in_namespace};
-use super::{State, cgroup};
+use super::{NAMESPACE, Node, State, cgroup, in_namespace};
 
 impl Node {
     /// Makes a container with `ctr`, in the CRI's namespace and unknown to the CRI. The image is a record's name.
@@ -16,7 +15,7 @@ impl Node {
             return;
         }
         let cgroup = format!("{}/{id}", cgroup::parent(self.home.path()));
-        let runc = self.home.join("runc");
+        let runc = self.home.join("state/runc");
         let runc = runc.to_str().expect("the path is text");
         self.ctr(["run", "--detach", "--null-io", "--runc-root", runc, "--cgroup", &cgroup, image, id]).await;
         match state {

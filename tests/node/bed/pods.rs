@@ -12,8 +12,7 @@ use k8s_cri::v1::{
     StopContainerRequest, StopPodSandboxRequest,
 };
 
-use super::cgroup;
-use super::node::{NAMESPACE, Node, in_namespace};
+use super::{NAMESPACE, Node, cgroup, in_namespace};
 
 /// The state that a test wants a container in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

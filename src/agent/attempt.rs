@@ -1,0 +1,149 @@
+//! One attempt at one deletion: read what it needs, let the node do it, report, and let the node forget it.
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::Cluster;
+use super::connection::Link;
+use super::draft::Draft;
+use super::error::AttemptError;
+use super::membership::Membership;
+use super::owner::Owner;
+use super::pods;
+use super::queue::Key;
+use crate::api::deletion::{ImageDeletion, OnConflict};
+use crate::api::result::ImageResult;
+use crate::conversion::Asked;
+use crate::image::{Pattern, Request, Rules};
+use crate::node::{Done, Operation, Outcome, Progress, Watch};
+use crate::telemetry::metrics::AgentMetrics;
+
+/// What is the same for every attempt of an agent.
+pub struct Attempts {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Which deletions this node is part of.
+    pub membership: Membership,
+    /// What is counted.
+    pub metrics: AgentMetrics,
+    /// Images that no one may delete.
+    pub protect: Vec<Pattern>,
+    /// The agent's own pod, by namespace and name.
+    pub pod: Option<(String, String)>,
+}
+
+/// Where a deletion stands on this node after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is left to do here.
+    Done,
+    /// Something holds an image, and the deletion waits for its end.
+    Held,
+}
+
+impl Attempts {
+    /// Tries a deletion. What it removes is in the node's journal until it is reported.
+    pub async fn attempt(&self, link: &Link, key: &Key, draft: &mut Draft) -> Result<Standing, AttemptError> {
+        if let Some(held) = &draft.held
+            && !may_be_free(link, held).await?
+        {
+            return Ok(Standing::Held);
+        }
+        let Some(deletion) = self.cluster.deletion(key).await? else {
+            return Ok(Standing::Done);
+        };
+        if draft.may_have_report
+            && let Some(report) = self.cluster.report(&key.uid).await?
+        {
+            if report.spec.completion_time.is_some() {
+                return Ok(Standing::Done);
+            }
+            draft.resume(report.spec);
+        }
+        draft.may_have_report = false;
+        if !self.membership.acts_on(&deletion).await? {
+            return Ok(Standing::Done);
+        }
+        self.carry_out(link, &deletion, draft).await
+    }
+
+    async fn carry_out(
+        &self,
+        link: &Link,
+        deletion: &ImageDeletion,
+        draft: &mut Draft,
+    ) -> Result<Standing, AttemptError> {
+        let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
+        let asked = Asked::read(due);
+        let pods = self.cluster.pods().await?;
+        let operation = Operation {
+            owner: Owner::of(deletion).to_string(),
+            request: Request { entries: asked.entries(), rules: self.rules(link, deletion, &pods) },
+            pods: pods.iter().filter_map(pods::needs).collect(),
+        };
+        if deletion.spec.dry_run {
+            let results = link.node.dry_run(&operation).await?;
+            draft.add(asked.results(&results).into_iter().map(|(result, _)| result));
+            self.report(deletion, draft, Standing::Done).await;
+            return Ok(Standing::Done);
+        }
+        let done = link.node.delete(&operation, &unwatched()).await?;
+        self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
+        let results: Vec<ImageResult> =
+            asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
+        self.metrics.removed(&results);
+        self.metrics.put_back(done.results.iter().map(|result| result.put_back).sum());
+        draft.add(results);
+        let standing = match deletion.spec.on_conflict {
+            OnConflict::Wait if draft.has_conflict() => Standing::Held,
+            OnConflict::Wait | OnConflict::Report => Standing::Done,
+        };
+        self.report(deletion, draft, standing).await;
+        self.acknowledge(link, done).await;
+        draft.hold(operation.request);
+        Ok(standing)
+    }
+
+    /// Ends what killed operations have begun on this node, and reports it.
+    pub async fn recover(&self, link: &Link) -> Result<(), AttemptError> {
+        let pods = self.cluster.pods().await?;
+        let needs: Vec<_> = pods.iter().filter_map(pods::needs).collect();
+        let done = link.node.recover(&needs, &unwatched()).await?;
+        self.report_recovered(&done.recovered, None).await?;
+        self.acknowledge(link, done).await;
+        Ok(())
+    }
+
+    /// What is left on the node is found by the next operation if this fails.
+    async fn acknowledge(&self, link: &Link, done: Done) {
+        if let Err(error) = link.node.acknowledge(done).await {
+            tracing::warn!(%error, "the next operation clears what this one has left");
+            self.metrics.error("containerd");
+        }
+    }
+
+    /// The image of the pods' sandboxes and those of the agent's own pod are protected always.
+    fn rules(&self, link: &Link, deletion: &ImageDeletion, pods: &[Pod]) -> Rules {
+        let is_own = |pod: &&Pod| {
+            let own = self.pod.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+            own.is_some() && own == pod.metadata.namespace.as_deref().zip(pod.metadata.name.as_deref())
+        };
+        let own = pods.iter().find(is_own).and_then(|pod| pod.spec.as_ref());
+        let own = own.into_iter().flat_map(pods::images).filter_map(|image| image.parse().ok());
+        let protect = self.protect.iter().cloned().chain(link.sandbox.clone()).chain(own).collect();
+        Rules { force: deletion.spec.force, prune: deletion.spec.prune, protect }
+    }
+}
+
+/// Whether something of what was held is free, as far as the node knows. Asks the API server for nothing.
+async fn may_be_free(link: &Link, held: &Request) -> Result<bool, AttemptError> {
+    let operation = Operation { request: held.clone(), ..Operation::default() };
+    let results = link.node.dry_run(&operation).await?;
+    Ok(results.iter().any(|result| result.outcome != Outcome::Conflict))
+}
+
+/// An operation that is neither shown nor ended early: an agent that has no time left leaves it to the journal.
+fn unwatched() -> Watch<'static> {
+    fn ignore(_: Progress) {}
+    Watch { cancel: CancellationToken::new(), progress: &ignore }
+}

@@ -1,0 +1,117 @@
+//! The standing connection to containerd: made again whenever it breaks, with a growing delay.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::backoff::Backoff;
+use crate::image::Pattern;
+use crate::node::{CallError, ConnectError, Node};
+use crate::telemetry::health::Health;
+
+/// What `readyz` calls it.
+pub const CONTAINERD: &str = "containerd";
+/// The longest time between two attempts to connect.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A connection that stands: a node, and what belongs to this very connection.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The image of its pod sandboxes, which must stay.
+    pub sandbox: Option<Pattern>,
+    /// Which connection it is: they are counted from 1.
+    pub number: u64,
+}
+
+/// Keeps a connection until it is dropped.
+#[derive(Debug)]
+pub struct Connection {
+    link: watch::Receiver<Option<Link>>,
+    news: Arc<Notify>,
+    keeper: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Begins to connect to the containerd at `address`, and tells `health` whether it is there.
+    pub fn keep(address: PathBuf, namespace: String, health: Health) -> Self {
+        let (sender, link) = watch::channel(None);
+        let news = Arc::new(Notify::new());
+        let keeper = Keeper { address, namespace, health, sender, news: Arc::clone(&news) };
+        Self { link, news, keeper: tokio::spawn(keeper.keep()) }
+    }
+
+    /// The connection, if there is one now.
+    pub fn link(&self) -> Option<Link> {
+        self.link.borrow().clone()
+    }
+
+    /// Returns when something may have let go of an image, or has while there was no connection.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+struct Keeper {
+    address: PathBuf,
+    namespace: String,
+    health: Health,
+    sender: watch::Sender<Option<Link>>,
+    news: Arc<Notify>,
+}
+
+impl Keeper {
+    async fn keep(self) {
+        let mut backoff = Backoff::up_to(LONGEST);
+        let mut number = 0;
+        loop {
+            match Node::connect(&self.address, &self.namespace).await {
+                Ok(node) => {
+                    number += 1;
+                    backoff = Backoff::up_to(LONGEST);
+                    let lost = self.hold(node, number).await;
+                    tracing::warn!(error = %lost, "lost containerd");
+                    self.health.lacks(CONTAINERD, lost);
+                }
+                Err(error) => self.complain(&error),
+            }
+            self.sender.send_replace(None);
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    fn complain(&self, error: &ConnectError) {
+        tracing::warn!(%error, "no connection to containerd");
+        self.health.lacks(CONTAINERD, error);
+    }
+
+    /// Holds a connection until it breaks, and says why it did.
+    async fn hold(&self, node: Node, number: u64) -> CallError {
+        let node = Arc::new(node);
+        let (mut releases, sandbox) = match tokio::try_join!(node.releases(), node.sandbox_image()) {
+            Ok(both) => both,
+            Err(error) => return error,
+        };
+        let sandbox = sandbox.and_then(|image| image.parse().ok());
+        tracing::info!(address = %self.address.display(), "connected to containerd");
+        self.sender.send_replace(Some(Link { node, sandbox, number }));
+        self.health.has(CONTAINERD);
+        self.news.notify_one();
+        loop {
+            match releases.next().await {
+                Ok(()) => self.news.notify_one(),
+                Err(error) => return error,
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What an agent knows of a deletion between two attempts at it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::deletion::ImageDeletion;
+use crate::api::report::ImageDeletionReportSpec;
+use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
+use crate::image::Request;
+
+/// A report in the making.
+#[derive(Debug)]
+pub struct Draft {
+    /// Whether the API server may have an earlier report that was not read yet.
+    pub may_have_report: bool,
+    /// When the first attempt began.
+    pub started: Time,
+    /// What was reported already.
+    pub reported: Vec<ImageResult>,
+    /// What something held at the last attempt.
+    pub held: Option<Request>,
+    /// What came of each entry so far.
+    results: HashMap<String, ImageResult>,
+}
+
+impl Draft {
+    /// A deletion that is seen for the first time.
+    pub fn new(may_have_report: bool) -> Self {
+        Self {
+            may_have_report,
+            started: Time(Timestamp::now()),
+            reported: Vec::new(),
+            held: None,
+            results: HashMap::new(),
+        }
+    }
+
+    /// Goes on from a report that has not been completed.
+    pub fn resume(&mut self, report: ImageDeletionReportSpec) {
+        self.started = report.start_time;
+        self.reported.clone_from(&report.results);
+        self.results = report.results.into_iter().map(|result| (result.image.clone(), result)).collect();
+    }
+
+    /// Forgets what an attempt that failed may have left half known. The API server has what was reported.
+    pub fn reset(&mut self) {
+        *self = Self { started: self.started.clone(), ..Self::new(true) };
+    }
+
+    /// Whether an entry is to be tried: it was not yet, or something held it, or it failed.
+    pub fn is_due(&self, image: &str) -> bool {
+        let earlier = self.results.get(image);
+        earlier.is_none_or(|result| matches!(result.outcome, Outcome::Conflict | Outcome::Failed))
+    }
+
+    /// Adds what came of entries, each behind what came of it before.
+    pub fn add(&mut self, results: impl IntoIterator<Item = ImageResult>) {
+        for result in results {
+            match self.results.get_mut(&result.image) {
+                Some(earlier) => earlier.follow(result),
+                None => drop(self.results.insert(result.image.clone(), result)),
+            }
+        }
+    }
+
+    /// What came of every entry of the deletion, in its order.
+    pub fn listed(&self, deletion: &ImageDeletion) -> Vec<ImageResult> {
+        let images = deletion.spec.images.iter().map(|image| image.as_str());
+        images.map(|image| self.results.get(image).cloned().unwrap_or_else(|| untried(image))).collect()
+    }
+
+    /// Keeps what is held of a request, to be tried again.
+    pub fn hold(&mut self, mut request: Request) {
+        request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
+        self.held = Some(request);
+    }
+
+    /// Whether something still holds an image.
+    pub fn has_conflict(&self) -> bool {
+        self.results.values().any(|result| result.outcome == Outcome::Conflict)
+    }
+
+    /// Whether a pod holds an image that has no container yet, of whose end containerd would say nothing.
+    pub fn waits_for_pod(&self) -> bool {
+        let conflicts = self.results.values().flat_map(|result| &result.conflicts);
+        self.held.is_some() && conflicts.into_iter().any(|conflict| conflict.kind == ConflictKind::PendingPod)
+    }
+
+    /// The conflicts of results that were not reported before.
+    pub fn new_conflicts<'a>(&'a self, results: &'a [ImageResult]) -> impl Iterator<Item = &'a Conflict> {
+        let known =
+            |conflict: &Conflict| self.reported.iter().any(|result| result.conflicts.contains(conflict));
+        results.iter().flat_map(|result| &result.conflicts).filter(move |conflict| !known(conflict))
+    }
+
+    fn outcome_of(&self, image: &str) -> Option<Outcome> {
+        self.results.get(image).map(|result| result.outcome)
+    }
+}
+
+/// An entry whose turn did not come before the agent was stopped.
+fn untried(image: &str) -> ImageResult {
+    ImageResult {
+        image: image.to_owned(),
+        outcome: Outcome::Failed,
+        records: Vec::new(),
+        conflicts: Vec::new(),
+        reclaimed_bytes: 0,
+        message: Some("the agent was stopped before it was begun".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::deletion::ImageDeletionSpec;
+    use crate::api::result::Record;
+    use crate::image::Rules;
+
+    fn result(image: &str, outcome: Outcome) -> ImageResult {
+        let records = match outcome {
+            Outcome::Deleted => vec![Record::Untagged(image.to_owned())],
+            _ => vec![],
+        };
+        ImageResult { outcome, records, message: None, ..untried(image) }
+    }
+
+    fn deletion() -> ImageDeletion {
+        ImageDeletion::new("drop", ImageDeletionSpec::of(["c", "a", "b"]))
+    }
+
+    #[test]
+    fn results_are_listed_in_the_order_of_the_deletion() {
+        let mut draft = Draft::new(false);
+        draft.add([result("a", Outcome::Deleted), result("c", Outcome::Absent)]);
+        let listed = draft.listed(&deletion());
+        assert_eq!(listed, [result("c", Outcome::Absent), result("a", Outcome::Deleted), untried("b")]);
+    }
+
+    #[test]
+    fn what_is_not_settled_is_tried_again_and_follows_what_was() {
+        let mut draft = Draft::new(false);
+        draft.add([
+            result("a", Outcome::Conflict),
+            result("b", Outcome::Deleted),
+            result("c", Outcome::Failed),
+        ]);
+        assert_eq!(["a", "b", "c", "d"].map(|image| draft.is_due(image)), [true, false, true, true]);
+        assert!(draft.has_conflict());
+        draft.add([result("a", Outcome::Deleted)]);
+        assert!(!draft.has_conflict());
+        assert_eq!(draft.listed(&deletion())[1], result("a", Outcome::Deleted));
+    }
+
+    #[test]
+    fn what_is_held_is_asked_for_again() {
+        let mut draft = Draft::new(false);
+        draft.add([result("a", Outcome::Conflict), result("b", Outcome::Deleted)]);
+        let entries = ["a", "b"].map(|entry| entry.parse().unwrap()).to_vec();
+        draft.hold(Request { entries, rules: Rules::default() });
+        let held: Vec<_> = draft.held.unwrap().entries.into_iter().map(|entry| entry.text).collect();
+        assert_eq!(held, ["a"]);
+    }
+
+    #[test]
+    fn a_conflict_is_new_once() {
+        let conflict = |message: &str| Conflict {
+            image: "a".into(),
+            kind: ConflictKind::PendingPod,
+            forcible: true,
+            namespace: None,
+            pod: None,
+            container: None,
+            message: message.into(),
+        };
+        let held = |messages: &[&str]| ImageResult {
+            conflicts: messages.iter().map(|message| conflict(message)).collect(),
+            ..result("a", Outcome::Conflict)
+        };
+        let mut draft = Draft::new(false);
+        draft.reported = vec![held(&["one"])];
+        let later = [held(&["one", "two"])];
+        assert_eq!(draft.new_conflicts(&later).collect::<Vec<_>>(), [&conflict("two")]);
+    }
+
+    #[test]
+    fn a_failed_attempt_leaves_only_what_the_api_server_has() {
+        let mut draft = Draft::new(false);
+        let started = draft.started.clone();
+        draft.add([result("a", Outcome::Deleted)]);
+        draft.reset();
+        assert!(draft.may_have_report);
+        assert_eq!(draft.started, started);
+        assert!(draft.is_due("a"));
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong between an agent, its node and the API server. All of it is tried again.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::node;
+
+/// Why a request to the API server was of no use.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// It failed, or was refused.
+    #[error("cannot {what} {name}: {source}")]
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// Of which object.
+        name: String,
+        /// What the client says.
+        source: Box<kube::Error>,
+    },
+    /// No answer came in time.
+    #[error("cannot {what} {name}: no answer within {deadline:?}")]
+    Deadline {
+        /// What was asked for.
+        what: &'static str,
+        /// Of which object.
+        name: String,
+        /// How long it was waited for.
+        deadline: Duration,
+    },
+}
+
+impl ApiError {
+    /// Whether the API server has understood the request and will not do it, however often it is asked.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422))
+            }
+            Self::Deadline { .. } => false,
+        }
+    }
+}
+
+/// Why an attempt at a deletion came to nothing.
+#[derive(Debug, Error)]
+pub enum AttemptError {
+    /// The API server.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The node.
+    #[error(transparent)]
+    Node(#[from] node::Error),
+}
+
+impl AttemptError {
+    /// The kind, as `secateur_errors_total` counts it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "api",
+            Self::Node(_) => "containerd",
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The loop of an agent: hear of deletions, and try one after another.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::watcher::{self, Event};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
+
+use super::attempt::{Attempts, Standing};
+use super::backoff::Backoff;
+use super::cluster::Metadata;
+use super::connection::{Connection, Link};
+use super::draft::Draft;
+use super::error::AttemptError;
+use super::queue::{Key, Queue};
+use crate::telemetry::health::Health;
+
+/// What `readyz` calls it.
+pub const API_SERVER: &str = "API server";
+/// The longest time between two attempts at what fails.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How long an agent that is to end goes on with what it has begun; the rest is left to the journal.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What an agent is doing, one at a time.
+enum Job {
+    /// Ending what was killed before this connection.
+    Recover { link: u64 },
+    /// Trying a deletion.
+    Attempt { key: Key, draft: Box<Draft>, tried: Instant },
+}
+
+type Doing<'a> = BoxFuture<'a, (Job, Result<Standing, AttemptError>)>;
+
+/// An agent at work.
+pub struct Worker<'a> {
+    attempts: &'a Attempts,
+    connection: Connection,
+    health: Health,
+    queue: Queue,
+    /// The deletions that the watch has listed so far, while it lists them.
+    listing: HashSet<Key>,
+    /// Whether the watch has listed everything at least once.
+    has_listed: bool,
+    drafts: HashMap<Key, Draft>,
+    failures: HashMap<Key, Backoff>,
+    /// The connection on which everything that was killed has been ended.
+    recovered: u64,
+    recover_at: Instant,
+    recover_failures: Backoff,
+}
+
+impl<'a> Worker<'a> {
+    /// An agent that knows of no deletion yet.
+    pub fn new(attempts: &'a Attempts, connection: Connection, health: Health) -> Self {
+        Self {
+            attempts,
+            connection,
+            health,
+            queue: Queue::default(),
+            listing: HashSet::new(),
+            has_listed: false,
+            drafts: HashMap::new(),
+            failures: HashMap::new(),
+            recovered: 0,
+            recover_at: Instant::now(),
+            recover_failures: Backoff::up_to(LONGEST),
+        }
+    }
+
+    /// Works until it is cancelled, and then ends what it has begun.
+    pub async fn work(mut self, cancel: CancellationToken) {
+        let mut deletions = pin!(self.attempts.cluster.watch());
+        let mut pods: Option<BoxStream<'static, ()>> = None;
+        let mut doing: Option<Doing<'a>> = None;
+        while !cancel.is_cancelled() {
+            if doing.is_none() {
+                doing = self.next_job();
+            }
+            self.watch_pods(&mut pods);
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                Some(event) = deletions.next() => self.hear(event),
+                Some((job, result)) = async { Some(doing.as_mut()?.await) } => {
+                    doing = None;
+                    self.settle(job, result);
+                }
+                () = self.connection.news() => self.queue.released(Instant::now()),
+                Some(()) = async { pods.as_mut()?.next().await } => self.queue.released(Instant::now()),
+                Some(()) = until(self.wakes()), if doing.is_none() => {}
+            }
+        }
+        if let Some(doing) = doing
+            && tokio::time::timeout(GRACE, doing).await.is_err()
+        {
+            tracing::warn!("what was begun did not end in time: the next start ends it");
+        }
+    }
+
+    fn hear(&mut self, event: Result<Event<Metadata>, watcher::Error>) {
+        match event {
+            Ok(Event::Init) => self.listing.clear(),
+            Ok(Event::InitApply(deletion)) => {
+                self.listing.insert(key(&deletion));
+                self.see(&deletion);
+            }
+            Ok(Event::InitDone) => {
+                self.queue.keep(&std::mem::take(&mut self.listing));
+                self.has_listed = true;
+                self.health.has(API_SERVER);
+                self.forget_drafts();
+            }
+            Ok(Event::Apply(deletion)) => self.see(&deletion),
+            Ok(Event::Delete(deletion)) => {
+                self.queue.forget(&key(&deletion));
+                self.forget_drafts();
+            }
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    /// A watch that breaks later on is resumed without a word, so only the first list says that the API server is there.
+    fn complain(&self, error: &watcher::Error) {
+        tracing::warn!(%error, "the watch of ImageDeletions is tried again");
+        self.attempts.metrics.error("api");
+        if !self.has_listed {
+            self.health.lacks(API_SERVER, error);
+        }
+    }
+
+    fn see(&mut self, deletion: &Metadata) {
+        let key = key(deletion);
+        if !self.queue.contains(&key) {
+            self.drafts.insert(key.clone(), Draft::new(!self.has_listed));
+        }
+        self.queue.see(key, deletion.metadata.generation.unwrap_or_default());
+    }
+
+    fn forget_drafts(&mut self) {
+        self.drafts.retain(|key, _| self.queue.contains(key));
+        self.failures.retain(|key, _| self.queue.contains(key));
+    }
+
+    /// What to do next, if there is a connection and something to do.
+    fn next_job(&mut self) -> Option<Doing<'a>> {
+        let link = self.connection.link().filter(|_| self.has_listed)?;
+        let now = Instant::now();
+        if self.recovered != link.number {
+            let due = self.recover_at <= now;
+            return due.then(|| recover(self.attempts, link));
+        }
+        let key = self.queue.next(now)?;
+        let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
+        Some(attempt(self.attempts, link, key, draft))
+    }
+
+    /// When there may be something to do that nothing else tells of.
+    fn wakes(&self) -> Option<Instant> {
+        let link = self.connection.link().filter(|_| self.has_listed)?;
+        if self.recovered != link.number {
+            return Some(self.recover_at);
+        }
+        self.queue.wakes()
+    }
+
+    fn settle(&mut self, job: Job, result: Result<Standing, AttemptError>) {
+        if let Err(error) = &result {
+            self.attempts.metrics.error(error.kind());
+        }
+        match job {
+            Job::Recover { link } => match result {
+                Ok(_) => self.recovered = link,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot end what was killed on this node; it is tried again");
+                    self.recover_at = Instant::now() + self.recover_failures.next();
+                }
+            },
+            Job::Attempt { key, draft, tried } => self.settle_attempt(key, *draft, tried, result),
+        }
+    }
+
+    fn settle_attempt(
+        &mut self,
+        key: Key,
+        mut draft: Draft,
+        tried: Instant,
+        result: Result<Standing, AttemptError>,
+    ) {
+        match result {
+            Ok(Standing::Done) => {
+                self.failures.remove(&key);
+                return self.queue.done(&key);
+            }
+            Ok(Standing::Held) => {
+                self.failures.remove(&key);
+                self.queue.held(&key, tried);
+            }
+            Err(error) => {
+                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
+                tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
+                self.queue.again(&key, Instant::now() + delay);
+                draft.reset();
+            }
+        }
+        self.drafts.insert(key, draft);
+        self.forget_drafts();
+    }
+
+    /// Pods are watched only while a deletion waits for one.
+    fn watch_pods(&self, pods: &mut Option<BoxStream<'static, ()>>) {
+        let is_needed = self.drafts.values().any(Draft::waits_for_pod);
+        if is_needed != pods.is_some() {
+            let watch = || self.attempts.cluster.watch_pods().map(drop).boxed();
+            *pods = is_needed.then(watch);
+        }
+    }
+}
+
+fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
+    async move {
+        let result = attempts.recover(&link).await.map(|()| Standing::Done);
+        (Job::Recover { link: link.number }, result)
+    }
+    .boxed()
+}
+
+fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing<'_> {
+    let span = info_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
+    async move {
+        let tried = Instant::now();
+        let result = attempts.attempt(&link, &key, &mut draft).await;
+        (Job::Attempt { key, draft: Box::new(draft), tried }, result)
+    }
+    .instrument(span)
+    .boxed()
+}
+
+fn key(deletion: &Metadata) -> Key {
+    let created = deletion.metadata.creation_timestamp.as_ref();
+    Key {
+        created: created.map_or(Timestamp::MIN, |time| time.0),
+        name: deletion.name_any(),
+        uid: deletion.uid().unwrap_or_default(),
+    }
+}
+
+async fn until(time: Option<Instant>) -> Option<()> {
+    tokio::time::sleep_until(time?).await;
+    Some(())
+}

@@ -1,0 +1,151 @@
+//! What the chart brings for Prometheus and Grafana, judged by promtool.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::helm::{MONITORING_KINDS, Rendered, chart_file};
+
+/// The metrics that there are, a histogram by its buckets.
+const METRICS: [&str; 11] = [
+    "secateur_build_info",
+    "secateur_conflicts_total",
+    "secateur_containerd_request_duration_seconds_bucket",
+    "secateur_deletion_duration_seconds_bucket",
+    "secateur_errors_total",
+    "secateur_image_outcomes_total",
+    "secateur_imagedeletions",
+    "secateur_images_deleted_total",
+    "secateur_reclaimed_bytes_total",
+    "secateur_references_untagged_total",
+    "secateur_rollbacks_total",
+];
+
+fn all() -> Rendered {
+    let set = "metrics.podMonitor=true,metrics.rules=true,metrics.dashboard=true";
+    Rendered::with(&[&["--set", set][..], &MONITORING_KINDS].concat())
+}
+
+/// The rules as Prometheus reads them.
+fn rules() -> Value {
+    all().one("PrometheusRule", "")["spec"].clone()
+}
+
+fn dashboard() -> Value {
+    let rendered = all();
+    serde_json::from_str(rendered.one("ConfigMap", "-dashboard")["data"]["secateur.json"].as_str().unwrap())
+        .unwrap()
+}
+
+/// The queries of the dashboard, with a value for each variable.
+fn queries() -> Vec<String> {
+    let panels = dashboard()["panels"].as_array().unwrap().clone();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    targets
+        .map(|target| {
+            let query = target["expr"].as_str().unwrap();
+            query.replace("$__rate_interval", "5m").replace("$__range", "1h").replace("$namespace", ".*")
+        })
+        .collect()
+}
+
+/// Runs promtool on these files, which it finds by their names.
+fn promtool(arguments: &[&str], files: &[(&str, &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let output = Command::new("promtool").args(arguments).current_dir(folder.path()).output();
+    let output = output.expect("promtool comes with Prometheus: run `make tools` first");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn promtool_finds_nothing_in_the_rules() {
+    promtool(&["check", "rules", "--lint-fatal", "rules.yaml"], &[("rules.yaml", &rules().to_string())]);
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_only_then() {
+    let tests = include_str!("alerts.yaml");
+    promtool(
+        &["test", "rules", "alerts.yaml"],
+        &[("alerts.yaml", tests), ("rules.yaml", &rules().to_string())],
+    );
+    let rules = rules();
+    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+        let alert = rule["alert"].as_str().unwrap();
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "alerts.yaml does not test {alert}");
+    }
+}
+
+#[test]
+fn prometheus_reads_every_query_of_the_dashboard() {
+    let rules: Vec<_> = queries()
+        .iter()
+        .enumerate()
+        .map(|(number, query)| json!({"record": format!("dashboard:query_{number}"), "expr": query}))
+        .collect();
+    let file = json!({"groups": [{"name": "dashboard", "rules": rules}]});
+    promtool(&["check", "rules", "rules.yaml"], &[("rules.yaml", &file.to_string())]);
+}
+
+#[test]
+fn queries_are_about_the_metrics_that_there_are() {
+    let rules = rules();
+    let of_alerts = rules["groups"][0]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["expr"].as_str().unwrap().to_owned());
+    let text = of_alerts.chain(queries()).collect::<Vec<_>>().join("\n");
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    let named: BTreeSet<_> = words.filter(|word| word.starts_with("secateur_")).collect();
+    assert_eq!(named, BTreeSet::from(METRICS));
+}
+
+#[test]
+fn the_dashboard_says_what_its_panels_are() {
+    let dashboard = dashboard();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let titles: BTreeSet<_> = panels.iter().map(|panel| panel["title"].as_str().unwrap()).collect();
+    assert_eq!(titles.len(), panels.len());
+    assert!(chart_file("files/dashboard.json").lines().all(|line| !line.contains("localhost")));
+}
+
+#[test]
+fn nothing_is_made_unasked_or_where_the_cluster_does_not_know_the_kind() {
+    let kinds = |rendered: &Rendered| {
+        let made = ["PodMonitor", "PrometheusRule", "ConfigMap"]
+            .into_iter()
+            .filter(|kind| !rendered.of(kind).is_empty());
+        made.collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&all()), ["PodMonitor", "PrometheusRule", "ConfigMap"]);
+    assert_eq!(kinds(&Rendered::with(&MONITORING_KINDS)), [] as [&str; 0]);
+    let set = "metrics.podMonitor=true,metrics.rules=true,metrics.dashboard=true";
+    assert_eq!(kinds(&Rendered::with(&["--set", set])), ["ConfigMap"]);
+}
+
+#[test]
+fn the_network_policy_lets_in_metrics_and_lets_out_to_the_api_server() {
+    let set = "networkPolicy.enabled=true,apiServer.host=10.0.0.9,apiServer.port=8443";
+    let rendered = Rendered::with(&["--set", set]);
+    let policy = &rendered.one("NetworkPolicy", "")["spec"];
+    assert_eq!(policy["ingress"], json!([{"ports": [{"port": "metrics"}]}]));
+    let out = [
+        json!({"port": 443}),
+        json!({"port": 6443}),
+        json!({"port": 8443}),
+        json!({"port": 53, "protocol": "UDP"}),
+        json!({"port": 53}),
+    ];
+    assert_eq!(policy["egress"], json!([{"ports": out}]));
+    for pod in rendered.pods() {
+        let labels = policy["podSelector"]["matchLabels"].as_object().unwrap();
+        assert!(labels.iter().all(|(name, value)| pod.labels[name] == *value), "{}", pod.component);
+    }
+}

@@ -1,0 +1,56 @@
+//! The main job: a person applies an `ImageDeletion` and reads in its status what happened on every node.
+
+mod faults;
+mod idle;
+mod manners;
+mod names;
+mod nodes;
+mod used;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use secateur::api::result::{Outcome, Record};
+use secateur::api::status::{ImageDeletionStatus, Phase};
+
+use crate::bed::{Image, Imported};
+use crate::cluster::Cluster;
+use crate::suite::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    [idle::tests(), used::tests(), names::tests(), manners::tests(), nodes::tests(), faults::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Imports `docker.io/<NAME>` on both nodes.
+async fn on_both(cluster: &Cluster, name: &str) -> Imported {
+    let image = Image::new(format!("docker.io/{name}")).layer(name);
+    let [a, b] = cluster.nodes();
+    let (imported, _) = tokio::join!(a.import(&image), b.import(&image));
+    imported
+}
+
+fn untagged(name: &str) -> Record {
+    Record::Untagged(name.to_owned())
+}
+
+fn deleted(image: &Imported) -> Record {
+    Record::Deleted(image.target.to_string())
+}
+
+/// What is said of a node in the status.
+fn outcome_of(status: &ImageDeletionStatus, node: &str) -> Option<Outcome> {
+    status.node_results.iter().find(|result| result.node == node).map(|result| result.outcome)
+}
+
+#[track_caller]
+fn assert_complete(status: &ImageDeletionStatus) {
+    assert_eq!(status.phase, Phase::Complete, "{status:#?}");
+    assert_eq!(condition(status, "Complete").status, "True");
+    assert_eq!(condition(status, "Failed").status, "False");
+}
+
+#[track_caller]
+fn condition<'a>(status: &'a ImageDeletionStatus, kind: &str) -> &'a Condition {
+    status.conditions.iter().find(|condition| condition.type_ == kind).expect(kind)
+}

@@ -1,0 +1,121 @@
+//! How a deletion is done: only to see, patiently, and for how long it is remembered.
+
+use secateur::api::result::Outcome;
+use secateur::api::status::Phase;
+use serde_json::json;
+
+use super::{assert_complete, condition, deleted, on_both, outcome_of, untagged};
+use crate::bed::{Image, eventually};
+use crate::cluster::{Cluster, Pod, merged};
+use crate::suite::{Test, tests};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![Shared: a_dry_run_says_the_same_and_removes_nothing, it_waits_until_the_pod_goes,
+        it_waits_for_a_pod_that_never_had_a_container, it_waits_no_longer_than_its_deadline,
+        a_finished_deletion_goes_with_its_reports, a_deletion_that_is_removed_while_it_waits_is_let_go]
+}
+
+async fn a_dry_run_says_the_same_and_removes_nothing(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let image = on_both(cluster, "manners/dry:v1").await;
+    let dry = cluster.delete("manners-dry", json!({"images": ["manners/dry:v1"], "dryRun": true})).await;
+    assert_complete(&dry);
+    assert_eq!(merged(&dry), [(untagged("manners/dry:v1"), 2), (deleted(&image), 2)]);
+    assert_eq!(dry.reclaimed_bytes, 0);
+    for node in cluster.nodes() {
+        assert!(node.has_image("docker.io/manners/dry:v1").await && node.has_content(image.config()).await);
+    }
+    let wet = cluster.delete("manners-wet", json!({"images": ["manners/dry:v1"]})).await;
+    assert_eq!(merged(&wet), merged(&dry));
+}
+
+async fn it_waits_until_the_pod_goes(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.namespace("manners-wait").await;
+    let image = on_both(cluster, "manners/wait:v1").await;
+    let pods = cluster.nodes().each_ref().map(|node| {
+        let pod = Pod::new("manners-wait", node.name(), "docker.io/manners/wait:v1", node);
+        cluster.run_pod(&pod);
+        pod
+    });
+    cluster.request("manners-wait", json!({"images": ["manners/wait:v1"], "onConflict": "Wait"}));
+    let status =
+        cluster.status_where("manners-wait", "both nodes wait", |status| status.nodes.conflicted == 2).await;
+    assert_eq!(status.phase, Phase::Active);
+    assert_eq!(condition(&status, "Complete").reason, "WaitingForConflicts");
+    for pod in &pods {
+        cluster.delete_pod(pod);
+    }
+    let status = cluster.finished("manners-wait").await;
+    assert_complete(&status);
+    assert_eq!(status.nodes.deleted, 2, "{status:#?}");
+    for node in cluster.nodes() {
+        assert!(node.has_nothing_of(&image).await, "{}", node.name());
+    }
+}
+
+async fn it_waits_for_a_pod_that_never_had_a_container(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.namespace("manners-pending").await;
+    let (node, name) = (cluster.node_b(), "docker.io/manners/pending:v1");
+    let image = node.import(&Image::new(name).layer("pending")).await;
+    let first = "docker.io/manners/first:v1";
+    node.import(&Image::new(first).layer("first")).await;
+    let pod = Pod::new("manners-pending", "slow", name, node).init(first, "sleep 1000");
+    cluster.create_pod(&pod);
+    cluster.wait(
+        "jsonpath={.status.initContainerStatuses[0].started}=true",
+        ["pod", "slow", "-n", "manners-pending"],
+    );
+    cluster.request("manners-pending", json!({"images": ["manners/pending:v1"], "onConflict": "Wait"}));
+    cluster.status_where("manners-pending", "the node waits", |status| status.nodes.conflicted == 1).await;
+    cluster.delete_pod(&pod);
+    let status = cluster.finished("manners-pending").await;
+    assert_complete(&status);
+    assert_eq!(outcome_of(&status, node.name()), Some(Outcome::Deleted), "{status:#?}");
+    assert!(node.has_nothing_of(&image).await);
+}
+
+async fn it_waits_no_longer_than_its_deadline(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.namespace("manners-late").await;
+    let (node, name) = (cluster.node_a(), "docker.io/manners/late:v1");
+    node.import(&Image::new(name).layer("late")).await;
+    let pod = Pod::new("manners-late", "stays", name, node);
+    cluster.run_pod(&pod);
+    let spec = json!({"images": ["manners/late:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 3});
+    let status = cluster.delete("manners-late", spec).await;
+    assert_complete(&status);
+    assert_eq!(outcome_of(&status, node.name()), Some(Outcome::Conflict));
+    cluster.delete_pod(&pod);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert!(node.has_image(name).await, "after the deadline no agent acts");
+}
+
+async fn a_finished_deletion_goes_with_its_reports(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let spec = json!({"images": ["manners/short:v1"], "ttlSecondsAfterFinished": 1});
+    cluster.request("manners-short", spec);
+    cluster.deletion_is_gone("manners-short").await;
+}
+
+async fn a_deletion_that_is_removed_while_it_waits_is_let_go(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.namespace("manners-removed").await;
+    let (node, name) = (cluster.node_b(), "docker.io/manners/removed:v1");
+    node.import(&Image::new(name).layer("removed")).await;
+    let pod = Pod::new("manners-removed", "holds", name, node);
+    cluster.run_pod(&pod);
+    cluster.request("manners-removed", json!({"images": ["manners/removed:v1"], "onConflict": "Wait"}));
+    cluster.status_where("manners-removed", "the node waits", |status| status.nodes.conflicted == 1).await;
+    cluster.kubectl(["delete", "imagedeletion", "manners-removed"]);
+    cluster.deletion_is_gone("manners-removed").await;
+    cluster.delete_pod(&pod);
+    // The next deletion shows that the agent has gone past it.
+    assert_complete(&cluster.delete("manners-after", json!({"images": ["manners/none:v1"]})).await);
+    eventually("leases to end", async || {
+        (!node.leases().await.keys().any(|lease| lease.starts_with("secateur-"))).then_some(())
+    })
+    .await;
+    assert!(node.has_image(name).await);
+}

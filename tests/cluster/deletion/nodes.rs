@@ -1,0 +1,67 @@
+//! Which nodes a deletion is for, and nodes that do not answer.
+
+use secateur::api::result::Outcome;
+use secateur::api::status::Phase;
+use serde_json::json;
+
+use super::{assert_complete, condition, on_both, outcome_of};
+use crate::cluster::Cluster;
+use crate::suite::{Test, tests};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![Shared: only_selected_nodes_delete, a_selector_that_selects_nothing_completes;
+        Alone: a_node_without_an_agent_is_counted, a_dead_node_is_named_at_the_deadline]
+}
+
+async fn only_selected_nodes_delete(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let image = on_both(cluster, "nodes/some:v1").await;
+    let expression = json!({"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["node-a"]});
+    let spec = json!({"images": ["nodes/some:v1"], "nodeSelector": {"matchExpressions": [expression]}});
+    let status = cluster.delete("nodes-some", spec).await;
+    assert_complete(&status);
+    assert_eq!((status.nodes.desired, status.nodes.deleted), (1, 1));
+    assert!(cluster.node_a().has_image("docker.io/nodes/some:v1").await);
+    assert!(cluster.node_b().has_nothing_of(&image).await);
+    assert_eq!(cluster.reports("nodes-some").await.into_keys().collect::<Vec<_>>(), ["node-b"]);
+}
+
+async fn a_selector_that_selects_nothing_completes(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let spec = json!({"images": ["nodes/none:v1"], "nodeSelector": {"matchLabels": {"nodes": "none"}}});
+    let status = cluster.delete("nodes-none", spec).await;
+    assert_complete(&status);
+    assert_eq!(condition(&status, "Complete").reason, "NoNodes");
+}
+
+async fn a_node_without_an_agent_is_counted(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    on_both(cluster, "nodes/bare:v1").await;
+    cluster.install_secateur(&["--set", r"agent.nodeSelector.kubernetes\.io/hostname=node-a"]).await;
+    let status = cluster.delete("nodes-bare", json!({"images": ["nodes/bare:v1"]})).await;
+    assert_complete(&status);
+    assert_eq!((status.nodes.desired, status.nodes.deleted, status.nodes.without_agent), (1, 1, 1));
+    let message = &condition(&status, "Complete").message;
+    assert!(message.contains("1 selected node runs no agent"), "{message}");
+    assert!(cluster.node_b().has_image("docker.io/nodes/bare:v1").await);
+    cluster.install_secateur(&[]).await;
+}
+
+async fn a_dead_node_is_named_at_the_deadline(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    on_both(cluster, "nodes/dead:v1").await;
+    let dead = cluster.node_b();
+    dead.kubelet.kill();
+    cluster.kill_agent(dead).await;
+    let spec = json!({"images": ["nodes/dead:v1"], "activeDeadlineSeconds": 3});
+    let status = cluster.delete("nodes-dead", spec).await;
+    assert_eq!(status.phase, Phase::Failed);
+    assert_eq!((status.nodes.desired, status.nodes.reported), (2, 1));
+    assert_eq!(outcome_of(&status, "node-a"), Some(Outcome::Deleted));
+    let failed = condition(&status, "Failed");
+    assert_eq!(failed.reason, "DeadlineExceeded");
+    assert!(failed.message.contains("node-b") && !failed.message.contains("node-a"), "{}", failed.message);
+    dead.kubelet.start();
+    cluster.await_secateur().await;
+    assert!(dead.has_image("docker.io/nodes/dead:v1").await, "after the deadline no agent acts");
+}

@@ -1,0 +1,108 @@
+//! What Prometheus makes of the agents and the controller.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::bed::{Image, eventually};
+use crate::cluster::{Cluster, Prometheus, fetch};
+use crate::suite::{Test, tests};
+
+pub(crate) fn tests() -> Vec<Test> {
+    tests![Shared: promtool_finds_nothing_in_the_metrics, every_pod_is_alive_and_ready;
+        Alone: counters_agree_with_the_status, readyz_says_that_containerd_is_away]
+}
+
+async fn promtool_finds_nothing_in_the_metrics(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.delete("metrics-any", json!({"images": ["metrics/none:v1"]})).await;
+    for (pod, address) in cluster.secateur_pods() {
+        let metrics = fetch(&format!("http://{address}/metrics")).expect("the pod serves metrics");
+        assert!(metrics.contains("\nsecateur_build_info{"), "{pod}: {metrics}");
+        let file = cluster.directory().join("metrics.txt");
+        fs::write(&file, &metrics).unwrap();
+        let input = Stdio::from(fs::File::open(&file).unwrap());
+        let output = Command::new("promtool").args(["check", "metrics"]).stdin(input).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success() && said.is_empty(), "{pod}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
+async fn every_pod_is_alive_and_ready(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    for (pod, address) in cluster.secateur_pods() {
+        for path in ["healthz", "readyz"] {
+            assert_eq!(fetch(&format!("http://{address}/{path}")).as_deref(), Some("ok\n"), "{pod} {path}");
+        }
+    }
+}
+
+async fn readyz_says_that_containerd_is_away(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let node = cluster.node_b();
+    let (_, address) = cluster.agent_of(node);
+    let ready = format!("http://{address}/readyz");
+    node.daemon.kill();
+    eventually("the agent not to be ready", async || fetch(&ready).is_none().then_some(())).await;
+    cluster.request("metrics-away", json!({"images": ["metrics/none:v1"]}));
+    node.daemon.start();
+    node.await_containerd().await;
+    eventually("the agent to be ready again", async || fetch(&ready)).await;
+    assert_eq!(cluster.finished("metrics-away").await.nodes.absent, 2);
+}
+
+async fn counters_agree_with_the_status(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let prometheus = Prometheus::start(cluster).await;
+    let before = Sums::of(&prometheus).await;
+    let names: Vec<String> = (0..3).map(|number| format!("metrics/app-{number}:v1")).collect();
+    for node in cluster.nodes() {
+        for name in &names {
+            node.import(&Image::new(format!("docker.io/{name}")).layer(name)).await;
+        }
+        node.tag("docker.io/metrics/app-2:v1", "docker.io/metrics/app-2:kept").await;
+    }
+    let images: Value = names.iter().map(String::as_str).chain(["metrics/absent:v1"]).collect();
+    let status = cluster.delete("metrics-counted", json!({"images": images})).await;
+    let expected =
+        Sums { deleted: 4.0, untagged: 6.0, absent: 2.0, reclaimed: status.reclaimed_bytes as f64 };
+    eventually("Prometheus to have scraped it", async || {
+        let now = Sums::of(&prometheus).await;
+        (now.minus(&before) == expected).then_some(())
+    })
+    .await;
+    let complete = prometheus.value(r#"max(secateur_imagedeletions{phase="Complete"})"#).await;
+    let listed =
+        cluster.kubectl(["get", "imgdel", "--field-selector", "status.phase=Complete", "-o", "name"]);
+    assert_eq!(complete as usize, listed.lines().count());
+}
+
+/// Sums of counters over all agents.
+#[derive(Debug, PartialEq)]
+struct Sums {
+    deleted: f64,
+    untagged: f64,
+    absent: f64,
+    reclaimed: f64,
+}
+
+impl Sums {
+    async fn of(prometheus: &Prometheus) -> Self {
+        Self {
+            deleted: prometheus.value("sum(secateur_images_deleted_total)").await,
+            untagged: prometheus.value("sum(secateur_references_untagged_total)").await,
+            absent: prometheus.value(r#"sum(secateur_image_outcomes_total{outcome="Absent"})"#).await,
+            reclaimed: prometheus.value("sum(secateur_reclaimed_bytes_total)").await,
+        }
+    }
+
+    fn minus(&self, before: &Self) -> Self {
+        Self {
+            deleted: self.deleted - before.deleted,
+            untagged: self.untagged - before.untagged,
+            absent: self.absent - before.absent,
+            reclaimed: self.reclaimed - before.reclaimed,
+        }
+    }
+}
