@@ -90,9 +90,9 @@ target/image/build/secateur: always
 CONTAINERD ?= v2
 
 .PHONY: bench
-bench: root tools ## Measure deletions beside ctr and the CRI, and planning (CONTAINERD=v1 for 1.6)
+bench: root tools ## Measure deletions beside ctr and the CRI, planning, and folding reports (CONTAINERD=v1 for 1.6)
 	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
-	$(CARGO) bench --locked --bench plan
+	$(CARGO) bench --locked --bench plan --bench status
 
 .PHONY: cluster-up
 cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)

@@ -14,6 +14,7 @@ mod attempts;
 mod change;
 mod cluster;
 mod desk;
+mod failure;
 mod leader;
 mod ledger;
 mod note;
@@ -35,7 +36,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use desk::{Desk, Done, Failure};
+use desk::{Desk, Done};
+use failure::Failure;
 use leader::{Candidate, Term};
 use ledger::Ledger;
 pub use observer::{ErrorKind, Observer};
@@ -128,7 +130,7 @@ impl Controller {
 
     /// Until something is due.
     fn pause(&self) -> Duration {
-        let next = self.ledger.next().filter(|_| self.leads());
+        let next = self.ledger.next().filter(|_| self.is_acting());
         next.map_or(LONGEST_SLEEP, |next| {
             let pause = Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default();
             pause.min(LONGEST_SLEEP)
@@ -148,17 +150,21 @@ impl Controller {
         }
     }
 
-    /// Gives out what is due, if this controller leads and knows enough to.
+    /// Gives out what is due, if that is for this controller to do.
     fn act(&mut self) {
-        let leads = self.leads();
-        if leads && self.ledger.is_known() {
+        if self.is_acting() {
             self.ledger.due(Timestamp::now()).into_iter().for_each(|order| self.desk.give(order));
         }
-        let counts = match leads {
+        let counts = match self.leads() {
             true => self.ledger.phases(),
             false => self.ledger.phases().into_keys().map(|phase| (phase, 0)).collect(),
         };
         self.observer.phases(&counts);
+    }
+
+    /// Whether it leads and knows enough to.
+    fn is_acting(&self) -> bool {
+        self.leads() && self.ledger.is_known()
     }
 
     fn leads(&self) -> bool {

@@ -8,10 +8,10 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::failure::Failure;
 use super::note::Note;
 use super::order::{Order, StatusWrite, Target};
 use super::watch::reports_of;
@@ -39,24 +39,6 @@ pub(super) enum Done {
     Removed(Target, Result<(), Failure>),
     /// Of Events.
     Published(Target, Result<(), Failure>),
-}
-
-/// Why an order was not carried out.
-#[derive(Debug, Error)]
-pub(super) enum Failure {
-    /// The API server refused, or could not be reached.
-    #[error(transparent)]
-    Refused(#[from] kube::Error),
-    /// It did not answer.
-    #[error("the API server did not answer within {} s", .0.as_secs())]
-    Silence(Duration),
-}
-
-impl Failure {
-    /// Whether the deletion has changed or gone since the order was given: the watch will say so, and nothing is wrong.
-    pub(super) fn is_race(&self) -> bool {
-        matches!(self, Self::Refused(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found())
-    }
 }
 
 /// The orders that are being carried out.

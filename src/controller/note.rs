@@ -113,7 +113,8 @@ fn holder(node: &NodeResult) -> Option<String> {
 fn bounded(mut text: String) -> String {
     const ELLIPSIS: &str = "...";
     if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT - ELLIPSIS.len()));
+        let end = (0..=MAX_TEXT - ELLIPSIS.len()).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
         text.push_str(ELLIPSIS);
     }
     text

@@ -27,6 +27,7 @@ use super::Settings;
 use super::attempts::Backoff;
 use super::change::Change;
 use super::cluster::{AgentPod, Node};
+use super::failure::Failure;
 use super::ledger::{Interest, Seen};
 use super::observer::{ErrorKind, Observer};
 use super::order::Target;
@@ -144,6 +145,7 @@ impl Watches {
                     Ok(Event::Apply(object)) => Change::Applied(T::of(object)),
                     Ok(Event::Delete(object)) => Change::Gone(T::key(&object)),
                     Err(error) => {
+                        let error = Failure::from(error);
                         warn!(watched = T::NAME, %error, "watch broke off, it is opened again");
                         observer.error(ErrorKind::Watch);
                         continue;
