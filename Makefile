@@ -38,11 +38,11 @@ lint: ## Check format, lints, and the dependencies' licences, bans and sources
 	deny=$$(tests/tools/build deny) && "$$deny" --locked --log-level error check licenses bans sources
 
 .PHONY: test
-test: root tools lint ## Run every check and every test (needs root)
+test: root tools lint image ## Run every check and every test (needs root)
 	$(CARGO) test --locked --all-features
 
 .PHONY: test-one
-test-one: root tools ## Run the tests whose name holds T, with their output: make test-one T=a_node_answers::v2
+test-one: root tools image ## Run the tests whose name holds T, with their output: make test-one T=a_node_answers::v2
 	@[[ -n "$(T)" ]] || { echo "test-one: name a test, as in: make test-one T=a_node_answers::v2" >&2; exit 1; }
 	$(CARGO) test --locked --all-features -- $(T) --nocapture
 

@@ -1,7 +1,8 @@
 //! Secateur deletes container images from Kubernetes nodes: on request, safely, and says exactly what it did.
 //!
-//! Dependencies point one way: [`cli`] → [`node`] → [`image`], with [`api`] beside them and [`conversion`] between [`node`]
-//! and [`api`]. [`image`] decides and does no I/O, [`node`] reads the node and carries decisions out.
+//! Dependencies point one way: [`cli`], [`agent`] → [`node`] → [`image`], with [`api`] and [`telemetry`] beside them and
+//! [`conversion`] between [`node`] and [`api`]. [`image`] decides and does no I/O, [`node`] reads the node and carries decisions
+//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them.
 
 pub mod agent;
 pub mod api;

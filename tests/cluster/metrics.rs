@@ -72,10 +72,13 @@ async fn counters_agree_with_the_status(cluster: &Cluster) {
         (now.minus(&before) == expected).then_some(())
     })
     .await;
-    let complete = prometheus.value(r#"max(secateur_imagedeletions{phase="Complete"})"#).await;
     let listed =
         cluster.kubectl(["get", "imgdel", "--field-selector", "status.phase=Complete", "-o", "name"]);
-    assert_eq!(complete as usize, listed.lines().count());
+    eventually("Prometheus to count what is listed", async || {
+        let complete = prometheus.value(r#"sum(secateur_imagedeletions{phase="Complete"})"#).await;
+        (complete as usize == listed.lines().count()).then_some(())
+    })
+    .await;
 }
 
 /// Sums of counters over all agents.
