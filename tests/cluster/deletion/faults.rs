@@ -17,7 +17,8 @@ const IMAGES: usize = 64;
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Alone: an_agent_that_is_killed_goes_on_after_its_restart, a_containerd_that_restarts_is_waited_for,
-        an_api_server_that_is_away_is_waited_for, another_controller_takes_over]
+        an_api_server_that_is_away_is_waited_for, another_controller_takes_over,
+        a_deletion_that_is_removed_in_the_middle_leaves_nothing_by_half]
 }
 
 async fn an_agent_that_is_killed_goes_on_after_its_restart(cluster: &Cluster) {
@@ -63,6 +64,33 @@ async fn another_controller_takes_over(cluster: &Cluster) {
     series.assert_as_without_fault(cluster).await;
     eprintln!("complete {:.1} s after the leader {leader} was killed", begin.elapsed().as_secs_f64());
     cluster.await_secateur().await;
+}
+
+async fn a_deletion_that_is_removed_in_the_middle_leaves_nothing_by_half(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let series = Series::import(cluster, "removed").await;
+    cluster.request(&series.name, series.spec());
+    series.until_half_gone(cluster.node_a()).await;
+    cluster.kubectl(["delete", "imagedeletion", &series.name]);
+    cluster.deletion_is_gone(&series.name).await;
+    // The agents have gone past it once they have done the next.
+    let status = cluster.delete("faults-after", json!({"images": ["faults/none:v1"]})).await;
+    assert_complete(&status);
+    for node in cluster.nodes() {
+        let records = node.records().await;
+        for image in &series.images {
+            let names = records.values().filter(|record| record.target == image.target).count();
+            let is_whole = names == 2 && node.has_content(image.config()).await;
+            assert!(is_whole || node.has_nothing_of(image).await, "{} on {}", image.name, node.name());
+        }
+        assert_no_lease(node).await;
+    }
+    cluster.deletion_is_gone(&series.name).await;
+}
+
+async fn assert_no_lease(node: &Node) {
+    let leases = node.leases().await;
+    assert!(!leases.keys().any(|lease| lease.starts_with("secateur-")), "{}: {leases:?}", node.name());
 }
 
 /// Many images on both nodes.
@@ -114,12 +142,7 @@ impl Series {
             for image in &self.images {
                 assert!(node.has_nothing_of(image).await, "{} has {}", node.name(), image.name);
             }
-            let leases = node.leases().await;
-            assert!(
-                !leases.keys().any(|lease| lease.starts_with("secateur-")),
-                "{}: {leases:?}",
-                node.name()
-            );
+            assert_no_lease(node).await;
         }
     }
 

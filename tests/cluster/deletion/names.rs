@@ -11,7 +11,8 @@ use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: one_of_two_tags_leaves_the_image, a_digest_names_an_image, an_id_prefix_names_an_image,
-        an_ambiguous_prefix_fails, a_pattern_names_many, a_protected_image_stays, the_pause_image_and_our_own_stay]
+        an_ambiguous_prefix_fails, a_pattern_names_many, a_protected_image_stays;
+        Alone: the_pause_image_and_our_own_stay]
 }
 
 async fn one_of_two_tags_leaves_the_image(cluster: &Cluster) {
@@ -122,8 +123,10 @@ async fn a_protected_image_stays(cluster: &Cluster) {
     }
 }
 
+/// Also where the chart protects nothing.
 async fn the_pause_image_and_our_own_stay(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
+    cluster.install_secateur(&["--set-json", "protect=[]"]).await;
     let pause = crate::bed::config::PAUSE;
     let spec = json!({"images": [pause, "localhost/secateur:dev"], "force": true});
     let status = cluster.delete("names-own", spec).await;
@@ -139,4 +142,5 @@ async fn the_pause_image_and_our_own_stay(cluster: &Cluster) {
     for node in cluster.nodes() {
         assert!(node.has_image(pause).await && node.has_image("localhost/secateur:dev").await);
     }
+    cluster.install_secateur(&[]).await;
 }
