@@ -10,6 +10,7 @@ pub mod blobs;
 mod carried;
 pub mod catalog;
 pub mod client;
+mod collection;
 pub mod containers;
 pub mod cri;
 pub mod document;

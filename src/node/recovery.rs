@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::carried::Carried;
+use super::collection::Collection;
 use super::error::Error;
 use super::execution::Execution;
 use super::images::Row;
@@ -28,10 +29,12 @@ impl Node {
             let (results, open) = if open.settled {
                 execution.look_back(&mut carried).await?;
                 let holdings = execution.measure().await?;
-                (execution.let_go(&mut carried, holdings, watch).await?, open)
+                let collection = Collection::prepare(&self.containerd).await?;
+                (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
             } else {
                 execution.look_again(&mut carried).await?;
-                execution.finish(carried, open, watch).await?
+                let holdings = execution.measure().await;
+                execution.finish(carried, open, holdings, watch).await?
             };
             done.recovered
                 .push(Recovered { owner: journal.owner.clone(), results: by_entry(&journal, results) });
@@ -83,10 +86,8 @@ impl Node {
         let gone = records.values().filter(|record| !survey.rows.contains_key(&*record.name));
         gone.for_each(|record| survey.inventory.insert(Arc::clone(record)));
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
-        let mut images: Vec<_> = records.values().map(|record| record.target.clone()).collect();
-        images.sort();
-        images.dedup();
-        Ok(self.read(survey, Unread(images)).await?)
+        let images = records.values().map(|record| record.target.clone());
+        Ok(self.read(survey, Unread::contents(images)).await?)
     }
 }
 

@@ -110,3 +110,15 @@ async fn measure(node: &Node, way: Way, targets: &[(String, String)]) -> Run {
         }
     }
 }
+
+#[tokio::test]
+#[ignore = "scratch"]
+async fn hold() {
+    let node = Node::start(Version::V2).await;
+    node.import_all(&Image::series("docker.io/bench/app", IMAGES, LAYERS)).await;
+    std::fs::write("/tmp/perf.socket", node.socket().display().to_string()).unwrap();
+    std::fs::write("/tmp/perf.hold", "").unwrap();
+    while std::path::Path::new("/tmp/perf.hold").exists() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
