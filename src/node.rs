@@ -22,6 +22,7 @@ pub mod journal;
 pub mod leases;
 mod lock;
 pub mod operation;
+mod pruning;
 mod recheck;
 pub mod reclaim;
 mod recovery;

@@ -12,8 +12,9 @@ use super::journal::OpenJournal;
 use super::lock::Lock;
 use super::result::{EntryResult, planned, results};
 use super::stop::stop_at;
+use super::survey::Survey;
 use super::trees::Trees;
-use crate::image::{Pod, Request};
+use crate::image::{Decision, Pod, Request};
 
 /// A node: the daemon, and what was read of it that does not change.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Node {
 
     /// Says what an operation would do.
     pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
-        let mut survey = self.survey(operation.pods.clone()).await?;
+        let mut survey = self.glance(&operation.request, operation.pods.clone()).await?;
         let decisions = self.decide(&mut survey, &operation.request).await?;
         Ok(planned(&operation.request, &decisions))
     }
@@ -106,18 +107,40 @@ impl Node {
             () = watch.cancel.cancelled() => return Err(Error::Interrupted),
         };
         let mut done = Done { lock, ..Done::default() };
-        self.recover(&operation.pods, watch, &mut done).await?;
         (watch.progress)(Progress::Reading);
-        let mut survey = self.survey(operation.pods.clone()).await?;
-        let decisions = self.decide(&mut survey, &operation.request).await?;
+        let alone = operation.image_alone();
+        let first = alone.as_ref().unwrap_or(operation);
+        let glance = || self.glance(&first.request, first.pods.clone());
+        let (left, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
+        if !left.is_empty() {
+            self.recover(left, &operation.pods, watch, &mut done).await?;
+            survey = glance().await?;
+        }
+        let decisions = self.decide(&mut survey, &first.request).await?;
+        let journals = &mut done.journals;
+        done.results = match alone {
+            Some(_) => self.delete_then_prune(operation, survey, decisions, watch, journals).await?,
+            None => self.carry_out(operation, survey, decisions, watch, journals).await?,
+        };
+        Ok(done)
+    }
+
+    /// Carries out what was decided on the entries of an operation.
+    pub(super) async fn carry_out(
+        &self,
+        operation: &Operation,
+        survey: Survey,
+        decisions: Vec<Decision>,
+        watch: &Watch<'_>,
+        journals: &mut Vec<OpenJournal>,
+    ) -> Result<Vec<EntryResult>, Error> {
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
             Some((entry.text.clone(), decision.verdict.as_ref().ok()?.clone()))
         });
         let execution = Execution::new(self, survey, plans.unzip(), operation);
-        let mut carried = execution.run(watch, &mut done.journals).await?.into_iter();
-        done.results = results(&operation.request, &decisions, |_| carried.next().unwrap_or_default());
-        Ok(done)
+        let mut carried = execution.run(watch, journals).await?.into_iter();
+        Ok(results(&operation.request, &decisions, |_| carried.next().unwrap_or_default()))
     }
 
     /// Ends what an operation left on the node, after its results were reported. Results that are not acknowledged are reported

@@ -15,14 +15,16 @@ use super::survey::Survey;
 use crate::image::{Pod, Record, Request, Rules, Unread};
 
 impl Node {
-    /// Ends every operation that was killed. Call it with the lock held: then no journal belongs to anyone.
+    /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
+    /// belongs to anyone.
     pub(super) async fn recover(
         &self,
+        left: Vec<OpenJournal>,
         pods: &[Pod],
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
-        for open in OpenJournal::left(&self.containerd).await? {
+        for open in left {
             tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
             let journal = open.journal.clone();
             let (mut execution, mut carried) = self.resume(&journal, pods).await?;
