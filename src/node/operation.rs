@@ -113,14 +113,17 @@ impl Node {
         let glance = || self.glance(&first.request, first.pods.clone());
         let (left, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
         if !left.is_empty() {
-            self.recover(left, &operation.pods, watch, &mut done).await?;
+            Box::pin(self.recover(left, &operation.pods, watch, &mut done)).await?;
             survey = glance().await?;
         }
         let decisions = self.decide(&mut survey, &first.request).await?;
         let journals = &mut done.journals;
+        // Each is a large future, and only one of them runs: none needs room in this one.
         done.results = match alone {
-            Some(_) => self.delete_then_prune(operation, survey, decisions, watch, journals).await?,
-            None => self.carry_out(operation, survey, decisions, watch, journals).await?,
+            Some(_) => {
+                Box::pin(self.delete_then_prune(operation, survey, decisions, watch, journals)).await?
+            }
+            None => Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await?,
         };
         Ok(done)
     }

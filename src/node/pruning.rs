@@ -14,7 +14,7 @@ use super::operation::{Node, Operation, Progress, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use super::trees::Tree;
-use crate::image::{Decision, Fate, ImageId, Reach, Reason};
+use crate::image::{Decision, Fate, ImageId, Reach};
 
 /// An image as it was before it was deleted.
 struct Gone {
@@ -44,7 +44,7 @@ impl Node {
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
         let Some(gone) = decisions.iter().find_map(|decision| Gone::of(decision, &survey)) else {
-            return self.carry_out(operation, survey, decisions, watch, journals).await;
+            return Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await;
         };
         let collecting = Notify::new();
         let progress = |progress| {
@@ -55,7 +55,7 @@ impl Node {
         };
         let noted = Watch { cancel: watch.cancel.clone(), progress: &progress };
         let deleting = async {
-            let results = self.carry_out(operation, survey, decisions, &noted, journals).await;
+            let results = Box::pin(self.carry_out(operation, survey, decisions, &noted, journals)).await;
             collecting.notify_one();
             results
         };
@@ -67,7 +67,7 @@ impl Node {
         let mut results = results?;
         for result in results.iter_mut().filter(|result| result.outcome == Outcome::Deleted) {
             if !watch.cancel.is_cancelled() {
-                let parents = self.prune(operation, &gone, around?, watch, journals).await?;
+                let parents = Box::pin(self.prune(operation, &gone, around?, watch, journals)).await?;
                 result.reasons.clear();
                 result.add(parents);
                 break;
@@ -97,14 +97,8 @@ impl Node {
             unforced.request.rules.force = false;
             let entries = unforced.request.entries.iter().map(|entry| entry.text.clone()).collect();
             let execution = Execution::new(self, around, (entries, vec![parents]), &unforced);
-            for pruned in execution.run(watch, journals).await? {
-                match pruned.outcome {
-                    Outcome::Conflict => {
-                        result.reasons.extend(pruned.conflicts.into_iter().map(Reason::ParentHeld));
-                    }
-                    _ => result.add(pruned),
-                }
-            }
+            let pruned = execution.run(watch, journals).await?;
+            pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
         }
         Ok(result)
     }

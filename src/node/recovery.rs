@@ -38,8 +38,11 @@ impl Node {
                 let holdings = execution.measure().await;
                 execution.finish(carried, open, holdings, watch).await?
             };
-            done.recovered
-                .push(Recovered { owner: journal.owner.clone(), results: by_entry(&journal, results) });
+            let results = by_entry(&journal, results);
+            match done.recovered.last_mut().filter(|last| last.owner == journal.owner) {
+                Some(last) => add_parents(&mut last.results, results),
+                None => done.recovered.push(Recovered { owner: journal.owner, results }),
+            }
             done.journals.push(open);
         }
         Ok(())
@@ -90,6 +93,15 @@ impl Node {
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let images = records.values().map(|record| record.target.clone());
         Ok(self.read(survey, Unread::contents(images)).await?)
+    }
+}
+
+/// An operation with two journals had begun to prune: the second one has the parents of what the first one has.
+fn add_parents(results: &mut [EntryResult], parents: Vec<EntryResult>) {
+    for pruned in parents {
+        if let Some(result) = results.iter_mut().find(|result| result.entry == pruned.entry) {
+            result.add_parents(pruned);
+        }
     }
 }
 
