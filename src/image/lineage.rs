@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::backlog::Extent;
 use super::digest::ImageId;
 use super::inventory::Inventory;
+use super::plan::{Fate, Plan, Step};
 use super::unread::Unread;
 
 /// Whether a record says that this image is its parent. A root file system in common makes no child: containerd's own
@@ -67,4 +68,17 @@ fn written_parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId
         chain.push(parent);
     }
     Ok(chain)
+}
+
+impl Plan {
+    /// The part of the plan that prunes parents, as a plan of its own; none if it prunes none.
+    pub fn parents(&self) -> Option<Self> {
+        let own = Step::Deleted(self.image.clone());
+        let steps: Vec<_> = self.steps.iter().skip_while(|step| **step != own).skip(1).cloned().collect();
+        let nearest = steps.iter().find_map(|step| match step {
+            Step::Deleted(image) => Some(image.clone()),
+            Step::Keep(_) | Step::Remove { .. } => None,
+        });
+        Some(Self { image: nearest?, fate: Fate::Deleted, steps, reasons: Vec::new() })
+    }
 }

@@ -141,17 +141,6 @@ impl Plan {
         })
     }
 
-    /// The part of the plan that prunes parents, as a plan of its own; none if it prunes none.
-    pub fn parents(&self) -> Option<Self> {
-        let own = Step::Deleted(self.image.clone());
-        let steps: Vec<_> = self.steps.iter().skip_while(|step| **step != own).skip(1).cloned().collect();
-        let nearest = steps.iter().find_map(|step| match step {
-            Step::Deleted(image) => Some(image.clone()),
-            Step::Keep(_) | Step::Remove { .. } => None,
-        });
-        Some(Self { image: nearest?, fate: Fate::Deleted, steps, reasons: Vec::new() })
-    }
-
     /// What the report of the plan says once it is carried out.
     pub fn report(&self) -> Vec<Removal> {
         self.steps.iter().filter_map(Step::report).collect()

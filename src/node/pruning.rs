@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::error::Error;
+use super::error::{CallError, Error};
 use super::execution::Execution;
 use super::images::Row;
 use super::journal::OpenJournal;
@@ -14,13 +14,20 @@ use super::operation::{Node, Operation, Progress, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use super::trees::Tree;
-use crate::image::{Decision, Fate, ImageId, Reach};
+use crate::image::{Decision, Fate, ImageId, Reach, Reason};
 
 /// An image as it was before it was deleted.
 struct Gone {
     image: ImageId,
     rows: Vec<Row>,
     tree: Option<Arc<Tree>>,
+}
+
+/// What pruning does, and why.
+struct Pruning<'a> {
+    reasons: Vec<Reason>,
+    /// None if no parent goes.
+    execution: Option<Execution<'a>>,
 }
 
 impl Operation {
@@ -61,46 +68,40 @@ impl Node {
         };
         let looking = async {
             collecting.notified().await;
-            self.survey(operation.pods.clone()).await
+            self.pruning(operation, &gone).await
         };
-        let (results, around) = tokio::join!(deleting, looking);
+        let (results, pruning) = tokio::join!(deleting, looking);
         let mut results = results?;
-        for result in results.iter_mut().filter(|result| result.outcome == Outcome::Deleted) {
-            if !watch.cancel.is_cancelled() {
-                let parents = Box::pin(self.prune(operation, &gone, around?, watch, journals)).await?;
-                result.reasons.clear();
-                result.add(parents);
-                break;
+        let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
+        if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled())
+            && let Some(Pruning { reasons, execution }) = pruning?
+        {
+            result.reasons = reasons;
+            if let Some(execution) = execution {
+                let pruned = Box::pin(execution.run(watch, journals)).await?;
+                pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
             }
         }
         Ok(results)
     }
 
-    /// Prunes the parents of an image that is gone: those that the whole operation would have pruned with it.
-    async fn prune(
-        &self,
-        operation: &Operation,
-        gone: &Gone,
-        mut around: Survey,
-        watch: &Watch<'_>,
-        journals: &mut Vec<OpenJournal>,
-    ) -> Result<EntryResult, Error> {
-        gone.put_into(&mut around);
-        let decisions = self.decide(&mut around, &operation.request).await?;
+    /// Decides which parents go after an image that is gone: those that the whole operation would have pruned with it. Forcing
+    /// does not reach them.
+    async fn pruning(&self, operation: &Operation, gone: &Gone) -> Result<Option<Pruning<'_>>, CallError> {
+        let mut survey = self.survey(operation.pods.clone()).await?;
+        gone.put_into(&mut survey);
+        let decisions = self.decide(&mut survey, &operation.request).await?;
         let plan = decisions.into_iter().find_map(|decision| decision.verdict.ok());
         let Some(plan) = plan.filter(|plan| plan.image == gone.image) else {
-            return Ok(EntryResult::default());
+            return Ok(None);
         };
-        let mut result = EntryResult { reasons: plan.reasons.clone(), ..EntryResult::default() };
-        if let Some(parents) = plan.parents() {
+        let execution = plan.parents().map(|parents| {
             let mut unforced = operation.clone();
             unforced.request.rules.force = false;
             let entries = unforced.request.entries.iter().map(|entry| entry.text.clone()).collect();
-            let execution = Execution::new(self, around, (entries, vec![parents]), &unforced);
-            let pruned = execution.run(watch, journals).await?;
-            pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
-        }
-        Ok(result)
+            Execution::new(self, survey, (entries, vec![parents]), &unforced)
+        });
+        Ok(Some(Pruning { reasons: plan.reasons, execution }))
     }
 }
 
