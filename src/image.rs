@@ -21,27 +21,31 @@ pub mod lineage;
 pub mod pattern;
 pub mod plan;
 pub mod query;
+pub mod reach;
 pub mod record;
 pub mod reference;
 pub mod resolve;
 pub mod rules;
 pub mod same;
+pub mod unread;
 pub mod usage;
 
 pub use batch::{Decision, Entry, InvalidEntry, Request, Selector, decide};
 pub use chain::ChainId;
 pub use conflict::{Cause, Conflict, Hardness};
 pub use container::{Container, Evidence, Owner, Pod, State};
-pub use content::{Config, Content, Unread};
+pub use content::{Config, Content};
 pub use digest::{Digest, ImageId, InvalidDigest};
 pub use idle::{Idle, Scope, idle};
 pub use inventory::{Inventory, Parts};
 pub use pattern::{InvalidPattern, Pattern};
 pub use plan::{Fate, NoPlan, Plan, Reason, Refusal, Removal, Step, plan};
 pub use query::Query;
+pub use reach::Reach;
 pub use record::{Kind, Record, dangling_name};
 pub use reference::{InvalidReference, Reference, Repository};
 pub use rules::Rules;
+pub use unread::Unread;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
@@ -38,7 +38,7 @@ enum Job {
     Attempt { key: Key, draft: Box<Draft>, tried: Instant },
 }
 
-type Doing<'a> = BoxFuture<'a, (Job, Result<Standing, AttemptError>)>;
+type Doing<'a> = LocalBoxFuture<'a, (Job, Result<Standing, AttemptError>)>;
 
 /// An agent at work.
 pub struct Worker<'a> {
@@ -229,7 +229,7 @@ fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
         let result = attempts.recover(&link).await.map(|()| Standing::Done);
         (Job::Recover { link: link.number }, result)
     }
-    .boxed()
+    .boxed_local()
 }
 
 fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing<'_> {
@@ -240,7 +240,7 @@ fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing
         (Job::Attempt { key, draft: Box::new(draft), tried }, result)
     }
     .instrument(span)
-    .boxed()
+    .boxed_local()
 }
 
 fn key(deletion: &Metadata) -> Key {

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::content::Unread;
 use super::digest::ImageId;
 use super::record::Record;
+use super::unread::Unread;
 
 /// The images whose content was not read yet. Kept in the sets that decisions ask for, so that asking costs no more than
 /// what is still to be read.
@@ -56,8 +56,6 @@ impl Backlog {
         if set.is_empty() {
             return Ok(());
         }
-        let mut unread: Vec<_> = set.iter().cloned().collect();
-        unread.sort_unstable();
-        Err(Unread(unread))
+        Err(Unread::contents(set.iter().cloned()))
     }
 }

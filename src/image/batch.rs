@@ -1,16 +1,15 @@
 //! Many images in one operation: each entry is decided on what the entries before it leave.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::content::Unread;
-use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::pattern::{InvalidPattern, Pattern};
 use super::plan::{NoPlan, Plan, Refusal, Step, plan};
 use super::query::Query;
+use super::reach::Reach;
 use super::reference::{InvalidReference, Reference};
 use super::rules::Rules;
+use super::unread::Unread;
 
 /// What a person asks for.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +18,19 @@ pub struct Request {
     pub entries: Vec<Entry>,
     /// What holds for all of them.
     pub rules: Rules,
+}
+
+impl Request {
+    /// The records that deciding is sure to need: those of the names, where names are all that is asked for and nothing is
+    /// pruned, and otherwise all.
+    pub fn reach(&self) -> Reach {
+        let name = |entry: &Entry| match &entry.selector {
+            Selector::One(Query::Name(reference)) => Some(reference.to_string()),
+            Selector::One(_) | Selector::Pattern(_) => None,
+        };
+        let names: Option<Vec<String>> = self.entries.iter().map(name).collect();
+        names.filter(|_| !self.rules.prune).map_or(Reach::All, Reach::names)
+    }
 }
 
 /// One image or one pattern, as written.
@@ -101,13 +113,13 @@ pub struct Decision {
 ///
 /// # Errors
 ///
-/// The content that must be read first, of all entries together.
+/// What must be read first, for all entries together.
 pub fn decide(inventory: &Inventory, request: &Request) -> Result<Vec<Decision>, Unread> {
     let mut batch = Batch {
         inventory: inventory.clone(),
         rules: &request.rules,
         decisions: Vec::new(),
-        unread: BTreeSet::new(),
+        unread: inventory.usage().unread().clone(),
     };
     for (index, entry) in request.entries.iter().enumerate() {
         match &entry.selector {
@@ -115,18 +127,14 @@ pub fn decide(inventory: &Inventory, request: &Request) -> Result<Vec<Decision>,
             Selector::Pattern(pattern) => batch.decide_all(index, pattern),
         }
     }
-    if batch.unread.is_empty() {
-        Ok(batch.decisions)
-    } else {
-        Err(Unread(batch.unread.into_iter().collect()))
-    }
+    if batch.unread.is_empty() { Ok(batch.decisions) } else { Err(batch.unread) }
 }
 
 struct Batch<'a> {
     inventory: Inventory,
     rules: &'a Rules,
     decisions: Vec<Decision>,
-    unread: BTreeSet<ImageId>,
+    unread: Unread,
 }
 
 impl Batch<'_> {
@@ -137,20 +145,22 @@ impl Batch<'_> {
                 Ok(plan)
             }
             Err(NoPlan::Refused(refusal)) => Err(refusal),
-            Err(NoPlan::Unread(unread)) => return self.unread.extend(unread.0),
+            Err(NoPlan::Unread(unread)) => return self.unread.extend(unread),
         };
         self.decisions.push(Decision { entry, verdict });
     }
 
     fn decide_all(&mut self, entry: usize, pattern: &Pattern) {
-        let named: Vec<Reference> =
-            self.inventory.matching(pattern).map(|(_, reference)| reference.clone()).collect();
+        let named: Vec<Reference> = match self.inventory.matching(pattern) {
+            Ok(found) => found.map(|(_, reference)| reference.clone()).collect(),
+            Err(unread) => return self.unread.extend(unread),
+        };
         if named.is_empty() {
             let refusal = Refusal::NoSuchImage(pattern.to_string());
             self.decisions.push(Decision { entry, verdict: Err(refusal) });
         }
         for reference in named {
-            if self.inventory.record(&reference.to_string()).is_some() {
+            if matches!(self.inventory.record(&reference.to_string()), Ok(Some(_))) {
                 self.decide(entry, &Query::Name(reference));
             }
         }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::container::{Container, Pod, State};
-use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::record::Record;
 use super::rules::Rules;
+use super::unread::Unread;
 
 /// One reason why an image can't be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub(super) fn against_deletion(
     if active == ActiveReference::Check && inventory.parts(image)?.named.len() > 1 {
         causes.push(Cause::MultipleReferences);
     }
-    causes.extend(guards(inventory.records_of(image), rules));
+    causes.extend(guards(inventory.records_of(image)?, rules));
     causes.extend(pending(inventory, image, &containers)?);
     Ok(about(image, image.short(), causes))
 }
@@ -157,7 +157,7 @@ pub(super) fn against_last_name(
     rules: &Rules,
 ) -> Result<Vec<Conflict>, Unread> {
     let used = containers.iter().cloned().map(Cause::UsedReference);
-    let mut held = guards(inventory.records_of(image), rules);
+    let mut held = guards(inventory.records_of(image)?, rules);
     held.extend(pending(inventory, image, containers)?);
     let mut conflicts = about(image, subject, used);
     conflicts.extend(about(image, image.short(), held));

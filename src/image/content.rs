@@ -1,7 +1,7 @@
 //! What an image is made of, as far as it is on the node.
 
 use super::chain::ChainId;
-use super::digest::{Digest, ImageId};
+use super::digest::Digest;
 
 /// The configs that a target leads to. A manifest has one; an index has one for each platform whose manifest is there;
 /// a target whose own content is gone has none.
@@ -43,16 +43,5 @@ impl Content {
     /// Whether one of the root file systems is that chain.
     pub fn has_root(&self, chain: &ChainId) -> bool {
         self.configs.iter().any(|config| config.root() == Some(chain))
-    }
-}
-
-/// Content that a decision needs and that the inventory does not hold yet. Read it, let the inventory
-/// [learn](super::Inventory::learn) it and ask again: the decision does not depend on what was read when.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unread(pub Vec<ImageId>);
-
-impl From<&ImageId> for Unread {
-    fn from(image: &ImageId) -> Self {
-        Self(vec![image.clone()])
     }
 }

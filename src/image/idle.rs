@@ -2,7 +2,6 @@
 
 use super::backlog::Extent;
 use super::batch::{Entry, Selector};
-use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::plan::{NoPlan, plan};
@@ -10,6 +9,7 @@ use super::query::Query;
 use super::record::{Kind, Record};
 use super::reference::Reference;
 use super::rules::Rules;
+use super::unread::Unread;
 
 /// Which images are candidates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn idle(
     })?;
     let mut left = inventory.clone();
     let mut found = Vec::new();
-    for image in inventory.images() {
+    for image in inventory.images()? {
         let is_candidate = scope == Scope::Unused || inventory.is_dangling(image)?;
         if is_candidate && all_may_go(inventory, image, &rules, &may_go)? {
             found.extend(select(&mut left, image, &rules)?);
@@ -74,13 +74,13 @@ fn all_may_go(
     // The CRI plugin makes an identity record anew when it likes, so its age says nothing while there is another.
     let telling = if parts.named.is_empty() { &parts.identity } else { &parts.named };
     Ok(telling.iter().all(|record| may_go(record))
-        && !inventory.records_of(image).any(|record| is_guarded(record)))
+        && !inventory.records_of(image)?.any(|record| is_guarded(record)))
 }
 
 /// What to ask for so that the image goes; none if something of it would stay. `left` is what earlier selections leave.
 fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Idle>, Unread> {
     let mut entries = Vec::new();
-    while let Some(entry) = next_entry(left, image) {
+    while let Some(entry) = next_entry(left, image)? {
         let Selector::One(query) = &entry.selector else {
             return Ok(None);
         };
@@ -96,16 +96,18 @@ fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option
 }
 
 /// The entry for the first reference that the image still has, or for the image itself.
-fn next_entry(left: &Inventory, image: &ImageId) -> Option<Entry> {
-    let mut records = left.records_of(image).peekable();
-    records.peek()?;
-    Some(match records.find_map(|record| record.reference()) {
+fn next_entry(left: &Inventory, image: &ImageId) -> Result<Option<Entry>, Unread> {
+    let mut records = left.records_of(image)?.peekable();
+    if records.peek().is_none() {
+        return Ok(None);
+    }
+    Ok(Some(match records.find_map(|record| record.reference()) {
         Some(reference) => Entry {
             text: reference.familiar().to_string(),
             selector: Selector::One(Query::Name(of_image(reference, image))),
         },
-        None => Entry { text: image.to_string(), selector: Selector::One(query_of(left, image)) },
-    })
+        None => Entry { text: image.to_string(), selector: Selector::One(query_of(left, image)?) },
+    }))
 }
 
 /// The reference as long as it names this image.
@@ -116,9 +118,9 @@ fn of_image(reference: &Reference, image: &ImageId) -> Reference {
     }
 }
 
-fn query_of(left: &Inventory, image: &ImageId) -> Query {
-    match left.records_of(image).any(|record| record.kind == Kind::Dangling) {
+fn query_of(left: &Inventory, image: &ImageId) -> Result<Query, Unread> {
+    Ok(match left.records_of(image)?.any(|record| record.kind == Kind::Dangling) {
         true => Query::Dangling(image.clone()),
         false => Query::Digest(image.digest().clone()),
-    }
+    })
 }

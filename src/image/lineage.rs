@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::backlog::Extent;
-use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::Inventory;
+use super::plan::{Fate, Plan, Step};
+use super::unread::Unread;
 
 /// Whether a record says that this image is its parent. A root file system in common makes no child: containerd's own
 /// collector counts layers.
-pub fn has_children(inventory: &Inventory, image: &ImageId) -> bool {
-    inventory.children(image).any(|record| record.target != *image)
+pub fn has_children(inventory: &Inventory, image: &ImageId) -> Result<bool, Unread> {
+    Ok(inventory.children(image)?.any(|record| record.target != *image))
 }
 
 /// The image's parents, nearest first: the chain of parents that the classic builder wrote down, then every image whose
@@ -18,9 +19,11 @@ pub fn has_children(inventory: &Inventory, image: &ImageId) -> bool {
 ///
 /// Only dangling images are pruned, so where none of them is a parent there is none to return, and nothing else is read.
 pub fn parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId>, Unread> {
-    let written = written_parents(inventory, image);
     inventory.require(Extent::Nameless)?;
-    if parents_known(inventory, image, &written)?.iter().all(|parent| !inventory.may_dangle(parent)) {
+    let written = written_parents(inventory, image)?;
+    let known = parents_known(inventory, image, &written)?;
+    let dangling = known.iter().map(|parent| inventory.may_dangle(parent)).collect::<Result<Vec<_>, _>>()?;
+    if !dangling.contains(&true) {
         return Ok(Vec::new());
     }
     inventory.require(Extent::All)?;
@@ -50,18 +53,32 @@ fn parents_known(
 
 /// The chain of the parent label as far as its images are on the node, without the image itself, also where the labels go
 /// in a circle.
-fn written_parents(inventory: &Inventory, image: &ImageId) -> Vec<ImageId> {
+fn written_parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId>, Unread> {
     let written = |child: &ImageId| {
-        inventory
-            .records_of(child)
-            .find_map(|record| record.parent.clone())
-            .filter(|parent| inventory.has_image(parent))
+        let parent = inventory.records_of(child)?.find_map(|record| record.parent.clone());
+        Ok(match parent {
+            Some(parent) if inventory.has_image(&parent)? => Some(parent),
+            _ => None,
+        })
     };
     let mut chain: Vec<ImageId> = Vec::new();
-    let mut next = written(image);
+    let mut next = written(image)?;
     while let Some(parent) = next.filter(|parent| parent != image && !chain.contains(parent)) {
-        next = written(&parent);
+        next = written(&parent)?;
         chain.push(parent);
     }
-    chain
+    Ok(chain)
+}
+
+impl Plan {
+    /// The part of the plan that prunes parents, as a plan of its own; none if it prunes none.
+    pub fn parents(&self) -> Option<Self> {
+        let own = Step::Deleted(self.image.clone());
+        let steps: Vec<_> = self.steps.iter().skip_while(|step| **step != own).skip(1).cloned().collect();
+        let nearest = steps.iter().find_map(|step| match step {
+            Step::Deleted(image) => Some(image.clone()),
+            Step::Keep(_) | Step::Remove { .. } => None,
+        });
+        Some(Self { image: nearest?, fate: Fate::Deleted, steps, reasons: Vec::new() })
+    }
 }

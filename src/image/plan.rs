@@ -6,7 +6,6 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::conflict::{ActiveReference, Conflict, against_deletion, against_last_name, against_removal};
-use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::{Inventory, Parts};
 use super::lineage;
@@ -15,6 +14,7 @@ use super::record::{Kind, Record};
 use super::resolve::{By, Resolved, Unresolved, resolve};
 use super::rules::Rules;
 use super::same::{in_removal_order, same_references};
+use super::unread::Unread;
 
 /// What to do to delete one image, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +196,7 @@ impl From<Unread> for NoPlan {
 pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan, NoPlan> {
     let Resolved { image, by } = resolve(inventory, query).map_err(|unresolved| match unresolved {
         Unresolved::NoSuchImage => Refusal::NoSuchImage(query.to_string()).into(),
-        Unresolved::Ambiguous(images) => ambiguous(inventory, query, images).into(),
+        Unresolved::Ambiguous(images) => ambiguous(inventory, query, images),
         Unresolved::Unread(unread) => NoPlan::Unread(unread),
     })?;
     let parts = inventory.parts(&image)?;
@@ -278,7 +278,7 @@ impl Planner<'_> {
         if let [last] = &*self.parts.named
             && last.kind != Kind::Dangling
             && active == ActiveReference::Check
-            && lineage::has_children(self.inventory, self.image)
+            && lineage::has_children(self.inventory, self.image)?
         {
             return self.keep_content(last, Reason::KeptForChildren);
         }
@@ -330,12 +330,15 @@ fn unparsable(records: &[Arc<Record>]) -> Vec<Reason> {
     odd.map(|record| Reason::Unparsable(Arc::clone(&record.name))).collect()
 }
 
-fn ambiguous(inventory: &Inventory, query: &Query, images: Vec<ImageId>) -> Refusal {
+fn ambiguous(inventory: &Inventory, query: &Query, images: Vec<ImageId>) -> NoPlan {
     let candidate = |image: ImageId| {
-        let name = inventory.records_of(&image).find(|record| record.reference().is_some());
-        Candidate { name: name.map(|record| record.familiar()), image }
+        let name = inventory.records_of(&image)?.find(|record| record.reference().is_some());
+        Ok(Candidate { name: name.map(|record| record.familiar()), image })
     };
-    Refusal::Ambiguous { query: query.to_string(), candidates: images.into_iter().map(candidate).collect() }
+    match images.into_iter().map(candidate).collect() {
+        Ok(candidates) => Refusal::Ambiguous { query: query.to_string(), candidates }.into(),
+        Err(unread) => NoPlan::Unread(unread),
+    }
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

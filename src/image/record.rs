@@ -11,7 +11,7 @@ const DANGLING_PREFIX: &str = "moby-dangling@";
 /// The label by which the CRI plugin pins an image, and its value.
 const PINNED_LABEL: (&str, &str) = ("io.cri-containerd.pinned", "pinned");
 /// The label in which the classic builder keeps an image's parent.
-const PARENT_LABEL: &str = "org.mobyproject.image.parent";
+pub(crate) const PARENT_LABEL: &str = "org.mobyproject.image.parent";
 
 /// One row of the image store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::backlog::Extent;
-use super::content::Unread;
 use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::query::Query;
 use super::record::{Kind, Record};
 use super::reference::Reference;
+use super::unread::Unread;
 
 /// The image that is meant, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
     match query {
         Query::Digest(digest) => {
             let target = ImageId::new(digest.clone());
-            if inventory.has_image(&target) {
+            if inventory.has_image(&target)? {
                 return Ok(Resolved { image: target, by: By::Id });
             }
             let found = by_config(inventory, digest.as_str())?;
@@ -61,7 +61,7 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
         }
         Query::Prefix { hex, name } => by_prefix(inventory, hex, name.as_ref()),
         Query::Dangling(image) => {
-            match inventory.records_of(image).any(|record| record.kind == Kind::Dangling) {
+            match inventory.records_of(image)?.any(|record| record.kind == Kind::Dangling) {
                 true => Ok(Resolved { image: image.clone(), by: By::Id }),
                 false => Err(Unresolved::NoSuchImage),
             }
@@ -71,25 +71,28 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
 }
 
 fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unresolved> {
-    if let Some(record) = inventory.record(&reference.to_string()) {
+    if let Some(record) = inventory.record(&reference.to_string())? {
         return Ok(Resolved {
             image: record.target.clone(),
             by: By::Record(Arc::clone(record), reference.clone()),
         });
     }
     let target = reference.digest().map(|digest| ImageId::new(digest.clone()));
-    match target.filter(|target| inventory.has_image(target)) {
-        Some(image) => Ok(Resolved { image, by: By::Digest(reference.clone()) }),
-        None => Err(Unresolved::NoSuchImage),
+    match target {
+        Some(image) if inventory.has_image(&image)? => {
+            Ok(Resolved { image, by: By::Digest(reference.clone()) })
+        }
+        _ => Err(Unresolved::NoSuchImage),
     }
 }
 
 /// An ID prefix may be a name as well; matches with different targets are ambiguous.
 fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Result<Resolved, Unresolved> {
     let start = format!("sha256:{hex}");
-    let named = name.and_then(|name| Some((inventory.record(&name.to_string())?, name)));
+    let record = name.map(|name| inventory.record(&name.to_string())).transpose()?.flatten();
+    let named = record.zip(name);
     let mut found = by_config(inventory, &start)?;
-    found.extend(inventory.images_from(&start).cloned());
+    found.extend(inventory.images_from(&start)?.cloned());
     match named {
         None => one(or_by_any_config(inventory, &start, found)?),
         Some((record, name)) if found.is_empty() => {
@@ -106,10 +109,13 @@ fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Resu
 /// config of its target without reading anything, so only the others are read.
 fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Unread> {
     inventory.require(Extent::Untold)?;
-    let is_told = |image: &ImageId| inventory.records_of(image).any(|record| record.kind.digest().is_some());
-    let mut found: BTreeSet<_> =
-        inventory.with_config(start).filter(|image| !is_told(image)).cloned().collect();
-    for (digest, record) in inventory.told_from(start) {
+    let mut found = BTreeSet::new();
+    for image in inventory.with_config(start) {
+        if !inventory.records_of(image)?.any(|record| record.kind.digest().is_some()) {
+            found.insert(image.clone());
+        }
+    }
+    for (digest, record) in inventory.told_from(start)? {
         if inventory.is_config(digest, &record.target)? {
             found.insert(record.target.clone());
         }

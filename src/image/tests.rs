@@ -11,5 +11,6 @@ mod lineage;
 mod messages;
 mod names;
 mod properties;
+mod reach;
 mod resolve;
 mod usage;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::chain::ChainId;
 use super::container::{Container, Evidence, Pod, State};
-use super::content::{Content, Unread};
+use super::content::Content;
 use super::digest::{Digest, ImageId};
 use super::inventory::Inventory;
 use super::reference::Reference;
+use super::unread::Unread;
 
 /// The containers and pods of a node, found by what is known of their images.
 #[derive(Debug, Default)]
@@ -20,6 +21,11 @@ pub struct Usage {
     by_image: HashMap<ImageId, Vec<Arc<Container>>>,
     pods_by_digest: HashMap<Digest, Vec<Arc<Pod>>>,
     pods_by_image: HashMap<ImageId, Vec<Arc<Pod>>>,
+    /// All of them, to be sorted anew once more records were read.
+    containers: Vec<Arc<Container>>,
+    pods: Vec<Arc<Pod>>,
+    /// The records that their names may stand for.
+    unread: Unread,
 }
 
 /// A container that is known by its root file system.
@@ -39,28 +45,54 @@ struct Named {
 
 impl Usage {
     /// Sorts the containers and pods; their names are looked up in the records of `inventory`.
-    pub(super) fn new(inventory: &Inventory, containers: Vec<Container>, pods: Vec<Pod>) -> Self {
+    pub(super) fn new(inventory: &Inventory, containers: Vec<Arc<Container>>, pods: Vec<Arc<Pod>>) -> Self {
         let mut usage = Self::default();
-        for container in containers.into_iter().map(Arc::new) {
+        for container in &containers {
             for evidence in std::iter::once(&container.image).chain(&container.volumes) {
-                usage.add(inventory, &container, evidence);
+                let added = usage.add(inventory, container, evidence);
+                added.unwrap_or_else(|unread| usage.unread.extend(unread));
             }
         }
-        for pod in pods.into_iter().map(Arc::new) {
+        for pod in &pods {
             for name in &pod.images {
-                let Named { image, digest } = Named::of(inventory, name);
-                push(&mut usage.pods_by_image, image, &pod);
-                push(&mut usage.pods_by_digest, digest, &pod);
+                let added = usage.add_pod(inventory, pod, name);
+                added.unwrap_or_else(|unread| usage.unread.extend(unread));
             }
         }
-        usage
+        Self { containers, pods, ..usage }
     }
 
-    fn add(&mut self, inventory: &Inventory, container: &Arc<Container>, evidence: &Evidence) {
+    /// The same, with the names looked up once more.
+    pub(super) fn renewed(&self, inventory: &Inventory) -> Self {
+        Self::new(inventory, self.containers.clone(), self.pods.clone())
+    }
+
+    /// The records that must be read before it can tell anything.
+    pub(super) const fn unread(&self) -> &Unread {
+        &self.unread
+    }
+
+    fn require_names(&self) -> Result<(), Unread> {
+        if self.unread.is_empty() { Ok(()) } else { Err(self.unread.clone()) }
+    }
+
+    fn add_pod(&mut self, inventory: &Inventory, pod: &Arc<Pod>, name: &str) -> Result<(), Unread> {
+        let Named { image, digest } = Named::of(inventory, name)?;
+        push(&mut self.pods_by_image, image, pod);
+        push(&mut self.pods_by_digest, digest, pod);
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        inventory: &Inventory,
+        container: &Arc<Container>,
+        evidence: &Evidence,
+    ) -> Result<(), Unread> {
         match evidence {
             Evidence::Config(digest) => push(&mut self.by_digest, Some(digest.clone()), container),
             Evidence::Chain { chain, name } => {
-                let named = Named::of(inventory, name).into_image(inventory);
+                let named = Named::of(inventory, name)?.into_image(inventory)?;
                 push(&mut self.by_name_on_chain, named.clone(), container);
                 self.by_chain
                     .entry(chain.clone())
@@ -68,18 +100,20 @@ impl Usage {
                     .push(Rooted { container: Arc::clone(container), named });
             }
             Evidence::Name(name) => {
-                let Named { image, digest } = Named::of(inventory, name);
+                let Named { image, digest } = Named::of(inventory, name)?;
                 push(&mut self.by_image, image, container);
                 push(&mut self.by_digest, digest, container);
             }
         }
+        Ok(())
     }
 
     /// The containers that use an image: running ones first, then by ID.
     pub fn containers(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Container>>, Unread> {
+        self.require_names()?;
         let content = inventory.content(image)?;
         let mut found: Vec<_> = self.by_image.get(image).into_iter().flatten().cloned().collect();
-        for digest in digests_of(inventory, image, content) {
+        for digest in digests_of(inventory, image, content)? {
             found.extend(self.by_digest.get(digest).into_iter().flatten().cloned());
         }
         for root in content.configs.iter().filter_map(|config| config.root()) {
@@ -99,12 +133,13 @@ impl Usage {
 
     /// The unfinished pods that name the image, by namespace and name.
     pub fn pods(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Pod>>, Unread> {
+        self.require_names()?;
         if self.pods_by_image.is_empty() && self.pods_by_digest.is_empty() {
             return Ok(Vec::new());
         }
         let content = inventory.content(image)?;
         let mut found: Vec<_> = self.pods_by_image.get(image).into_iter().flatten().cloned().collect();
-        for digest in digests_of(inventory, image, content) {
+        for digest in digests_of(inventory, image, content)? {
             found.extend(self.pods_by_digest.get(digest).into_iter().flatten().cloned());
         }
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -119,13 +154,12 @@ fn digests_of<'a>(
     inventory: &'a Inventory,
     image: &'a ImageId,
     content: &'a Content,
-) -> impl Iterator<Item = &'a Digest> {
-    let from_names = content
-        .may_have_more()
-        .then(|| inventory.records_of(image).filter_map(|record| record.kind.digest()));
-    std::iter::once(image.digest())
+) -> Result<impl Iterator<Item = &'a Digest>, Unread> {
+    let records = content.may_have_more().then(|| inventory.records_of(image)).transpose()?;
+    let from_names = records.into_iter().flatten().filter_map(|record| record.kind.digest());
+    Ok(std::iter::once(image.digest())
         .chain(content.configs.iter().map(|config| &config.digest))
-        .chain(from_names.into_iter().flatten())
+        .chain(from_names))
 }
 
 /// Of several images with one root file system, the one that the container's image name points at is meant, else all.
@@ -142,23 +176,31 @@ fn means(
 }
 
 impl Named {
-    fn of(inventory: &Inventory, name: &str) -> Self {
-        let image = |name: &str| inventory.record(name).map(|record| record.target.clone());
+    fn of(inventory: &Inventory, name: &str) -> Result<Self, Unread> {
+        let image = |name: &str| Ok(inventory.record(name)?.map(|record| record.target.clone()));
+        let exact = image(name)?;
         if let Ok(digest) = name.parse() {
-            return Self { image: image(name), digest: Some(digest) };
+            return Ok(Self { image: exact, digest: Some(digest) });
         }
-        match Reference::normalize(name).map(Reference::or_latest) {
-            Ok(reference) => Self {
-                image: image(name).or_else(|| image(&reference.to_string())),
-                digest: reference.digest().cloned(),
-            },
-            Err(_) => Self { image: image(name), digest: None },
-        }
+        let Ok(reference) = Reference::normalize(name).map(Reference::or_latest) else {
+            return Ok(Self { image: exact, digest: None });
+        };
+        let image = match exact {
+            Some(image) => Some(image),
+            None => image(&reference.to_string())?,
+        };
+        Ok(Self { image, digest: reference.digest().cloned() })
     }
 
     /// The one image that is meant: the record decides, and the digest where there is none.
-    fn into_image(self, inventory: &Inventory) -> Option<ImageId> {
-        self.image.or_else(|| self.digest.map(ImageId::new).filter(|image| inventory.has_image(image)))
+    fn into_image(self, inventory: &Inventory) -> Result<Option<ImageId>, Unread> {
+        if self.image.is_some() {
+            return Ok(self.image);
+        }
+        Ok(match self.digest.map(ImageId::new) {
+            Some(image) if inventory.has_image(&image)? => Some(image),
+            _ => None,
+        })
     }
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::error::{CallError, Error};
+use super::images::Row;
 use super::operation::Node;
 use super::reclaim::Holdings;
 use super::survey::Survey;
 use crate::image::resolve::{Unresolved, resolve};
 use crate::image::{
-    Container, Entry, Idle, ImageId, Inventory, Kind, Refusal, Rules, Scope, Selector, Unread, idle,
+    Container, Entry, Idle, ImageId, Inventory, Kind, Record, Refusal, Rules, Scope, Selector, Unread, idle,
 };
 
 /// An image as it is on a node.
@@ -58,12 +59,12 @@ impl Node {
     /// The images that one of the entries means; all of them without an entry. An ID prefix means every image that it fits.
     pub async fn catalog(&self, entries: &[Entry]) -> Result<Catalog, Error> {
         let mut survey = self.survey(Vec::new()).await?;
-        self.read_all(&mut survey).await?;
-        let inventory = &survey.inventory;
-        let all: BTreeSet<&ImageId> = inventory.images().collect();
+        let all = self.ask(&mut survey, all_images).await?;
+        self.read(&mut survey, Unread::contents(all.clone())).await?;
+        let all: BTreeSet<&ImageId> = all.iter().collect();
         let holdings = Holdings::of(&self.containerd, &survey, &all).await?;
         let sizes = sizes(&holdings.parts(&survey, &all));
-        let (asked, refused) = asked(inventory, entries);
+        let (asked, refused) = self.ask(&mut survey, |inventory| asked(inventory, entries)).await?;
         let mut images = Vec::new();
         for image in asked {
             let size = sizes.get(&image).copied().unwrap_or_default();
@@ -93,13 +94,10 @@ impl Node {
         Ok(self.ask(&mut survey, question).await?)
     }
 
-    async fn read_all(&self, survey: &mut Survey) -> Result<(), Error> {
-        let all = survey.inventory.images().cloned().collect();
-        Ok(self.read(survey, Unread(all)).await?)
-    }
-
     async fn listed(&self, survey: &mut Survey, image: ImageId, size: Size) -> Result<Listed, CallError> {
-        let created = newest(survey, &image);
+        let records: Vec<_> =
+            self.ask(survey, |inventory| Ok(inventory.records_of(&image)?.map(Arc::clone).collect())).await?;
+        let created = newest(&survey.rows, &records);
         self.ask(survey, |inventory| {
             let content = inventory.content(&image)?;
             let named = inventory.parts(&image)?.named;
@@ -112,7 +110,7 @@ impl Node {
                     .collect(),
                 created,
                 size,
-                pinned: inventory.records_of(&image).any(|record| record.pinned),
+                pinned: records.iter().any(|record| record.pinned),
                 dangling: inventory.is_dangling(&image)?,
                 containers: inventory.usage().containers(inventory, &image)?,
                 image: image.clone(),
@@ -123,13 +121,12 @@ impl Node {
 }
 
 /// The CRI plugin makes an identity record anew when it likes, so its time counts only where there is no other.
-fn newest(survey: &Survey, image: &ImageId) -> Timestamp {
+fn newest(rows: &HashMap<String, Row>, records: &[Arc<Record>]) -> Timestamp {
     let times = |identity: bool| {
-        survey
-            .inventory
-            .records_of(image)
-            .filter(move |record| matches!(record.kind, Kind::Digest(_)) == identity)
-            .filter_map(|record| survey.rows.get(&*record.name))
+        records
+            .iter()
+            .filter(|record| matches!(record.kind, Kind::Digest(_)) == identity)
+            .filter_map(|record| rows.get(&*record.name))
             .map(|row| row.created)
             .max()
     };
@@ -137,31 +134,35 @@ fn newest(survey: &Survey, image: &ImageId) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or_default()
 }
 
-fn asked(inventory: &Inventory, entries: &[Entry]) -> (BTreeSet<ImageId>, Vec<Refusal>) {
+fn all_images(inventory: &Inventory) -> Result<BTreeSet<ImageId>, Unread> {
+    Ok(inventory.images()?.cloned().collect())
+}
+
+fn asked(inventory: &Inventory, entries: &[Entry]) -> Result<(BTreeSet<ImageId>, Vec<Refusal>), Unread> {
     if entries.is_empty() {
-        return (inventory.images().cloned().collect(), Vec::new());
+        return Ok((all_images(inventory)?, Vec::new()));
     }
     let (mut images, mut refused) = (BTreeSet::new(), Vec::new());
     for entry in entries {
-        let found = meant(inventory, entry);
+        let found = meant(inventory, entry)?;
         if found.is_empty() {
             refused.push(Refusal::NoSuchImage(entry.text.clone()));
         }
         images.extend(found);
     }
-    (images, refused)
+    Ok((images, refused))
 }
 
-fn meant(inventory: &Inventory, entry: &Entry) -> Vec<ImageId> {
+fn meant(inventory: &Inventory, entry: &Entry) -> Result<Vec<ImageId>, Unread> {
     match &entry.selector {
         Selector::One(query) => match resolve(inventory, query) {
-            Ok(resolved) => vec![resolved.image],
-            Err(Unresolved::Ambiguous(images)) => images,
-            // Everything has been read.
-            Err(Unresolved::NoSuchImage | Unresolved::Unread(_)) => Vec::new(),
+            Ok(resolved) => Ok(vec![resolved.image]),
+            Err(Unresolved::Ambiguous(images)) => Ok(images),
+            Err(Unresolved::NoSuchImage) => Ok(Vec::new()),
+            Err(Unresolved::Unread(unread)) => Err(unread),
         },
         Selector::Pattern(pattern) => {
-            inventory.matching(pattern).map(|(record, _)| record.target.clone()).collect()
+            Ok(inventory.matching(pattern)?.map(|(record, _)| record.target.clone()).collect())
         }
     }
 }

@@ -37,8 +37,10 @@ struct Origin {
 impl Containerd {
     /// Every container of the namespace, and whether it runs.
     pub(super) async fn containers(&self, known: &KnownContainers) -> Result<Vec<Container>, CallError> {
-        let (listed, tasks, cri) =
-            tokio::try_join!(self.list_containers(), self.list_tasks(), self.cri_containers())?;
+        // Three calls at once are a large future, and whoever looks at a node has this one in its own.
+        let lists =
+            async { tokio::try_join!(self.list_containers(), self.list_tasks(), self.cri_containers()) };
+        let (listed, tasks, cri) = Box::pin(lists).await?;
         let before = known.take();
         let containers: Vec<Container> = stream::iter(listed)
             .map(|listed| {

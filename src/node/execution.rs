@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
-use super::blobs::Stored;
 use super::carried::Carried;
+use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::{Removed, Row};
-use super::journal::{Journal, OpenJournal, PlannedEntry, collect};
+use super::journal::{Journal, OpenJournal, PlannedEntry};
 use super::operation::{Node, Operation, Progress, Watch};
-use super::reclaim::Holdings;
+use super::reclaim::{Holdings, Left};
 use super::result::EntryResult;
 use super::stop::stop_at;
 use super::survey::Survey;
@@ -56,10 +56,11 @@ impl<'a> Execution<'a> {
         if self.plans.is_empty() || watch.cancel.is_cancelled() {
             return Ok(self.plans.iter().map(|plan| Carried::default().result(plan)).collect());
         }
-        let journal = self.journal().open(&self.node.containerd).await?;
+        let (journal, holdings) = tokio::join!(self.journal().open(&self.node.containerd), self.measure());
+        let journal = journal?;
         stop_at("journal-open");
         let carried = self.plans.iter().map(|_| Carried::default()).collect();
-        let (results, journal) = self.finish(carried, journal, watch).await?;
+        let (results, journal) = self.finish(carried, journal, holdings, watch).await?;
         journals.push(journal);
         Ok(results)
     }
@@ -69,16 +70,18 @@ impl<'a> Execution<'a> {
         mut self,
         mut carried: Vec<Carried>,
         mut journal: OpenJournal,
+        holdings: Result<Holdings, CallError>,
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
         let containerd = &self.node.containerd;
-        let (holdings, ()) = tokio::join!(self.measure(), self.remove_all(&mut carried, watch));
+        self.remove_all(&mut carried, watch).await;
         stop_at("removed");
-        self.look_again(&mut carried).await?;
+        let ((), collection) =
+            tokio::try_join!(self.look_again(&mut carried), Collection::prepare(containerd))?;
         stop_at("looked-again");
         journal.settle(containerd).await?;
         stop_at("settled");
-        let results = self.let_go(&mut carried, holdings?, watch).await?;
+        let results = self.let_go(&mut carried, holdings?, collection, watch).await?;
         Ok((results, journal))
     }
 
@@ -89,26 +92,28 @@ impl<'a> Execution<'a> {
     }
 
     /// What remains once nothing is put back any longer: let everything leave the disk and measure it. What was named
-    /// meanwhile stays by that name, so names can be looked at while the collector is at work.
+    /// meanwhile stays by that name, so names are looked at only where something is left.
     pub(super) async fn let_go(
         &self,
         carried: &mut [Carried],
         holdings: Holdings,
+        collection: Collection,
         watch: &Watch<'_>,
     ) -> Result<Vec<EntryResult>, Error> {
         let containerd = &self.node.containerd;
         (watch.progress)(Progress::Collecting);
-        let (rows, ()) = tokio::try_join!(self.rows_of_going(), collect(containerd))?;
+        collection.run(containerd).await?;
         stop_at("collected");
-        if self.notice_names(&rows, carried).await? {
-            collect(containerd).await?;
+        let mut left = holdings.left(containerd).await?;
+        if self.notice_names(|image| !holdings.has_lost(image, &left), carried).await? {
+            Collection::again(containerd).await?;
+            left = holdings.left(containerd).await?;
         }
-        let mut left = holdings.blobs_left(containerd).await?;
         if self.release_snapshots(carried, &left).await? {
-            collect(containerd).await?;
-            left = holdings.blobs_left(containerd).await?;
+            Collection::again(containerd).await?;
+            left = holdings.left(containerd).await?;
         }
-        let mut reclaimed = holdings.gone(containerd, &left).await?;
+        let mut reclaimed = holdings.gone(&left);
         let result = |(plan, carried): (&Plan, &Carried)| {
             let bytes = carried.gone(plan).map(|image| reclaimed.take(&self.survey, image)).sum();
             EntryResult { reclaimed_bytes: bytes, ..carried.result(plan) }
@@ -187,11 +192,7 @@ impl<'a> Execution<'a> {
 
     /// A config that something else keeps, so that it is left, must not keep the root file system of an image that is gone.
     /// Says whether one did.
-    async fn release_snapshots(
-        &self,
-        carried: &[Carried],
-        left: &HashMap<Digest, Stored>,
-    ) -> Result<bool, CallError> {
+    async fn release_snapshots(&self, carried: &[Carried], left: &Left) -> Result<bool, CallError> {
         let containerd = &self.node.containerd;
         let gone = self.plans.iter().zip(carried).flat_map(|(plan, carried)| carried.gone(plan));
         let trees = gone.filter_map(|image| self.survey.trees.get(image));
@@ -199,7 +200,7 @@ impl<'a> Execution<'a> {
             trees.flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest)).collect();
         let mut released = false;
         for config in configs {
-            if left.get(config).is_none_or(|stored| stored.snapshotters.is_empty()) {
+            if left.blobs.get(config).is_none_or(|stored| stored.snapshotters.is_empty()) {
                 continue;
             }
             let holders = containerd.holders_of(config).await?;

@@ -13,10 +13,11 @@ use tonic::Code;
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
+use crate::image::record::PARENT_LABEL;
 use crate::image::{ImageId, Record};
 
-/// With more filters than this, the daemon is quicker to list everything.
-const FILTERS_MAX: usize = 8;
+/// To find the records of more images than this, the daemon is quicker to list everything.
+pub(super) const IMAGES_MAX: usize = 4;
 
 /// A record as the store has it: all that is needed to make it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,13 +70,15 @@ impl Containerd {
         self.list_images_that(Vec::new()).await
     }
 
-    /// Every record of these images, and perhaps of others.
-    pub(super) async fn list_images_of(&self, images: &BTreeSet<&ImageId>) -> Result<Vec<Row>, CallError> {
+    /// Every record of these images and every record that says that one of them is its parent; perhaps others too.
+    pub(super) async fn list_images_of(&self, images: &BTreeSet<ImageId>) -> Result<Vec<Row>, CallError> {
         match images.len() {
             0 => Ok(Vec::new()),
-            1..=FILTERS_MAX => {
-                let filters = images.iter().map(|image| format!("target.digest=={image}")).collect();
-                self.list_images_that(filters).await
+            1..=IMAGES_MAX => {
+                let filters = images.iter().flat_map(|image| {
+                    [format!("target.digest=={image}"), format!("labels.\"{PARENT_LABEL}\"=={image}")]
+                });
+                self.list_images_that(filters.collect()).await
             }
             _ => self.list_images().await,
         }

@@ -19,7 +19,7 @@ use super::leases::Collect;
 use crate::image::{Digest, Fate, ImageId, Plan, Record, Step};
 
 /// The lease's label that names the journal's blob.
-const JOURNAL_LABEL: &str = "secateur.dev/journal";
+pub(super) const JOURNAL_LABEL: &str = "secateur.dev/journal";
 /// The lease's label that says whose operation it is.
 const OWNER_LABEL: &str = "secateur.dev/image-deletion";
 /// After this time containerd ends the lease itself.
@@ -29,7 +29,7 @@ const LEASE_HOURS: i64 = 24;
 /// The largest journal that is read back, in bytes.
 const JOURNAL_MAX: usize = 64 << 20;
 /// What the IDs of our leases start with.
-const LEASE_PREFIX: &str = "secateur-";
+pub(super) const LEASE_PREFIX: &str = "secateur-";
 
 /// What an operation is about to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,15 +191,7 @@ impl OpenJournal {
     }
 }
 
-/// Waits until everything that nothing holds any longer has left the disk. containerd collects when a lease ends and its end
-/// is waited for, so one is made for that.
-pub(super) async fn collect(containerd: &Containerd) -> Result<(), CallError> {
-    let lease = format!("{LEASE_PREFIX}collect-{}", Journal::new_id());
-    containerd.create_lease(&lease, HashMap::from([expiry()])).await?;
-    containerd.delete_lease(&lease, Collect::Now).await
-}
-
 /// The label by which containerd ends a lease that we don't.
-fn expiry() -> (String, String) {
+pub(super) fn expiry() -> (String, String) {
     (EXPIRE_LABEL.to_owned(), (Timestamp::now() + LEASE_HOURS.hours()).to_string())
 }

@@ -12,8 +12,9 @@ use super::journal::OpenJournal;
 use super::lock::Lock;
 use super::result::{EntryResult, planned, results};
 use super::stop::stop_at;
+use super::survey::Survey;
 use super::trees::Trees;
-use crate::image::{Pod, Request};
+use crate::image::{Decision, Pod, Request};
 
 /// A node: the daemon, and what was read of it that does not change.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Node {
 
     /// Says what an operation would do.
     pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
-        let mut survey = self.survey(operation.pods.clone()).await?;
+        let mut survey = self.glance(&operation.request, operation.pods.clone()).await?;
         let decisions = self.decide(&mut survey, &operation.request).await?;
         Ok(planned(&operation.request, &decisions))
     }
@@ -101,18 +102,44 @@ impl Node {
     /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
     /// back, and reports.
     pub async fn delete(&self, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
-        let mut done = self.recover(&operation.pods, watch).await?;
+        let mut done = self.begin(watch).await?;
         (watch.progress)(Progress::Reading);
-        let mut survey = self.survey(operation.pods.clone()).await?;
-        let decisions = self.decide(&mut survey, &operation.request).await?;
+        let alone = operation.image_alone();
+        let first = alone.as_ref().unwrap_or(operation);
+        let glance = || self.glance(&first.request, first.pods.clone());
+        let (left, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
+        if !left.is_empty() {
+            Box::pin(self.end_killed(left, &operation.pods, watch, &mut done)).await?;
+            survey = glance().await?;
+        }
+        let decisions = self.decide(&mut survey, &first.request).await?;
+        let journals = &mut done.journals;
+        // Each is a large future, and only one of them runs: none needs room in this one.
+        done.results = match alone {
+            Some(_) => {
+                Box::pin(self.delete_then_prune(operation, survey, decisions, watch, journals)).await?
+            }
+            None => Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await?,
+        };
+        Ok(done)
+    }
+
+    /// Carries out what was decided on the entries of an operation.
+    pub(super) async fn carry_out(
+        &self,
+        operation: &Operation,
+        survey: Survey,
+        decisions: Vec<Decision>,
+        watch: &Watch<'_>,
+        journals: &mut Vec<OpenJournal>,
+    ) -> Result<Vec<EntryResult>, Error> {
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
             Some((entry.text.clone(), decision.verdict.as_ref().ok()?.clone()))
         });
         let execution = Execution::new(self, survey, plans.unzip(), operation);
-        let mut carried = execution.run(watch, &mut done.journals).await?.into_iter();
-        done.results = results(&operation.request, &decisions, |_| carried.next().unwrap_or_default());
-        Ok(done)
+        let mut carried = execution.run(watch, journals).await?.into_iter();
+        Ok(results(&operation.request, &decisions, |_| carried.next().unwrap_or_default()))
     }
 
     /// Finishes or puts back what killed operations had begun, and does nothing else. `pods` are the unfinished pods of the node.
@@ -121,13 +148,18 @@ impl Node {
     ///
     /// As [`delete`](Self::delete).
     pub async fn recover(&self, pods: &[Pod], watch: &Watch<'_>) -> Result<Done, Error> {
-        let lock = tokio::select! {
-            lock = Lock::acquire(&self.containerd) => Some(lock?),
-            () = watch.cancel.cancelled() => return Err(Error::Interrupted),
-        };
-        let mut done = Done { lock, ..Done::default() };
-        self.end_killed(pods, watch, &mut done).await?;
+        let mut done = self.begin(watch).await?;
+        let left = OpenJournal::left(&self.containerd).await?;
+        self.end_killed(left, pods, watch, &mut done).await?;
         Ok(done)
+    }
+
+    /// Waits for this operation's turn.
+    async fn begin(&self, watch: &Watch<'_>) -> Result<Done, Error> {
+        tokio::select! {
+            lock = Lock::acquire(&self.containerd) => Ok(Done { lock: Some(lock?), ..Done::default() }),
+            () = watch.cancel.cancelled() => Err(Error::Interrupted),
+        }
     }
 
     /// Ends what an operation left on the node, after its results were reported. Results that are not acknowledged are reported

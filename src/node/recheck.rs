@@ -34,7 +34,7 @@ impl Execution<'_> {
     /// nothing is put back now.
     pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<(), CallError> {
         self.observe().await?;
-        let rows = self.rows_of_going().await?;
+        let rows = self.rows_of(|_| true).await?;
         let there: HashSet<(&str, &str)> =
             rows.iter().map(|row| (row.name.as_str(), row.target.digest.as_str())).collect();
         let is_there = |record: &Record| there.contains(&(&*record.name, record.target.digest().as_str()));
@@ -63,10 +63,11 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// The records that the images which are to go have now.
-    pub(super) async fn rows_of_going(&self) -> Result<Vec<Row>, CallError> {
-        let going: BTreeSet<&ImageId> = self.plans.iter().flat_map(Plan::deleted).collect();
-        self.node.containerd.list_images_of(&going).await
+    /// The records that these of the images which are to go have now.
+    async fn rows_of(&self, is_asked: impl Fn(&ImageId) -> bool) -> Result<Vec<Row>, CallError> {
+        let going = self.plans.iter().flat_map(Plan::deleted);
+        let asked = going.filter(|image| is_asked(image)).cloned().collect();
+        self.node.containerd.list_images_of(&asked).await
     }
 
     /// What holds an image of a plan now. Forcing does not reach parents.
@@ -94,13 +95,14 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// An image that others named meanwhile stays; an identity record alone, which the CRI plugin may have made anew in between,
-    /// names nothing and goes. Says whether one did.
+    /// Looks for the names of images that may be there still. One that others named meanwhile stays; an identity record alone,
+    /// which the CRI plugin may have made anew in between, names nothing and goes. Says whether one did.
     pub(super) async fn notice_names(
         &self,
-        rows: &[Row],
+        may_be_there: impl Fn(&ImageId) -> bool,
         carried: &mut [Carried],
     ) -> Result<bool, CallError> {
+        let rows = self.rows_of(may_be_there).await?;
         let mut went = false;
         let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
         for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {

@@ -39,6 +39,14 @@ pub(super) enum Part<'a> {
     Snapshot(&'a Snapshot),
 }
 
+/// What of the holdings is still there.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// The blobs.
+    pub(super) blobs: HashMap<Digest, Stored>,
+    snapshots: HashSet<Snapshot>,
+}
+
 /// What is gone of the holdings, and not yet counted.
 #[derive(Debug, Default)]
 pub(super) struct Reclaimed {
@@ -100,29 +108,28 @@ impl Holdings {
         images.iter().filter_map(|image| Some(((*image).clone(), parts(survey.trees.get(*image)?)))).collect()
     }
 
-    /// Looks which of the blobs are left.
-    pub(super) async fn blobs_left(
-        &self,
-        containerd: &Containerd,
-    ) -> Result<HashMap<Digest, Stored>, CallError> {
-        stored(containerd, self.blobs.keys().cloned().collect()).await
+    /// Looks what is left.
+    pub(super) async fn left(&self, containerd: &Containerd) -> Result<Left, CallError> {
+        let blobs = stored(containerd, self.blobs.keys().cloned().collect());
+        let (blobs, snapshots) = tokio::try_join!(blobs, snapshots_left(containerd, &self.snapshots))?;
+        Ok(Left { blobs, snapshots })
     }
 
-    /// Looks which of the snapshots are left too, and says what is gone.
-    pub(super) async fn gone(
-        self,
-        containerd: &Containerd,
-        left: &HashMap<Digest, Stored>,
-    ) -> Result<Reclaimed, CallError> {
-        let snapshots_left = snapshots_left(containerd, &self.snapshots).await?;
+    /// Whether the collector has taken an image away, so that no record kept it.
+    pub(super) fn has_lost(&self, image: &ImageId, left: &Left) -> bool {
+        self.blobs.contains_key(image.digest()) && !left.blobs.contains_key(image.digest())
+    }
+
+    /// Says what is gone.
+    pub(super) fn gone(self, left: &Left) -> Reclaimed {
         let mut reclaimed = Reclaimed::default();
-        let blobs = self.blobs.into_iter().filter(|(digest, _)| !left.contains_key(digest));
+        let blobs = self.blobs.into_iter().filter(|(digest, _)| !left.blobs.contains_key(digest));
         reclaimed.blobs.extend(blobs.map(|(digest, stored)| (digest, stored.size)));
-        for ((_, chain), size) in self.snapshots.into_iter().filter(|(key, _)| !snapshots_left.contains(key))
+        for ((_, chain), size) in self.snapshots.into_iter().filter(|(key, _)| !left.snapshots.contains(key))
         {
             *reclaimed.snapshots.entry(chain).or_default() += size;
         }
-        Ok(reclaimed)
+        reclaimed
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::carried::Carried;
+use super::collection::Collection;
 use super::error::Error;
 use super::execution::Execution;
 use super::images::Row;
@@ -14,27 +15,34 @@ use super::survey::Survey;
 use crate::image::{Pod, Record, Request, Rules, Unread};
 
 impl Node {
-    /// Ends every operation that was killed. Call it with the lock held: then no journal belongs to anyone.
+    /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
+    /// belongs to anyone.
     pub(super) async fn end_killed(
         &self,
+        left: Vec<OpenJournal>,
         pods: &[Pod],
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
-        for open in OpenJournal::left(&self.containerd).await? {
+        for open in left {
             tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
             let journal = open.journal.clone();
             let (mut execution, mut carried) = self.resume(&journal, pods).await?;
             let (results, open) = if open.settled {
                 execution.look_back(&mut carried).await?;
                 let holdings = execution.measure().await?;
-                (execution.let_go(&mut carried, holdings, watch).await?, open)
+                let collection = Collection::prepare(&self.containerd).await?;
+                (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
             } else {
                 execution.look_again(&mut carried).await?;
-                execution.finish(carried, open, watch).await?
+                let holdings = execution.measure().await;
+                execution.finish(carried, open, holdings, watch).await?
             };
-            done.recovered
-                .push(Recovered { owner: journal.owner.clone(), results: by_entry(&journal, results) });
+            let results = by_entry(&journal, results);
+            match done.recovered.last_mut().filter(|last| last.owner == journal.owner) {
+                Some(last) => add_parents(&mut last.results, results),
+                None => done.recovered.push(Recovered { owner: journal.owner, results }),
+            }
             done.journals.push(open);
         }
         Ok(())
@@ -83,10 +91,17 @@ impl Node {
         let gone = records.values().filter(|record| !survey.rows.contains_key(&*record.name));
         gone.for_each(|record| survey.inventory.insert(Arc::clone(record)));
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
-        let mut images: Vec<_> = records.values().map(|record| record.target.clone()).collect();
-        images.sort();
-        images.dedup();
-        Ok(self.read(survey, Unread(images)).await?)
+        let images = records.values().map(|record| record.target.clone());
+        Ok(self.read(survey, Unread::contents(images)).await?)
+    }
+}
+
+/// An operation with two journals had begun to prune: the second one has the parents of what the first one has.
+fn add_parents(results: &mut [EntryResult], parents: Vec<EntryResult>) {
+    for pruned in parents {
+        if let Some(result) = results.iter_mut().find(|result| result.entry == pruned.entry) {
+            result.add_parents(pruned);
+        }
     }
 }
 

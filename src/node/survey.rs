@@ -1,41 +1,72 @@
 //! A look at a node, and decisions on it: reads only what they ask for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::error::CallError;
-use super::images::Row;
+use super::images::{IMAGES_MAX, Row};
 use super::operation::Node;
 use super::trees::Tree;
-use crate::image::{Decision, ImageId, Inventory, Pod, Request, Unread, decide};
+use crate::image::{Container, Decision, ImageId, Inventory, Pod, Reach, Request, Unread, decide};
 
-/// How many images are read at once.
+/// How many things are read at once.
 const CONCURRENCY: usize = 32;
+/// To find more records than this by their names, the daemon is quicker to list everything.
+const NAMES_MAX: usize = 16;
+/// How often a decision may ask for more records. Then the store changes under it, and it gets all of them at once.
+const LOOKS_MAX: usize = 3;
 
 /// What was found on a node.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// As decisions see it.
     pub inventory: Inventory,
-    /// The records as the store has them, by name.
+    /// The records that were read as the store has them, by name.
     pub rows: HashMap<String, Row>,
     /// What the images lead to whose content was read.
     pub trees: HashMap<ImageId, Arc<Tree>>,
 }
 
+impl Survey {
+    fn new(containers: Vec<Container>, pods: Vec<Pod>) -> Self {
+        Self { inventory: Inventory::without_records(containers, pods), ..Self::default() }
+    }
+
+    /// Adds the records that there are within `reach`.
+    fn learn_records(&mut self, reach: Reach, rows: Vec<Row>) {
+        self.inventory.learn_records(reach, rows.iter().filter_map(Row::record));
+        self.rows.extend(rows.into_iter().map(|row| (row.name.clone(), row)));
+    }
+
+    /// Adds what an image leads to.
+    pub(super) fn learn(&mut self, image: ImageId, tree: Arc<Tree>) {
+        self.inventory.learn(image.clone(), Arc::new(tree.content.clone()));
+        self.trees.insert(image, tree);
+    }
+}
+
 impl Node {
     /// Looks at the records, the containers and the pods that need images. Reads no content.
     pub async fn survey(&self, pods: Vec<Pod>) -> Result<Survey, CallError> {
-        let (rows, containers) =
-            tokio::try_join!(self.containerd.list_images(), self.containerd.containers(&self.known))?;
-        let inventory = Inventory::new(rows.iter().filter_map(Row::record), containers, pods);
-        let rows = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
-        Ok(Survey { inventory, rows, trees: HashMap::new() })
+        self.look(Reach::All, pods).await
     }
 
-    /// Decides a request, and reads the content that its decisions need.
+    /// Looks at the containers, the pods and what a request is sure to need of the records.
+    pub async fn glance(&self, request: &Request, pods: Vec<Pod>) -> Result<Survey, CallError> {
+        self.look(request.reach(), pods).await
+    }
+
+    async fn look(&self, reach: Reach, pods: Vec<Pod>) -> Result<Survey, CallError> {
+        let ((reach, rows), containers) =
+            tokio::try_join!(self.records(reach), self.containerd.containers(&self.known))?;
+        let mut survey = Survey::new(containers, pods);
+        survey.learn_records(reach, rows);
+        Ok(survey)
+    }
+
+    /// Decides a request, and reads what its decisions need.
     pub async fn decide(&self, survey: &mut Survey, request: &Request) -> Result<Vec<Decision>, CallError> {
         self.ask(survey, |inventory| decide(inventory, request)).await
     }
@@ -46,26 +77,56 @@ impl Node {
         survey: &mut Survey,
         question: impl Fn(&Inventory) -> Result<T, Unread>,
     ) -> Result<T, CallError> {
+        let mut looks = 0;
         loop {
-            match question(&survey.inventory) {
+            let mut unread = match question(&survey.inventory) {
                 Ok(answer) => return Ok(answer),
-                Err(unread) => self.read(survey, unread).await?,
+                Err(unread) => unread,
+            };
+            if unread.records != Reach::NONE {
+                looks += 1;
             }
+            if looks > LOOKS_MAX {
+                unread.records = Reach::All;
+            }
+            self.read(survey, unread).await?;
         }
     }
 
-    /// Reads the content of images into the survey.
+    /// Reads records and the content of images into the survey.
     pub async fn read(&self, survey: &mut Survey, unread: Unread) -> Result<(), CallError> {
+        let Unread { mut contents, records } = unread;
+        if let Reach::Part { images, .. } = &records {
+            // Whoever asks for an image's records asks for its content next.
+            contents.extend(images.iter().filter(|image| survey.inventory.content(image).is_err()).cloned());
+        }
+        let (trees, (reach, rows)) = tokio::try_join!(self.contents(contents), self.records(records))?;
+        survey.learn_records(reach, rows);
+        trees.into_iter().for_each(|(image, tree)| survey.learn(image, tree));
+        Ok(())
+    }
+
+    async fn contents(&self, images: BTreeSet<ImageId>) -> Result<Vec<(ImageId, Arc<Tree>)>, CallError> {
         let walk = |image: ImageId| async move {
             let tree = self.trees.walk(&self.containerd, &image).await?;
-            Ok::<_, CallError>((image, Arc::new(tree)))
+            Ok((image, Arc::new(tree)))
         };
-        let read: Vec<_> =
-            stream::iter(unread.0).map(walk).buffer_unordered(CONCURRENCY).try_collect().await?;
-        for (image, tree) in read {
-            survey.inventory.learn(image.clone(), Arc::new(tree.content.clone()));
-            survey.trees.insert(image, tree);
+        stream::iter(images).map(walk).buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    /// The records within `reach`, or all where those are found sooner. Says how far they reach.
+    async fn records(&self, reach: Reach) -> Result<(Reach, Vec<Row>), CallError> {
+        let Reach::Part { names, images } = &reach else {
+            return Ok((Reach::All, self.containerd.list_images().await?));
+        };
+        if names.len() > NAMES_MAX || images.len() > IMAGES_MAX {
+            return Ok((Reach::All, self.containerd.list_images().await?));
         }
-        Ok(())
+        let get = |name| self.containerd.get_image(name);
+        let named = stream::iter(names).map(|name| get(name)).buffer_unordered(CONCURRENCY).try_collect();
+        let (named, mut rows): (Vec<Option<Row>>, _) =
+            tokio::try_join!(named, self.containerd.list_images_of(images))?;
+        rows.extend(named.into_iter().flatten());
+        Ok((reach, rows))
     }
 }

@@ -1,7 +1,8 @@
 //! What a deletion costs, beside what people do today: `make bench`.
 //!
-//! One containerd with 1,000 images. Three ways delete the same 500 of them, then the same single one, from the same store
-//! (it is put back before every run), each as a process of its own or, for the CRI, as calls from here:
+//! One containerd with 1,000 images. Three ways take turns to delete 500 of them, from the same store (it is put back before
+//! every run), and then one of them at a time, each another one of those that are equal. Each is a process of its own or, for
+//! the CRI, calls from here:
 //!
 //! - `ctr`: `ctr images rm --sync` of the same records: the bare cost of the store, without a look at who uses what;
 //! - `cri`: the CRI's `RemoveImage` one image after another, as `crictl rmi` does;
@@ -18,7 +19,10 @@ use crate::bed::{Image, Node, Version};
 
 const IMAGES: usize = 1_000;
 const LAYERS: usize = 2;
-const ROUNDS: usize = 3;
+/// How often everything is measured: half of the images, and a single one.
+const ROUNDS: [(usize, usize); 2] = [(IMAGES / 2, 3), (1, 15)];
+/// Before every run, for the daemon to do what the one before has left it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -26,6 +30,8 @@ enum Way {
     Cri,
     Secateur,
 }
+
+const WAYS: [Way; 3] = [Way::Ctr, Way::Cri, Way::Secateur];
 
 #[tokio::test]
 #[ignore = "a measurement: make bench"]
@@ -47,40 +53,49 @@ async fn table(version: Version) {
         images.iter().map(|image| (image.name.clone(), image.config().to_string())).collect();
 
     println!("{:>8}  {:<9} {:>9}  {:>9}  {:>9}", "images", "way", "seconds", "of ctr", "peak MiB");
-    for count in [IMAGES / 2, 1] {
-        let targets = &targets[..count];
-        let mut bare = Duration::ZERO;
-        for way in [Way::Ctr, Way::Cri, Way::Secateur] {
-            let mut runs = Vec::new();
-            for _ in 0..ROUNDS {
-                node.restore().await;
-                runs.push(measure(&node, way, targets).await);
-                assert_eq!(
-                    node.records().await.len(),
-                    2 * (IMAGES - count) + 2,
-                    "exactly what was named is gone"
-                );
+    for (count, rounds) in ROUNDS {
+        let mut runs: [Vec<Run>; WAYS.len()] = Default::default();
+        let mut left: Vec<(String, String)> = Vec::new();
+        for round in 0..rounds {
+            for turn in 0..WAYS.len() {
+                if left.len() <= IMAGES / 2 {
+                    node.restore().await;
+                    left = targets.clone();
+                }
+                tokio::time::sleep(PAUSE).await;
+                // Whoever comes first in one round comes last in the next.
+                let way = (round + turn) % WAYS.len();
+                let going = left.split_off(left.len() - count);
+                runs[way].push(measure(&node, WAYS[way], &going).await);
+                assert_eq!(node.records().await.len(), 2 * left.len() + 2, "exactly what was named is gone");
             }
-            runs.sort_by_key(|run| run.time);
-            let median = &runs[ROUNDS / 2];
-            if way == Way::Ctr {
-                bare = median.time;
-            }
-            report(count, way, median, bare);
+        }
+        for (way, own) in WAYS.into_iter().zip(&runs) {
+            report(count, way, own, &runs[0]);
         }
     }
 }
 
-fn report(count: usize, way: Way, run: &Run, bare: Duration) {
+fn report(count: usize, way: Way, runs: &[Run], bare: &[Run]) {
     let name = match way {
         Way::Ctr => "ctr",
         Way::Cri => "cri",
         Way::Secateur => "secateur",
     };
-    let seconds = run.time.as_secs_f64();
-    let ratio = seconds / bare.as_secs_f64();
-    let peak = run.peak_kib.map_or_else(String::new, |kib| format!("{:.1}", kib as f64 / 1024.0));
+    let seconds = median(runs.iter().map(|run| run.time.as_secs_f64()));
+    let ratio =
+        median(runs.iter().zip(bare).map(|(run, bare)| run.time.as_secs_f64() / bare.time.as_secs_f64()));
+    let peak = match runs.iter().filter_map(|run| run.peak_kib).max() {
+        Some(kib) => format!("{:.1}", kib as f64 / 1024.0),
+        None => String::new(),
+    };
     println!("{count:>8}  {name:<9} {seconds:>9.3}  {ratio:>8.2}x  {peak:>9}");
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 async fn measure(node: &Node, way: Way, targets: &[(String, String)]) -> Run {

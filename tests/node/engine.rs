@@ -10,6 +10,7 @@ mod limits;
 mod lineage;
 mod names;
 mod process;
+mod pruning;
 mod races;
 mod usage;
 

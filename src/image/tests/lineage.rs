@@ -220,7 +220,7 @@ fn without_a_dangling_image_pruning_reads_nothing_more() {
         .prune();
     let mut inventory = node.unread();
     let request = node.request(&["app:v1"]);
-    assert_eq!(decide(&inventory, &request), Err(Unread(vec![image("a1")])));
+    assert_eq!(decide(&inventory, &request), Err(Unread::content(&image("a1"))));
     inventory.learn(image("a1"), node.contents[&image("a1")].clone().into());
     assert_eq!(decide(&inventory, &request).unwrap(), node.decide(&["app:v1"]));
 }

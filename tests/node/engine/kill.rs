@@ -57,7 +57,7 @@ fn removals<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Vec<String> {
 }
 
 /// Everything of a node that a deletion may touch, after a collection: there must be nothing left to collect.
-async fn state(node: &Node) -> (BTreeMap<String, Digest>, Disk) {
+pub(super) async fn state(node: &Node) -> (BTreeMap<String, Digest>, Disk) {
     assert_eq!(leases(node).await, BTreeMap::new());
     node.collect_garbage().await;
     let records = node.records().await.into_iter();

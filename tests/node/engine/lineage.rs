@@ -19,15 +19,15 @@ both!(
 const PARENT: &str = "org.mobyproject.image.parent";
 
 /// A parent without a name and its child.
-struct Family {
-    parent: Imported,
+pub(super) struct Family {
+    pub parent: Imported,
     /// The parent's only record but for the CRI's.
-    dangling: String,
-    child: Imported,
+    pub dangling: String,
+    pub child: Imported,
 }
 
 /// `layers` are those of the parent.
-async fn family(node: &Node, layers: &[&str]) -> Family {
+pub(super) async fn family(node: &Node, layers: &[&str]) -> Family {
     let image = |name| layers.iter().fold(Image::new(name), |image, layer| image.layer(*layer));
     let parent = node.import(&image("docker.io/library/base:v1")).await;
     let child = node.import(&image(APP).layer("child")).await;

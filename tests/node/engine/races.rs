@@ -224,9 +224,9 @@ async fn a_name_that_was_pulled_anew_after_the_last_look_is_left_alone(version: 
         let answer = process.finish().await;
 
         let deleted = format!("deleted {}", app.target);
-        assert_eq!(answer.only().removals.contains(&deleted), place == "collected", "{place}");
+        assert!(!answer.only().removals.contains(&deleted), "{place}");
         let stays = format!("image {} stays: meanwhile it was named app:v1", &app.target.hex()[..12]);
-        assert_eq!(answer.only().messages.contains(&stays), place != "collected", "{place}");
+        assert!(answer.only().messages.contains(&stays), "{place}");
         assert_settled(&node).await;
         assert_eq!(node.record(APP).await.unwrap().target, app.target, "{place}");
         let has = node.disk().await;

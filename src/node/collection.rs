@@ -1,0 +1,38 @@
+//! One run of containerd's collector. It collects when a lease ends and its end is waited for, so one is made for that.
+
+use std::collections::HashMap;
+
+use super::client::Containerd;
+use super::error::CallError;
+use super::journal::{JOURNAL_LABEL, Journal, LEASE_PREFIX, expiry};
+use super::leases::Collect;
+
+/// The journal of a lease that has none. Where a killed operation left it, it ends as one that began nothing.
+const NO_JOURNAL: &str = "none";
+
+/// A collection that has not begun.
+#[derive(Debug)]
+#[must_use = "it leaves a lease until it is run"]
+pub(super) struct Collection {
+    lease: String,
+}
+
+impl Collection {
+    /// Makes the lease.
+    pub(super) async fn prepare(containerd: &Containerd) -> Result<Self, CallError> {
+        let lease = format!("{LEASE_PREFIX}collect-{}", Journal::new_id());
+        let labels = HashMap::from([(JOURNAL_LABEL.to_owned(), NO_JOURNAL.to_owned()), expiry()]);
+        containerd.create_lease(&lease, labels).await?;
+        Ok(Self { lease })
+    }
+
+    /// Waits until everything that nothing holds any longer has left the disk.
+    pub(super) async fn run(self, containerd: &Containerd) -> Result<(), CallError> {
+        containerd.delete_lease(&self.lease, Collect::Now).await
+    }
+
+    /// Prepares one and runs it.
+    pub(super) async fn again(containerd: &Containerd) -> Result<(), CallError> {
+        Self::prepare(containerd).await?.run(containerd).await
+    }
+}

@@ -1,0 +1,131 @@
+//! Pruning after a deletion by name. Which parents an image has takes a look at every record, and its own deletion does not: so
+//! the image goes first, and that look is made while the collector is at work. Parents that are there to be pruned then go in
+//! one more step, with a journal and a collection of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::error::{CallError, Error};
+use super::execution::Execution;
+use super::images::Row;
+use super::journal::OpenJournal;
+use super::operation::{Node, Operation, Progress, Watch};
+use super::result::{EntryResult, Outcome};
+use super::survey::Survey;
+use super::trees::Tree;
+use crate::image::{Decision, Fate, ImageId, Reach, Reason};
+
+/// An image as it was before it was deleted.
+struct Gone {
+    image: ImageId,
+    rows: Vec<Row>,
+    tree: Option<Arc<Tree>>,
+}
+
+/// What pruning does, and why.
+struct Pruning<'a> {
+    reasons: Vec<Reason>,
+    /// None if no parent goes.
+    execution: Option<Execution<'a>>,
+}
+
+impl Operation {
+    /// The same without pruning, where that takes a look at less and there is one image whose parents can follow.
+    pub(super) fn image_alone(&self) -> Option<Self> {
+        let mut alone = self.clone();
+        alone.request.rules.prune = false;
+        let is_quicker = self.request.reach() == Reach::All && alone.request.reach() != Reach::All;
+        (is_quicker && alone.request.entries.len() == 1).then_some(alone)
+    }
+}
+
+impl Node {
+    /// Carries out what was decided on an [image alone](Operation::image_alone), and prunes its parents as `operation` says.
+    pub(super) async fn delete_then_prune(
+        &self,
+        operation: &Operation,
+        survey: Survey,
+        decisions: Vec<Decision>,
+        watch: &Watch<'_>,
+        journals: &mut Vec<OpenJournal>,
+    ) -> Result<Vec<EntryResult>, Error> {
+        let Some(gone) = decisions.iter().find_map(|decision| Gone::of(decision, &survey)) else {
+            return Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await;
+        };
+        let collecting = Notify::new();
+        let progress = |progress| {
+            if progress == Progress::Collecting {
+                collecting.notify_one();
+            }
+            (watch.progress)(progress);
+        };
+        let noted = Watch { cancel: watch.cancel.clone(), progress: &progress };
+        let deleting = async {
+            let results = Box::pin(self.carry_out(operation, survey, decisions, &noted, journals)).await;
+            collecting.notify_one();
+            results
+        };
+        let looking = async {
+            collecting.notified().await;
+            self.pruning(operation, &gone).await
+        };
+        let (results, pruning) = tokio::join!(deleting, looking);
+        let mut results = results?;
+        let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
+        if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled())
+            && let Some(Pruning { reasons, execution }) = pruning?
+        {
+            result.reasons = reasons;
+            if let Some(execution) = execution {
+                let pruned = Box::pin(execution.run(watch, journals)).await?;
+                pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
+            }
+        }
+        Ok(results)
+    }
+
+    /// Decides which parents go after an image that is gone: those that the whole operation would have pruned with it. Forcing
+    /// does not reach them.
+    async fn pruning(&self, operation: &Operation, gone: &Gone) -> Result<Option<Pruning<'_>>, CallError> {
+        let mut survey = self.survey(operation.pods.clone()).await?;
+        gone.put_into(&mut survey);
+        let decisions = self.decide(&mut survey, &operation.request).await?;
+        let plan = decisions.into_iter().find_map(|decision| decision.verdict.ok());
+        let Some(plan) = plan.filter(|plan| plan.image == gone.image) else {
+            return Ok(None);
+        };
+        let execution = plan.parents().map(|parents| {
+            let mut unforced = operation.clone();
+            unforced.request.rules.force = false;
+            let entries = unforced.request.entries.iter().map(|entry| entry.text.clone()).collect();
+            Execution::new(self, survey, (entries, vec![parents]), &unforced)
+        });
+        Ok(Some(Pruning { reasons: plan.reasons, execution }))
+    }
+}
+
+impl Gone {
+    /// The image that a plan deletes.
+    fn of(decision: &Decision, survey: &Survey) -> Option<Self> {
+        let plan = decision.verdict.as_ref().ok().filter(|plan| plan.fate == Fate::Deleted)?;
+        Some(Self {
+            image: plan.image.clone(),
+            rows: plan.removed().filter_map(|record| survey.rows.get(&*record.name).cloned()).collect(),
+            tree: survey.trees.get(&plan.image).cloned(),
+        })
+    }
+
+    /// Lets a survey find the image as if it were there still.
+    fn put_into(&self, survey: &mut Survey) {
+        for row in &self.rows {
+            if let Some(record) = row.record() {
+                survey.inventory.insert(Arc::new(record));
+            }
+            survey.rows.insert(row.name.clone(), row.clone());
+        }
+        if let Some(tree) = &self.tree {
+            survey.learn(self.image.clone(), Arc::clone(tree));
+        }
+    }
+}
