@@ -58,6 +58,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) {
     let cluster = Cluster::new(client, &settings.node);
+    let connection = Connection::keep(settings.address, settings.namespace, health.clone(), metrics.clone());
     let attempts = Attempts {
         membership: Membership::new(cluster.clone()),
         cluster,
@@ -65,6 +66,5 @@ pub async fn run(
         protect: settings.protect,
         pod: settings.pod,
     };
-    let connection = Connection::keep(settings.address, settings.namespace, health.clone());
     Worker::new(&attempts, connection, health).work(cancel).await;
 }

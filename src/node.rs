@@ -36,5 +36,5 @@ pub use catalog::{Catalog, Listed, Size};
 pub use client::{CALLS, Containerd, DEFAULT_ADDRESS, DEFAULT_NAMESPACE};
 pub use error::{CallError, ConnectError, Error};
 pub use events::Releases;
-pub use operation::{Done, Node, Operation, Progress, Recovered, Watch};
+pub use operation::{Done, Node, Operation, Progress, Recovered, Turn, Watch};
 pub use result::{EntryResult, Outcome};

@@ -12,10 +12,9 @@ use super::owner::Owner;
 use super::pods;
 use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
-use crate::api::result::ImageResult;
 use crate::conversion::Asked;
 use crate::image::{Pattern, Request, Rules};
-use crate::node::{Done, Operation, Outcome, Progress, Watch};
+use crate::node::{Done, Operation, Outcome, Progress, Turn, Watch};
 use crate::telemetry::metrics::AgentMetrics;
 
 /// What is the same for every attempt of an agent.
@@ -49,7 +48,8 @@ impl Attempts {
         {
             return Ok(Standing::Held);
         }
-        let Some(deletion) = self.cluster.deletion(key).await? else {
+        let turn = link.node.turn(&CancellationToken::new()).await?;
+        let Some(deletion) = self.cluster.deletion(&key.owner()).await? else {
             return Ok(Standing::Done);
         };
         if draft.may_have_report
@@ -61,57 +61,70 @@ impl Attempts {
             draft.resume(report.spec);
         }
         draft.may_have_report = false;
-        if !self.membership.acts_on(&deletion).await? {
+        if !self.membership.acts_on(&deletion, draft.has_reported()).await? {
             return Ok(Standing::Done);
         }
-        self.carry_out(link, &deletion, draft).await
+        self.carry_out(link, turn, &deletion, draft).await
     }
 
     async fn carry_out(
         &self,
         link: &Link,
+        turn: Turn,
         deletion: &ImageDeletion,
         draft: &mut Draft,
     ) -> Result<Standing, AttemptError> {
         let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
         let asked = Asked::read(due);
-        let pods = self.cluster.pods().await?;
-        let operation = Operation {
-            owner: Owner::of(deletion).to_string(),
-            request: Request { entries: asked.entries(), rules: self.rules(link, deletion, &pods) },
-            pods: pods.iter().filter_map(pods::needs).collect(),
-        };
+        let operation = self.operation(link, deletion, &asked).await?;
         if deletion.spec.dry_run {
             let results = link.node.dry_run(&operation).await?;
             draft.add(asked.results(&results).into_iter().map(|(result, _)| result));
-            self.report(deletion, draft, Standing::Done).await;
+            self.report(deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
-        let done = link.node.delete(&operation, &unwatched()).await?;
+        let done = link.node.delete_in(turn, &operation, &unwatched()).await?;
         self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
-        let results: Vec<ImageResult> =
-            asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
-        self.metrics.removed(&results);
-        self.metrics.put_back(done.results.iter().map(|result| result.put_back).sum());
-        draft.add(results);
+        let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
+        draft.take_in(told, done.results.iter().map(|result| result.put_back).sum());
+        let may_pass = done.results.iter().any(|result| result.may_pass);
         let standing = match deletion.spec.on_conflict {
+            _ if may_pass => Standing::Held,
             OnConflict::Wait if draft.has_conflict() => Standing::Held,
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
-        self.report(deletion, draft, standing).await;
+        self.report(deletion, draft, standing).await?;
         self.acknowledge(link, done).await;
-        draft.hold(operation.request);
+        if may_pass {
+            return Err(AttemptError::Interrupted);
+        }
+        draft.hold(operation);
         Ok(standing)
     }
 
     /// Ends what killed operations have begun on this node, and reports it.
     pub async fn recover(&self, link: &Link) -> Result<(), AttemptError> {
+        let turn = link.node.turn(&CancellationToken::new()).await?;
         let pods = self.cluster.pods().await?;
         let needs: Vec<_> = pods.iter().filter_map(pods::needs).collect();
-        let done = link.node.recover(&needs, &unwatched()).await?;
+        let done = link.node.recover(turn, &needs, &unwatched()).await?;
         self.report_recovered(&done.recovered, None).await?;
         self.acknowledge(link, done).await;
         Ok(())
+    }
+
+    async fn operation(
+        &self,
+        link: &Link,
+        deletion: &ImageDeletion,
+        asked: &Asked,
+    ) -> Result<Operation, AttemptError> {
+        let pods = self.cluster.pods().await?;
+        Ok(Operation {
+            owner: Owner::of(deletion).to_string(),
+            request: Request { entries: asked.entries(), rules: self.rules(link, deletion, &pods) },
+            pods: pods.iter().filter_map(pods::needs).collect(),
+        })
     }
 
     /// What is left on the node is found by the next operation if this fails.
@@ -124,21 +137,24 @@ impl Attempts {
 
     /// The image of the pods' sandboxes and those of the agent's own pod are protected always.
     fn rules(&self, link: &Link, deletion: &ImageDeletion, pods: &[Pod]) -> Rules {
-        let is_own = |pod: &&Pod| {
-            let own = self.pod.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
-            own.is_some() && own == pod.metadata.namespace.as_deref().zip(pod.metadata.name.as_deref())
-        };
-        let own = pods.iter().find(is_own).and_then(|pod| pod.spec.as_ref());
-        let own = own.into_iter().flat_map(pods::images).filter_map(|image| image.parse().ok());
+        let own = pods.iter().find(|pod| self.is_own(pod)).and_then(|pod| pod.spec.as_ref());
+        if own.is_none() {
+            tracing::warn!("the agent's own pod is unknown, so its image is protected by the rules only");
+        }
+        let own = own.into_iter().flat_map(pods::images).flat_map(pods::patterns);
         let protect = self.protect.iter().cloned().chain(link.sandbox.clone()).chain(own).collect();
         Rules { force: deletion.spec.force, prune: deletion.spec.prune, protect }
+    }
+
+    fn is_own(&self, pod: &Pod) -> bool {
+        let own = self.pod.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+        own.is_some() && own == pod.metadata.namespace.as_deref().zip(pod.metadata.name.as_deref())
     }
 }
 
 /// Whether something of what was held is free, as far as the node knows. Asks the API server for nothing.
-async fn may_be_free(link: &Link, held: &Request) -> Result<bool, AttemptError> {
-    let operation = Operation { request: held.clone(), ..Operation::default() };
-    let results = link.node.dry_run(&operation).await?;
+async fn may_be_free(link: &Link, held: &Operation) -> Result<bool, AttemptError> {
+    let results = link.node.dry_run(held).await?;
     Ok(results.iter().any(|result| result.outcome != Outcome::Conflict))
 }
 

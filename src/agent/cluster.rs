@@ -12,7 +12,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 
 use super::error::ApiError;
-use super::queue::Key;
+use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
 
@@ -59,10 +59,10 @@ impl Cluster {
     }
 
     /// The whole deletion; `None` if it is gone, and another has its name or none.
-    pub async fn deletion(&self, key: &Key) -> Result<Option<ImageDeletion>, ApiError> {
+    pub async fn deletion(&self, owner: &Owner) -> Result<Option<ImageDeletion>, ApiError> {
         let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
-        let found = answer("get the ImageDeletion", &key.name, deletions.get_opt(&key.name)).await?;
-        Ok(found.filter(|deletion| deletion.uid().as_deref() == Some(&*key.uid)))
+        let found = answer("get the ImageDeletion", &owner.name, deletions.get_opt(&owner.name)).await?;
+        Ok(found.filter(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
     }
 
     /// What this node has reported on the deletion with this UID.

@@ -1,5 +1,6 @@
 //! The standing connection to containerd: made again whenever it breaks, with a growing delay.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use tokio::task::JoinHandle;
 
 use super::backoff::Backoff;
 use crate::image::Pattern;
-use crate::node::{CallError, ConnectError, Node};
+use crate::node::{CallError, Node};
 use crate::telemetry::health::Health;
+use crate::telemetry::metrics::AgentMetrics;
 
 /// What `readyz` calls it.
 pub const CONTAINERD: &str = "containerd";
@@ -38,10 +40,10 @@ pub struct Connection {
 
 impl Connection {
     /// Begins to connect to the containerd at `address`, and tells `health` whether it is there.
-    pub fn keep(address: PathBuf, namespace: String, health: Health) -> Self {
+    pub fn keep(address: PathBuf, namespace: String, health: Health, metrics: AgentMetrics) -> Self {
         let (sender, link) = watch::channel(None);
         let news = Arc::new(Notify::new());
-        let keeper = Keeper { address, namespace, health, sender, news: Arc::clone(&news) };
+        let keeper = Keeper { address, namespace, health, metrics, sender, news: Arc::clone(&news) };
         Self { link, news, keeper: tokio::spawn(keeper.keep()) }
     }
 
@@ -66,6 +68,7 @@ struct Keeper {
     address: PathBuf,
     namespace: String,
     health: Health,
+    metrics: AgentMetrics,
     sender: watch::Sender<Option<Link>>,
     news: Arc<Notify>,
 }
@@ -78,10 +81,11 @@ impl Keeper {
             match Node::connect(&self.address, &self.namespace).await {
                 Ok(node) => {
                     number += 1;
-                    backoff = Backoff::up_to(LONGEST);
                     let lost = self.hold(node, number).await;
-                    tracing::warn!(error = %lost, "lost containerd");
-                    self.health.lacks(CONTAINERD, lost);
+                    if self.sender.borrow().is_some() {
+                        backoff = Backoff::up_to(LONGEST);
+                    }
+                    self.complain(&lost);
                 }
                 Err(error) => self.complain(&error),
             }
@@ -90,8 +94,9 @@ impl Keeper {
         }
     }
 
-    fn complain(&self, error: &ConnectError) {
-        tracing::warn!(%error, "no connection to containerd");
+    fn complain(&self, error: &(dyn Error + 'static)) {
+        tracing::warn!(error, "no connection to containerd");
+        self.metrics.error("containerd");
         self.health.lacks(CONTAINERD, error);
     }
 
@@ -102,6 +107,11 @@ impl Keeper {
             Ok(both) => both,
             Err(error) => return error,
         };
+        if sandbox.is_none() {
+            tracing::info!(
+                "the CRI names no image of pod sandboxes: containerd pins it, or it is protected by the rules only"
+            );
+        }
         let sandbox = sandbox.and_then(|image| image.parse().ok());
         tracing::info!(address = %self.address.display(), "connected to containerd");
         self.sender.send_replace(Some(Link { node, sandbox, number }));

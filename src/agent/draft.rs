@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
-use crate::image::Request;
+use crate::image::Pattern;
+use crate::node::Operation;
 
 /// A report in the making.
 #[derive(Debug)]
@@ -19,8 +20,12 @@ pub struct Draft {
     pub started: Time,
     /// What was reported already.
     pub reported: Vec<ImageResult>,
-    /// What something held at the last attempt.
-    pub held: Option<Request>,
+    /// What something held at the last attempt, with the pods of that time.
+    pub held: Option<Operation>,
+    /// What was done and is counted once it was reported.
+    pub uncounted: Vec<ImageResult>,
+    /// How many images were put back, which is counted with it.
+    pub put_back: usize,
     /// What came of each entry so far.
     results: HashMap<String, ImageResult>,
 }
@@ -33,6 +38,8 @@ impl Draft {
             started: Time(Timestamp::now()),
             reported: Vec::new(),
             held: None,
+            uncounted: Vec::new(),
+            put_back: 0,
             results: HashMap::new(),
         }
     }
@@ -65,16 +72,46 @@ impl Draft {
         }
     }
 
+    /// Adds what was done on the node.
+    pub fn take_in(&mut self, done: Vec<ImageResult>, put_back: usize) {
+        self.uncounted.extend_from_slice(&done);
+        self.put_back += put_back;
+        self.add(done);
+    }
+
     /// What came of every entry of the deletion, in its order.
     pub fn listed(&self, deletion: &ImageDeletion) -> Vec<ImageResult> {
         let images = deletion.spec.images.iter().map(|image| image.as_str());
         images.map(|image| self.results.get(image).cloned().unwrap_or_else(|| untried(image))).collect()
     }
 
-    /// Keeps what is held of a request, to be tried again.
-    pub fn hold(&mut self, mut request: Request) {
-        request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
-        self.held = Some(request);
+    /// Keeps what is held of an operation, to be tried again.
+    pub fn hold(&mut self, mut operation: Operation) {
+        operation.request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
+        self.held = Some(operation);
+    }
+
+    /// Whether this node has reported on the deletion.
+    pub fn has_reported(&self) -> bool {
+        !self.reported.is_empty()
+    }
+
+    /// Whether a result is known already, with all that was removed.
+    pub fn has(&self, result: &ImageResult) -> bool {
+        let known = self.results.get(&result.image);
+        known.is_some_and(|known| {
+            !result.records.is_empty() && result.records.iter().all(|record| known.records.contains(record))
+        })
+    }
+
+    /// A pattern whose operation was killed may match more than that operation has planned for.
+    pub fn leave_patterns_due(&mut self) {
+        for (image, result) in &mut self.results {
+            if Pattern::is_pattern(image) && result.outcome != Outcome::Conflict {
+                result.outcome = Outcome::Failed;
+                result.message = Some("the agent was stopped in the middle, and goes on".to_owned());
+            }
+        }
     }
 
     /// Whether something still holds an image.
@@ -117,7 +154,7 @@ mod tests {
     use super::*;
     use crate::api::deletion::ImageDeletionSpec;
     use crate::api::result::Record;
-    use crate::image::Rules;
+    use crate::image::Request;
 
     fn result(image: &str, outcome: Outcome) -> ImageResult {
         let records = match outcome {
@@ -159,9 +196,28 @@ mod tests {
         let mut draft = Draft::new(false);
         draft.add([result("a", Outcome::Conflict), result("b", Outcome::Deleted)]);
         let entries = ["a", "b"].map(|entry| entry.parse().unwrap()).to_vec();
-        draft.hold(Request { entries, rules: Rules::default() });
-        let held: Vec<_> = draft.held.unwrap().entries.into_iter().map(|entry| entry.text).collect();
+        let request = Request { entries, ..Request::default() };
+        draft.hold(Operation { request, ..Operation::default() });
+        let held = draft.held.unwrap().request.entries;
+        let held: Vec<_> = held.into_iter().map(|entry| entry.text).collect();
         assert_eq!(held, ["a"]);
+    }
+
+    #[test]
+    fn what_was_reported_before_the_agent_was_killed_is_not_told_twice() {
+        let mut draft = Draft::new(false);
+        draft.add([result("a", Outcome::Deleted), result("b", Outcome::Conflict)]);
+        assert!(draft.has(&result("a", Outcome::Deleted)));
+        assert!(!draft.has(&result("b", Outcome::Deleted)));
+        assert!(!draft.has(&result("b", Outcome::Conflict)), "a conflict may end, so it is told anew");
+    }
+
+    #[test]
+    fn a_pattern_of_a_killed_operation_stays_due() {
+        let mut draft = Draft::new(false);
+        draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Deleted)]);
+        draft.leave_patterns_due();
+        assert!(draft.is_due("a:*") && !draft.is_due("b"));
     }
 
     #[test]

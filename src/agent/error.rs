@@ -52,6 +52,9 @@ pub enum AttemptError {
     /// The node.
     #[error(transparent)]
     Node(#[from] node::Error),
+    /// The node could not be reached in the middle; what was done is reported.
+    #[error("containerd was away or too slow in the middle of it")]
+    Interrupted,
 }
 
 impl AttemptError {
@@ -59,7 +62,7 @@ impl AttemptError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Api(_) => "api",
-            Self::Node(_) => "containerd",
+            Self::Node(_) | Self::Interrupted => "containerd",
         }
     }
 }

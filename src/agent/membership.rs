@@ -23,12 +23,12 @@ impl Membership {
     }
 
     /// Whether the node acts on the deletion now: it is under way, was created when the node was there already, and selects
-    /// the node by its labels.
-    pub async fn acts_on(&self, deletion: &ImageDeletion) -> Result<bool, ApiError> {
+    /// the node by its labels, which do not matter any more once the node has reported.
+    pub async fn acts_on(&self, deletion: &ImageDeletion, has_reported: bool) -> Result<bool, ApiError> {
         if is_over(deletion, Timestamp::now()) || self.joined_after(deletion).await? {
             return Ok(false);
         }
-        if deletion.spec.node_selector.is_none() {
+        if has_reported || deletion.spec.node_selector.is_none() {
             return Ok(true);
         }
         Ok(NodeSelector::of(&deletion.spec).selects(self.cluster.node().await?.labels()))
@@ -48,5 +48,6 @@ impl Membership {
 
 /// Whether no node acts on the deletion any more.
 pub fn is_over(deletion: &ImageDeletion, now: Timestamp) -> bool {
-    deletion.is_finished() || deletion.deadline().is_some_and(|deadline| deadline <= now)
+    let is_going = deletion.metadata.deletion_timestamp.is_some();
+    is_going || deletion.is_finished() || deletion.deadline().is_some_and(|deadline| deadline <= now)
 }

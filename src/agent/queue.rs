@@ -9,6 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::owner::Owner;
+
 /// What something holds is tried again at most this often, however many containers end.
 pub const SPACING: Duration = Duration::from_secs(1);
 
@@ -23,10 +25,17 @@ pub struct Key {
     pub uid: String,
 }
 
+impl Key {
+    /// What its operations on the node are known by.
+    pub fn owner(&self) -> Owner {
+        Owner { name: self.name.clone(), uid: self.uid.clone() }
+    }
+}
+
 /// What is to be done about a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It was never tried, or its spec has changed since.
+    /// It was never tried.
     New,
     /// It is being tried.
     Trying,
@@ -40,10 +49,19 @@ enum State {
 
 #[derive(Debug)]
 struct Entry {
-    generation: i64,
     state: State,
-    /// What happened while it was being tried and makes it worth another try, should something hold its images.
-    meanwhile: Option<State>,
+    /// When to try again because of what happened while it was being tried, should something hold its images.
+    meanwhile: Option<Instant>,
+}
+
+impl Entry {
+    /// Since when it is due to be tried again.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        match self.state {
+            State::Again(at) if at <= now => Some(at),
+            _ => None,
+        }
+    }
 }
 
 /// The deletions that have not come to their end in the cluster.
@@ -51,19 +69,11 @@ struct Entry {
 pub struct Queue(BTreeMap<Key, Entry>);
 
 impl Queue {
-    /// The deletion exists, with a spec of this generation. A spec that has changed is tried again, unless the deletion is
-    /// done here.
-    pub fn see(&mut self, key: Key, generation: i64) {
-        let entry = self.0.entry(key).or_insert(Entry { generation, state: State::New, meanwhile: None });
-        if entry.generation == generation {
-            return;
-        }
-        entry.generation = generation;
-        match entry.state {
-            State::Again(_) | State::Held(_) => entry.state = State::New,
-            State::Trying => entry.meanwhile = Some(State::New),
-            State::New | State::Done => {}
-        }
+    /// The deletion exists. Says whether that is news.
+    pub fn see(&mut self, key: Key) -> bool {
+        let is_new = !self.0.contains_key(&key);
+        self.0.entry(key).or_insert(Entry { state: State::New, meanwhile: None });
+        is_new
     }
 
     /// The deletion was removed, or has come to its end.
@@ -81,12 +91,11 @@ impl Queue {
         self.0.contains_key(key)
     }
 
-    /// The deletion to try now.
+    /// The deletion to try now: the oldest new one, else the one that has waited longest for its next try.
     pub fn next(&mut self, now: Instant) -> Option<Key> {
-        let is_due = |state: State| matches!(state, State::Again(at) if at <= now);
-        let new = self.0.iter_mut().find(|(_, entry)| entry.state == State::New).map(|(key, _)| key.clone());
-        let key =
-            new.or_else(|| self.0.iter().find(|(_, entry)| is_due(entry.state)).map(|(key, _)| key.clone()))?;
+        let new = self.0.iter().find(|(_, entry)| entry.state == State::New).map(|(key, _)| key);
+        let due = || self.0.iter().filter_map(|(key, entry)| entry.due(now).map(|at| (at, key))).min();
+        let key = new.or_else(|| due().map(|(_, key)| key))?.clone();
         self.set(&key, State::Trying);
         Some(key)
     }
@@ -115,7 +124,7 @@ impl Queue {
     /// Something holds images of the deletion that was tried from `tried` on.
     pub fn held(&mut self, key: &Key, tried: Instant) {
         let meanwhile = self.0.get(key).and_then(|entry| entry.meanwhile);
-        self.set(key, meanwhile.unwrap_or(State::Held(tried)));
+        self.set(key, meanwhile.map_or(State::Held(tried), State::Again));
     }
 
     /// What held images may have let go of them.
@@ -123,7 +132,7 @@ impl Queue {
         for entry in self.0.values_mut() {
             match entry.state {
                 State::Held(tried) => entry.state = State::Again(now.max(tried + SPACING)),
-                State::Trying => entry.meanwhile = entry.meanwhile.or(Some(State::Again(now + SPACING))),
+                State::Trying => entry.meanwhile = entry.meanwhile.or(Some(now + SPACING)),
                 State::New | State::Again(_) | State::Done => {}
             }
         }
@@ -131,7 +140,7 @@ impl Queue {
 
     fn set(&mut self, key: &Key, state: State) {
         if let Some(entry) = self.0.get_mut(key) {
-            *entry = Entry { state, meanwhile: None, ..*entry };
+            *entry = Entry { state, meanwhile: None };
         }
     }
 }
@@ -147,7 +156,7 @@ mod tests {
 
     fn queue(names: &[&str]) -> (Queue, Instant) {
         let mut queue = Queue::default();
-        names.iter().for_each(|name| queue.see(key(name), 1));
+        names.iter().for_each(|name| assert!(queue.see(key(name))));
         (queue, Instant::now())
     }
 
@@ -167,7 +176,7 @@ mod tests {
         assert_eq!(queue.next(now), Some(key("b")));
         assert_eq!(queue.next(now), None);
         assert_eq!(queue.wakes(), Some(later));
-        queue.see(key("c"), 1);
+        queue.see(key("c"));
         assert_eq!(queue.next(later), Some(key("c")), "a new one goes before one that is tried again");
         assert_eq!(queue.next(later), Some(key("a")));
     }
@@ -185,18 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_spec_is_looked_at_again_unless_all_is_done() {
-        let (mut queue, now) = queue(&["a", "b"]);
-        for held in [true, false] {
-            let tried = queue.next(now).unwrap();
-            if held { queue.held(&tried, now) } else { queue.done(&tried) }
-        }
-        for (name, expected) in [("a", Some(key("a"))), ("b", None)] {
-            queue.see(key(name), 1);
-            assert_eq!(queue.next(now), None, "{name}: the same spec again is no news");
-            queue.see(key(name), 2);
-            assert_eq!(queue.next(now), expected);
-        }
+    fn what_is_always_due_again_keeps_nobody_from_its_turn() {
+        let (mut queue, now) = queue(&["a", "b", "c"]);
+        let tries = (0..9).map(|turn| {
+            // Each try takes longer than the spacing, and something is released meanwhile.
+            let begin = now + SPACING * 3 * turn;
+            let tried = queue.next(begin).unwrap();
+            queue.released(begin + SPACING);
+            queue.held(&tried, begin);
+            tried.name
+        });
+        assert_eq!(tries.collect::<String>(), "abcabcabc");
     }
 
     #[test]
@@ -209,18 +217,6 @@ mod tests {
         assert_eq!(queue.next(now + SPACING), Some(key("a")));
         queue.held(&tried, now + SPACING);
         assert_eq!(queue.wakes(), None);
-    }
-
-    #[test]
-    fn a_spec_that_changes_while_it_is_tried_is_no_more_missed() {
-        let (mut queue, now) = queue(&["a"]);
-        let tried = queue.next(now).unwrap();
-        queue.see(key("a"), 2);
-        assert_eq!(queue.next(now), None);
-        queue.held(&tried, now);
-        assert_eq!(queue.next(now), Some(key("a")));
-        queue.held(&tried, now);
-        assert_eq!(queue.next(now), None);
     }
 
     #[test]

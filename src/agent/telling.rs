@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
@@ -11,40 +12,55 @@ use super::draft::Draft;
 use super::error::ApiError;
 use super::membership::is_over;
 use super::owner::Owner;
-use super::queue::Key;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReport;
-use crate::api::result::ImageResult;
+use crate::api::result::{ImageResult, Outcome};
 use crate::conversion::image_result;
 use crate::node::Recovered;
 
-/// The longest time between two attempts to write a report.
+/// The longest time between two tries to write a report.
 const LONGEST: Duration = Duration::from_secs(5);
+/// After so long without an answer the report is left to the node's journal, and others have their turn.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Attempts {
-    /// Reports what came of a deletion, if there is something new to say; tries until the API server has taken it or has
-    /// refused it for good.
-    pub(super) async fn report(&self, deletion: &ImageDeletion, draft: &mut Draft, standing: Standing) {
+    /// Reports what came of a deletion, if there is something new to say.
+    ///
+    /// # Errors
+    ///
+    /// Where the API server does not take it. The node's journal has it still.
+    pub(super) async fn report(
+        &self,
+        deletion: &ImageDeletion,
+        draft: &mut Draft,
+        standing: Standing,
+    ) -> Result<(), ApiError> {
         let results = draft.listed(deletion);
         if standing == Standing::Held && draft.reported == results {
-            return;
+            return Ok(());
         }
         let completed = (standing == Standing::Done).then(|| Time(Timestamp::now()));
-        let report = ImageDeletionReport::of(
-            deletion,
-            self.cluster.node_name(),
-            results.clone(),
-            draft.started.clone(),
-            completed,
-        );
-        self.write(&report).await;
-        draft.new_conflicts(&results).for_each(|conflict| self.metrics.held(conflict));
+        let told = |results: Vec<ImageResult>| {
+            let (node, started) = (self.cluster.node_name(), draft.started.clone());
+            ImageDeletionReport::of(deletion, node, results, started, completed.clone())
+        };
+        match self.write(&told(results.clone())).await {
+            Err(error) if error.is_final() => {
+                self.write(&told(refused(&results, &error))).await?;
+            }
+            written => written?,
+        }
+        if !deletion.spec.dry_run {
+            draft.new_conflicts(&results).for_each(|conflict| self.metrics.held(conflict));
+        }
         if standing == Standing::Done {
             self.metrics.ended(&results);
             let took = Timestamp::now().duration_since(draft.started.0);
             self.metrics.took(took.try_into().unwrap_or_default());
         }
+        self.count(&std::mem::take(&mut draft.uncounted), std::mem::take(&mut draft.put_back));
         draft.reported = results;
+        Ok(())
     }
 
     /// Reports what came of operations that were killed. What came of those for `own` is added to its draft; the report of any
@@ -55,58 +71,67 @@ impl Attempts {
         mut own: Option<(&ImageDeletion, &mut Draft)>,
     ) -> Result<(), ApiError> {
         for recovered in recovered {
-            let results: Vec<_> = recovered.results.iter().map(image_result).collect();
-            log(&recovered.owner, &results);
-            self.metrics.removed(&results);
-            self.metrics.put_back(recovered.results.iter().map(|result| result.put_back).sum());
-            let Some(owner) = Owner::parse(&recovered.owner) else {
-                continue;
-            };
-            match &mut own {
-                Some((deletion, draft)) if Owner::of(deletion) == owner => draft.add(results),
-                _ => self.report_for(owner, results).await?,
+            log(recovered);
+            let done: Vec<_> = recovered.results.iter().map(image_result).collect();
+            let put_back = recovered.results.iter().map(|result| result.put_back).sum();
+            match (&mut own, Owner::parse(&recovered.owner)) {
+                (_, None) => self.count(&done, put_back),
+                (Some((deletion, draft)), Some(owner)) if Owner::of(deletion) == owner => {
+                    draft.take_in(unreported(done, draft), put_back);
+                }
+                (_, Some(owner)) => self.report_for(&owner, done, put_back).await?,
             }
         }
         Ok(())
     }
 
-    async fn report_for(&self, owner: Owner, results: Vec<ImageResult>) -> Result<(), ApiError> {
-        let key = Key { created: Timestamp::MIN, name: owner.name, uid: owner.uid };
-        let Some(deletion) = self.cluster.deletion(&key).await? else {
+    async fn report_for(
+        &self,
+        owner: &Owner,
+        done: Vec<ImageResult>,
+        put_back: usize,
+    ) -> Result<(), ApiError> {
+        let Some(deletion) = self.cluster.deletion(owner).await? else {
+            self.count(&done, put_back);
             return Ok(());
         };
         let mut draft = Draft::new(false);
-        if let Some(report) = self.cluster.report(&key.uid).await? {
+        if let Some(report) = self.cluster.report(&owner.uid).await? {
             if report.spec.completion_time.is_some() {
                 return Ok(());
             }
             draft.resume(report.spec);
         }
-        draft.add(results);
         let standing = match is_over(&deletion, Timestamp::now()) {
             true => Standing::Done,
             false => Standing::Held,
         };
-        self.report(&deletion, &mut draft, standing).await;
-        Ok(())
+        draft.take_in(unreported(done, &draft), put_back);
+        if standing == Standing::Held {
+            draft.leave_patterns_due();
+        }
+        self.report(&deletion, &mut draft, standing).await
     }
 
-    async fn write(&self, report: &ImageDeletionReport) {
-        let mut backoff = Backoff::up_to(LONGEST);
+    fn count(&self, done: &[ImageResult], put_back: usize) {
+        self.metrics.removed(done);
+        self.metrics.put_back(put_back);
+    }
+
+    async fn write(&self, report: &ImageDeletionReport) -> Result<(), ApiError> {
+        let (mut backoff, deadline) = (Backoff::up_to(LONGEST), Instant::now() + PATIENCE);
         loop {
             match self.cluster.apply(report).await {
                 Ok(()) => {
                     let outcome = report.spec.outcome;
-                    return tracing::info!(
-                        ?outcome,
-                        completed = report.spec.completion_time.is_some(),
-                        "reported"
-                    );
+                    tracing::info!(?outcome, completed = report.spec.completion_time.is_some(), "reported");
+                    return Ok(());
                 }
                 Err(error) => {
                     self.metrics.error("api");
-                    if error.is_final() {
-                        return tracing::error!(%error, "the report was refused and is not tried again");
+                    if error.is_final() || Instant::now() > deadline {
+                        tracing::error!(%error, "the report was not taken");
+                        return Err(error);
                     }
                     tracing::warn!(%error, "the report is tried again");
                 }
@@ -116,13 +141,33 @@ impl Attempts {
     }
 }
 
-fn log(owner: &str, results: &[ImageResult]) {
-    for result in results {
+/// What is reported where the API server refuses to take what happened.
+fn refused(results: &[ImageResult], error: &ApiError) -> Vec<ImageResult> {
+    let message = format!("this was done, and what came of it could not be reported: {error}");
+    let told = |result: &ImageResult| ImageResult {
+        image: result.image.clone(),
+        outcome: Outcome::Failed,
+        records: Vec::new(),
+        conflicts: Vec::new(),
+        reclaimed_bytes: result.reclaimed_bytes,
+        message: Some(message.clone()),
+    };
+    results.iter().map(told).collect()
+}
+
+/// Without what was reported before the agent was killed.
+fn unreported(mut done: Vec<ImageResult>, draft: &Draft) -> Vec<ImageResult> {
+    done.retain(|result| !draft.has(result));
+    done
+}
+
+fn log(recovered: &Recovered) {
+    for result in &recovered.results {
         tracing::warn!(
-            owner,
-            image = result.image,
+            deletion = recovered.owner,
+            image = result.entry,
             outcome = ?result.outcome,
-            records = result.records.len(),
+            records = result.removals.len(),
             "ended an operation that was killed"
         );
     }

@@ -5,14 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use futures::stream::BoxStream;
+use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, error_span};
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
@@ -52,6 +52,10 @@ pub struct Worker<'a> {
     has_listed: bool,
     drafts: HashMap<Key, Draft>,
     failures: HashMap<Key, Backoff>,
+    /// The deletions that wait for a pod.
+    waiting_for_pods: HashSet<Key>,
+    /// Whether a pod has changed since the last attempt began.
+    pods_changed: bool,
     /// The connection on which everything that was killed has been ended.
     recovered: u64,
     recover_at: Instant,
@@ -70,6 +74,8 @@ impl<'a> Worker<'a> {
             has_listed: false,
             drafts: HashMap::new(),
             failures: HashMap::new(),
+            waiting_for_pods: HashSet::new(),
+            pods_changed: false,
             recovered: 0,
             recover_at: Instant::now(),
             recover_failures: Backoff::up_to(LONGEST),
@@ -79,7 +85,7 @@ impl<'a> Worker<'a> {
     /// Works until it is cancelled, and then ends what it has begun.
     pub async fn work(mut self, cancel: CancellationToken) {
         let mut deletions = pin!(self.attempts.cluster.watch());
-        let mut pods: Option<BoxStream<'static, ()>> = None;
+        let mut pods: Option<LocalBoxStream<'static, ()>> = None;
         let mut doing: Option<Doing<'a>> = None;
         while !cancel.is_cancelled() {
             if doing.is_none() {
@@ -94,7 +100,7 @@ impl<'a> Worker<'a> {
                     self.settle(job, result);
                 }
                 () = self.connection.news() => self.queue.released(Instant::now()),
-                Some(()) = async { pods.as_mut()?.next().await } => self.queue.released(Instant::now()),
+                Some(()) = async { pods.as_mut()?.next().await } => self.pod_changed(),
                 Some(()) = until(self.wakes()), if doing.is_none() => {}
             }
         }
@@ -138,15 +144,15 @@ impl<'a> Worker<'a> {
 
     fn see(&mut self, deletion: &Metadata) {
         let key = key(deletion);
-        if !self.queue.contains(&key) {
-            self.drafts.insert(key.clone(), Draft::new(!self.has_listed));
+        if self.queue.see(key.clone()) {
+            self.drafts.insert(key, Draft::new(!self.has_listed));
         }
-        self.queue.see(key, deletion.metadata.generation.unwrap_or_default());
     }
 
     fn forget_drafts(&mut self) {
         self.drafts.retain(|key, _| self.queue.contains(key));
         self.failures.retain(|key, _| self.queue.contains(key));
+        self.waiting_for_pods.retain(|key| self.queue.contains(key));
     }
 
     /// What to do next, if there is a connection and something to do.
@@ -159,6 +165,7 @@ impl<'a> Worker<'a> {
         }
         let key = self.queue.next(now)?;
         let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
+        self.pods_changed = false;
         Some(attempt(self.attempts, link, key, draft))
     }
 
@@ -177,7 +184,10 @@ impl<'a> Worker<'a> {
         }
         match job {
             Job::Recover { link } => match result {
-                Ok(_) => self.recovered = link,
+                Ok(_) => {
+                    self.recovered = link;
+                    self.recover_failures = Backoff::up_to(LONGEST);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot end what was killed on this node; it is tried again");
                     self.recover_at = Instant::now() + self.recover_failures.next();
@@ -197,10 +207,15 @@ impl<'a> Worker<'a> {
         match result {
             Ok(Standing::Done) => {
                 self.failures.remove(&key);
+                self.waiting_for_pods.remove(&key);
                 return self.queue.done(&key);
             }
             Ok(Standing::Held) => {
                 self.failures.remove(&key);
+                if draft.waits_for_pod() {
+                    self.waiting_for_pods.insert(key.clone());
+                    draft.held = draft.held.filter(|_| !self.pods_changed);
+                }
                 self.queue.held(&key, tried);
             }
             Err(error) => {
@@ -214,26 +229,40 @@ impl<'a> Worker<'a> {
         self.forget_drafts();
     }
 
-    /// Pods are watched only while a deletion waits for one.
-    fn watch_pods(&self, pods: &mut Option<BoxStream<'static, ()>>) {
-        let is_needed = self.drafts.values().any(Draft::waits_for_pod);
+    /// Pods are watched only while a deletion waits for one. What the watch lists when it begins is news once.
+    fn watch_pods(&self, pods: &mut Option<LocalBoxStream<'static, ()>>) {
+        let is_needed = !self.waiting_for_pods.is_empty();
         if is_needed != pods.is_some() {
-            let watch = || self.attempts.cluster.watch_pods().map(drop).boxed();
+            let watch =
+                || self.attempts.cluster.watch_pods().filter_map(async |event| news(&event)).boxed_local();
             *pods = is_needed.then(watch);
         }
+    }
+
+    /// What a deletion that waits for a pod knows of pods is of an earlier time now.
+    fn pod_changed(&mut self) {
+        self.pods_changed = true;
+        for key in &self.waiting_for_pods {
+            if let Some(draft) = self.drafts.get_mut(key) {
+                draft.held = None;
+            }
+        }
+        self.queue.released(Instant::now());
     }
 }
 
 fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
+    let span = error_span!("recovery", node = attempts.cluster.node_name());
     async move {
         let result = attempts.recover(&link).await.map(|()| Standing::Done);
         (Job::Recover { link: link.number }, result)
     }
+    .instrument(span)
     .boxed_local()
 }
 
 fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing<'_> {
-    let span = info_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
+    let span = error_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
     async move {
         let tried = Instant::now();
         let result = attempts.attempt(&link, &key, &mut draft).await;
@@ -241,6 +270,11 @@ fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing
     }
     .instrument(span)
     .boxed_local()
+}
+
+/// Something that may let go of an image: what a pod is now, or that it is no more.
+fn news<P>(event: &Result<Event<P>, watcher::Error>) -> Option<()> {
+    matches!(event, Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone)).then_some(())
 }
 
 fn key(deletion: &Metadata) -> Key {

@@ -117,17 +117,23 @@ pub struct ImageResult {
 impl ImageResult {
     /// Adds what a later attempt came to. The later one decides, and what is gone stays gone.
     pub fn follow(&mut self, later: Self) {
-        let was_removed = !self.records.is_empty();
-        if !(was_removed && later.outcome == Outcome::Absent) {
-            self.outcome = later.outcome;
-            self.message = later.message;
-        } else if !matches!(self.outcome, Outcome::Deleted) {
-            self.outcome = Outcome::Untagged;
-            self.message = None;
-        }
+        (self.outcome, self.message) = match (later.outcome, self.removed()) {
+            (Outcome::Absent, Some(removed)) => (removed, None),
+            (outcome, _) => (outcome, later.message),
+        };
         self.conflicts = later.conflicts;
         self.records.extend(later.records);
         self.reclaimed_bytes = self.reclaimed_bytes.saturating_add(later.reclaimed_bytes);
+    }
+
+    /// What the records by themselves come to; `None` where there are none.
+    fn removed(&self) -> Option<Outcome> {
+        let is_deleted = self.records.iter().any(|record| matches!(record, Record::Deleted(_)));
+        match (is_deleted, self.records.is_empty()) {
+            (true, _) => Some(Outcome::Deleted),
+            (false, false) => Some(Outcome::Untagged),
+            (false, true) => None,
+        }
     }
 }
 
@@ -189,10 +195,14 @@ mod tests {
     #[test]
     fn a_later_attempt_decides_and_what_is_gone_stays_gone() {
         use Outcome::*;
+        let record = |name: &&str| match name.strip_prefix("sha256:") {
+            Some(_) => Record::Deleted((*name).into()),
+            None => Record::Untagged((*name).into()),
+        };
         let result = |outcome, records: &[&str]| ImageResult {
             image: "app:v1".into(),
             outcome,
-            records: records.iter().map(|name| Record::Untagged((*name).into())).collect(),
+            records: records.iter().map(record).collect(),
             conflicts: vec![],
             reclaimed_bytes: records.len() as u64,
             message: Some(format!("{outcome:?}")),
@@ -202,7 +212,8 @@ mod tests {
             (result(Conflict, &["a"]), result(Deleted, &["b"]), Deleted, 2, Some("Deleted")),
             (result(Conflict, &["a"]), result(Absent, &[]), Untagged, 1, None),
             (result(Conflict, &[]), result(Absent, &[]), Absent, 0, Some("Absent")),
-            (result(Deleted, &["a"]), result(Absent, &[]), Deleted, 1, Some("Deleted")),
+            (result(Deleted, &["sha256:a"]), result(Absent, &[]), Deleted, 1, None),
+            (result(Failed, &["sha256:a"]), result(Absent, &[]), Deleted, 1, None),
             (result(Deleted, &["a"]), result(Conflict, &[]), Conflict, 1, Some("Conflict")),
             (result(Failed, &["a"]), result(Absent, &[]), Untagged, 1, None),
         ];

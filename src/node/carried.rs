@@ -68,8 +68,14 @@ impl Carried {
             _ if gone.contains(&plan.image) => Outcome::Deleted,
             _ => Outcome::Untagged,
         };
-        let reasons = plan.reasons.clone();
-        EntryResult { outcome, removals, messages: self.messages(), reasons, ..EntryResult::default() }
+        EntryResult {
+            outcome,
+            removals,
+            messages: self.messages(),
+            reasons: plan.reasons.clone(),
+            may_pass: self.failed.as_ref().is_some_and(CallError::may_pass),
+            ..EntryResult::default()
+        }
     }
 
     fn messages(&self) -> Vec<String> {

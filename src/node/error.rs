@@ -47,6 +47,18 @@ impl CallError {
         Self { method, resource: resource.to_owned(), reason: CallFailure::Incomplete(what) }
     }
 
+    /// Whether the daemon may be away or too slow, so that the same call can succeed later. `Unknown` is also what a connection
+    /// that breaks in the middle of a call comes to.
+    pub const fn may_pass(&self) -> bool {
+        match self.reason {
+            CallFailure::Deadline(_) | CallFailure::Incomplete(_) => true,
+            CallFailure::Status { code, .. } => matches!(
+                code,
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted | Code::Unknown
+            ),
+        }
+    }
+
     /// The gRPC code; none if no answer came.
     pub const fn code(&self) -> Option<Code> {
         match self.reason {

@@ -28,7 +28,7 @@ pub(super) struct Execution<'a> {
     pub(super) node: &'a Node,
     pub(super) survey: Survey,
     /// The entry that each plan is for.
-    entries: Vec<String>,
+    pub(super) entries: Vec<String>,
     pub(super) plans: Vec<Plan>,
     pub(super) rules: Rules,
     pub(super) pods: Vec<Pod>,
@@ -177,7 +177,7 @@ impl<'a> Execution<'a> {
                     stop_at("removing");
                     match containerd.delete_image(row).await? {
                         Removed::Now => {
-                            tracing::info!(image = %plan.image, name = %record.name, "removed");
+                            tracing::info!(image = %record.target, name = %record.name, "removed");
                             carried.removed.insert(Arc::clone(&record.name));
                         }
                         Removed::Before => {}

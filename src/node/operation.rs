@@ -72,6 +72,17 @@ pub struct Done {
     lock: Option<Lock>,
 }
 
+/// The right to work on a node, until it is dropped.
+#[derive(Debug)]
+#[must_use = "nobody else works on the node meanwhile"]
+pub struct Turn(Lock);
+
+impl Done {
+    fn begin(Turn(lock): Turn) -> Self {
+        Self { lock: Some(lock), ..Self::default() }
+    }
+}
+
 /// A killed operation that was finished or put back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
@@ -102,7 +113,31 @@ impl Node {
     /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
     /// back, and reports.
     pub async fn delete(&self, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
-        let mut done = self.begin(watch).await?;
+        let turn = self.turn(&watch.cancel).await?;
+        self.delete_in(turn, operation, watch).await
+    }
+
+    /// Waits until no one else works on this node. What an operation should know of the cluster is read after that, because it may
+    /// take long.
+    pub async fn turn(&self, cancel: &CancellationToken) -> Result<Turn, Error> {
+        tokio::select! {
+            lock = Lock::acquire(&self.containerd) => Ok(Turn(lock?)),
+            () = cancel.cancelled() => Err(Error::Interrupted),
+        }
+    }
+
+    /// [Deletes](Self::delete) in a turn that has come.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn delete_in(
+        &self,
+        turn: Turn,
+        operation: &Operation,
+        watch: &Watch<'_>,
+    ) -> Result<Done, Error> {
+        let mut done = Done::begin(turn);
         (watch.progress)(Progress::Reading);
         let alone = operation.image_alone();
         let first = alone.as_ref().unwrap_or(operation);
@@ -147,19 +182,11 @@ impl Node {
     /// # Errors
     ///
     /// As [`delete`](Self::delete).
-    pub async fn recover(&self, pods: &[Pod], watch: &Watch<'_>) -> Result<Done, Error> {
-        let mut done = self.begin(watch).await?;
+    pub async fn recover(&self, turn: Turn, pods: &[Pod], watch: &Watch<'_>) -> Result<Done, Error> {
+        let mut done = Done::begin(turn);
         let left = OpenJournal::left(&self.containerd).await?;
         self.end_killed(left, pods, watch, &mut done).await?;
         Ok(done)
-    }
-
-    /// Waits for this operation's turn.
-    async fn begin(&self, watch: &Watch<'_>) -> Result<Done, Error> {
-        tokio::select! {
-            lock = Lock::acquire(&self.containerd) => Ok(Done { lock: Some(lock?), ..Done::default() }),
-            () = watch.cancel.cancelled() => Err(Error::Interrupted),
-        }
     }
 
     /// Ends what an operation left on the node, after its results were reported. Results that are not acknowledged are reported

@@ -28,6 +28,7 @@ impl Node {
             tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
             let journal = open.journal.clone();
             let (mut execution, mut carried) = self.resume(&journal, pods).await?;
+            let entries = execution.entries.clone();
             let (results, open) = if open.settled {
                 execution.look_back(&mut carried).await?;
                 let holdings = execution.measure().await?;
@@ -38,7 +39,7 @@ impl Node {
                 let holdings = execution.measure().await;
                 execution.finish(carried, open, holdings, watch).await?
             };
-            let results = by_entry(&journal, results);
+            let results = by_entry(entries, results);
             match done.recovered.last_mut().filter(|last| last.owner == journal.owner) {
                 Some(last) => add_parents(&mut last.results, results),
                 None => done.recovered.push(Recovered { owner: journal.owner, results }),
@@ -105,12 +106,12 @@ fn add_parents(results: &mut [EntryResult], parents: Vec<EntryResult>) {
     }
 }
 
-/// One result for each entry that the journal has, in its order.
-fn by_entry(journal: &Journal, results: Vec<EntryResult>) -> Vec<EntryResult> {
+/// One result for each entry that plans were for, in their order.
+fn by_entry(entries: Vec<String>, results: Vec<EntryResult>) -> Vec<EntryResult> {
     let mut merged: Vec<EntryResult> = Vec::new();
-    for (planned, result) in journal.plans.iter().zip(results) {
-        if merged.last().is_none_or(|last| last.entry != planned.entry) {
-            merged.push(EntryResult::of(&planned.entry));
+    for (entry, result) in entries.iter().zip(results) {
+        if merged.last().is_none_or(|last| last.entry != *entry) {
+            merged.push(EntryResult::of(entry));
         }
         if let Some(last) = merged.last_mut() {
             last.add(result);

@@ -50,6 +50,8 @@ impl From<Level> for LevelFilter {
 pub fn start(format: Format, level: Level, times: Option<CallTimes>) {
     let own =
         Targets::new().with_target("secateur", LevelFilter::from(level)).with_default(LevelFilter::WARN);
+    let calls = Targets::new().with_target(crate::node::CALLS, LevelFilter::DEBUG);
+    let times = times.map(|times| times.with_filter(calls));
     tracing_subscriber::registry().with(lines(format).with_filter(own)).with(times).init();
 }
 
