@@ -20,7 +20,7 @@ pub struct Draft {
     pub started: Time,
     /// What was reported already.
     pub reported: Vec<ImageResult>,
-    /// What something held at the last attempt, with the pods of that time.
+    /// What something held at the last attempt.
     pub held: Option<Operation>,
     /// What was done and is counted once it was reported.
     pub uncounted: Vec<ImageResult>,
@@ -85,9 +85,12 @@ impl Draft {
         images.map(|image| self.results.get(image).cloned().unwrap_or_else(|| untried(image))).collect()
     }
 
-    /// Keeps what is held of an operation, to be tried again.
+    /// Keeps what is held of an operation, to be tried again. The pods of that time count only where their changes are heard of.
     pub fn hold(&mut self, mut operation: Operation) {
         operation.request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
+        if !self.is_held_by_pod() {
+            operation.pods.clear();
+        }
         self.held = Some(operation);
     }
 
@@ -121,8 +124,12 @@ impl Draft {
 
     /// Whether a pod holds an image that has no container yet, of whose end containerd would say nothing.
     pub fn waits_for_pod(&self) -> bool {
-        let conflicts = self.results.values().flat_map(|result| &result.conflicts);
-        self.held.is_some() && conflicts.into_iter().any(|conflict| conflict.kind == ConflictKind::PendingPod)
+        self.held.is_some() && self.is_held_by_pod()
+    }
+
+    fn is_held_by_pod(&self) -> bool {
+        let mut conflicts = self.results.values().flat_map(|result| &result.conflicts);
+        conflicts.any(|conflict| conflict.kind == ConflictKind::PendingPod)
     }
 
     /// The conflicts of results that were not reported before.
@@ -164,6 +171,18 @@ mod tests {
         ImageResult { outcome, records, message: None, ..untried(image) }
     }
 
+    fn conflict(message: &str) -> Conflict {
+        Conflict {
+            image: "a".into(),
+            kind: ConflictKind::PendingPod,
+            forcible: true,
+            namespace: None,
+            pod: None,
+            container: None,
+            message: message.into(),
+        }
+    }
+
     fn deletion() -> ImageDeletion {
         ImageDeletion::new("drop", ImageDeletionSpec::of(["c", "a", "b"]))
     }
@@ -197,8 +216,16 @@ mod tests {
         draft.add([result("a", Outcome::Conflict), result("b", Outcome::Deleted)]);
         let entries = ["a", "b"].map(|entry| entry.parse().unwrap()).to_vec();
         let request = Request { entries, ..Request::default() };
-        draft.hold(Operation { request, ..Operation::default() });
-        let held = draft.held.unwrap().request.entries;
+        let pod = crate::image::Pod { namespace: "shop".into(), name: "cart".into(), images: vec![] };
+        let operation = Operation { request, pods: vec![pod], ..Operation::default() };
+        draft.hold(operation.clone());
+        let alone = draft.held.take().unwrap();
+        assert!(alone.pods.is_empty() && !draft.waits_for_pod(), "nobody would say that the pod has gone");
+        draft.add([ImageResult { conflicts: vec![conflict("pending")], ..result("a", Outcome::Conflict) }]);
+        draft.hold(operation);
+        assert!(draft.waits_for_pod());
+        assert_eq!(draft.held.unwrap().pods.len(), 1);
+        let held = alone.request.entries;
         let held: Vec<_> = held.into_iter().map(|entry| entry.text).collect();
         assert_eq!(held, ["a"]);
     }
@@ -222,15 +249,6 @@ mod tests {
 
     #[test]
     fn a_conflict_is_new_once() {
-        let conflict = |message: &str| Conflict {
-            image: "a".into(),
-            kind: ConflictKind::PendingPod,
-            forcible: true,
-            namespace: None,
-            pod: None,
-            container: None,
-            message: message.into(),
-        };
         let held = |messages: &[&str]| ImageResult {
             conflicts: messages.iter().map(|message| conflict(message)).collect(),
             ..result("a", Outcome::Conflict)

@@ -70,7 +70,9 @@ impl EntryResult {
     /// Adds what a later attempt came to, at what was held before: it decides, and what is gone stays gone.
     pub fn follow(&mut self, later: Self) {
         let mut removals = std::mem::take(&mut self.removals);
+        let is_deleted = removals.iter().any(|removal| matches!(removal, Removal::Deleted(_)));
         let outcome = match later.outcome {
+            Outcome::Absent if is_deleted => Outcome::Deleted,
             Outcome::Absent if !removals.is_empty() => Outcome::Untagged,
             outcome => outcome,
         };

@@ -25,6 +25,8 @@ impl Cluster {
                 self.kubectl(["apply", "-f", crds.to_str().expect("the path is text")]);
                 self.wait("condition=Established", ["crd", "imagedeletions.secateur.dev"]);
                 self.wait("condition=Established", ["crd", "imagedeletionreports.secateur.dev"]);
+                // What kubectl remembers of the API is of the time before.
+                self.kubectl(["api-resources", "--cached=false", "--api-group=secateur.dev"]);
             })
             .await;
         self
