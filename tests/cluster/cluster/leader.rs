@@ -1,7 +1,7 @@
 //! The replicas of the controller.
 
-use super::Cluster;
 use super::secateur::NAMESPACE;
+use super::{Cluster, Node};
 
 impl Cluster {
     /// Waits until every agent and every replica of the controller is ready.
@@ -11,14 +11,20 @@ impl Cluster {
         }
     }
 
-    /// Kills the replica that leads, as a crash would, and returns its pod's name.
-    pub(crate) async fn kill_leader(&self) -> String {
+    /// The pod of the replica that leads, by the Lease.
+    pub(crate) fn leader(&self) -> String {
         let holder =
             ["get", "lease", "secateur-controller", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}"];
-        let leader = self.kubectl(holder);
-        let node = self.kubectl(["get", "pod", &leader, "-n", NAMESPACE, "-o", "jsonpath={.spec.nodeName}"]);
+        self.kubectl(holder)
+    }
+
+    /// Kills the replica that leads, and the kubelet of its node, which would start it again. Returns the node.
+    pub(crate) async fn kill_leader(&self) -> &Node {
+        let node = ["get", "pod", &self.leader(), "-n", NAMESPACE, "-o", "jsonpath={.spec.nodeName}"];
+        let node = self.kubectl(node);
         let node = self.nodes().iter().find(|known| known.name() == node).expect("the leader runs on a node");
+        node.kubelet.kill();
         node.kill_container(NAMESPACE, "controller").await;
-        leader
+        node
     }
 }

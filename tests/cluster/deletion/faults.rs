@@ -58,11 +58,15 @@ async fn an_api_server_that_is_away_is_waited_for(cluster: &Cluster) {
 async fn another_controller_takes_over(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
     let series = Series::import(cluster, "controller").await;
-    let leader = cluster.kill_leader().await;
-    let begin = Instant::now();
+    let leader = cluster.leader();
     cluster.request(&series.name, series.spec());
+    let node = cluster.kill_leader().await;
+    let begin = Instant::now();
     series.assert_as_without_fault(cluster).await;
     eprintln!("complete {:.1} s after the leader {leader} was killed", begin.elapsed().as_secs_f64());
+    assert_ne!(cluster.leader(), leader);
+    node.kubelet.start();
+    cluster.await_nodes().await;
     cluster.await_secateur().await;
 }
 
