@@ -128,6 +128,9 @@ impl Cluster {
         }
         self.await_nodes().await;
         self.await_accounts("default").await;
+        if self.has_secateur() {
+            self.await_secateur().await;
+        }
     }
 
     /// Waits until the API server is ready.

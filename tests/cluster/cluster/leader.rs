@@ -1,5 +1,7 @@
 //! The replicas of the controller.
 
+use nix::sys::signal::Signal;
+
 use super::secateur::NAMESPACE;
 use super::{Cluster, Node};
 
@@ -24,7 +26,7 @@ impl Cluster {
         let node = self.kubectl(node);
         let node = self.nodes().iter().find(|known| known.name() == node).expect("the leader runs on a node");
         node.kubelet.kill();
-        node.kill_container(NAMESPACE, "controller").await;
+        node.signal_container(NAMESPACE, "controller", Signal::SIGKILL).await;
         node
     }
 }

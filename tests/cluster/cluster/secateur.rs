@@ -74,15 +74,20 @@ impl Cluster {
         self.helm([&usual[..], arguments].concat());
     }
 
-    /// Kills the agent of a node inside its container, as a crash would. The kubelet starts it again.
-    pub(crate) async fn kill_agent(&self, node: &Node) {
-        node.kill_container(NAMESPACE, "agent").await;
+    /// Whether Secateur has been installed.
+    pub(crate) fn has_secateur(&self) -> bool {
+        self.secateur.initialized()
     }
 }
 
 impl Node {
-    /// Kills the process of a running container, by the name that it has in its pod.
-    pub(crate) async fn kill_container(&self, namespace: &str, name: &str) {
+    /// Sends a signal to the node's agent. The kubelet starts one again that was killed.
+    pub(crate) async fn signal_agent(&self, signal: Signal) {
+        self.signal_container(NAMESPACE, "agent", signal).await;
+    }
+
+    /// Sends a signal to the process of a running container, by the name that it has in its pod.
+    pub(crate) async fn signal_container(&self, namespace: &str, name: &str, signal: Signal) {
         let labels = [("io.kubernetes.pod.namespace", namespace), ("io.kubernetes.container.name", name)];
         let label_selector = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let filter = ContainerFilter { label_selector, ..ContainerFilter::default() };
@@ -97,7 +102,7 @@ impl Node {
             tasks.into_iter().filter(|task| task.status() == Status::Running && ids.contains(&task.id));
         let running: Vec<i32> = running.map(|task| task.pid.cast_signed()).collect();
         let [pid] = running[..] else { panic!("{} runs {} containers {name}", self.name(), running.len()) };
-        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("the container's process can be killed");
+        kill(Pid::from_raw(pid), signal).expect("the container's process takes signals");
     }
 }
 

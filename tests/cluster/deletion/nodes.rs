@@ -1,5 +1,6 @@
 //! Which nodes a deletion is for, and nodes that do not answer.
 
+use nix::sys::signal::Signal;
 use secateur::api::result::Outcome;
 use secateur::api::status::Phase;
 use serde_json::json;
@@ -52,7 +53,7 @@ async fn a_dead_node_is_named_at_the_deadline(cluster: &Cluster) {
     on_both(cluster, "nodes/dead:v1").await;
     let dead = cluster.node_b();
     dead.kubelet.kill();
-    cluster.kill_agent(dead).await;
+    dead.signal_agent(Signal::SIGKILL).await;
     let spec = json!({"images": ["nodes/dead:v1"], "activeDeadlineSeconds": 3});
     let status = cluster.delete("nodes-dead", spec).await;
     assert_eq!(status.phase, Phase::Failed);

@@ -1,5 +1,7 @@
 //! Pods run, and reach what pods reach.
 
+use nix::sys::signal::Signal;
+
 use crate::bed::{Image, eventually};
 use crate::cluster::{Cluster, Pod, kubernetes};
 use crate::suite::{Test, tests};
@@ -94,7 +96,7 @@ async fn a_killed_container_starts_again(cluster: &Cluster) {
     for node in cluster.nodes() {
         node.import(&Image::new(name).layer("killed")).await;
         cluster.run_pod(&Pod::new("smoke-killed", node.name(), name, node));
-        node.kill_container("smoke-killed", "main").await;
+        node.signal_container("smoke-killed", "main", Signal::SIGKILL).await;
         let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
         eventually("the kubelet to start the container again", async || {
             let count = cluster.kubectl(["get", "pod", node.name(), "-n", "smoke-killed", "-o", restarts]);
