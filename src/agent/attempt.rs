@@ -83,7 +83,7 @@ impl Attempts {
             self.report(deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
-        let done = link.node.delete_in(turn, &operation, &unwatched()).await?;
+        let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
         draft.take_in(told, done.results.iter().map(|result| result.put_back).sum());
@@ -105,9 +105,7 @@ impl Attempts {
     /// Ends what killed operations have begun on this node, and reports it.
     pub async fn recover(&self, link: &Link) -> Result<(), AttemptError> {
         let turn = link.node.turn(&CancellationToken::new()).await?;
-        let pods = self.cluster.pods().await?;
-        let needs: Vec<_> = pods.iter().filter_map(pods::needs).collect();
-        let done = link.node.recover(turn, &needs, &unwatched()).await?;
+        let done = link.node.recover(turn, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, None).await?;
         self.acknowledge(link, done).await;
         Ok(())
@@ -125,6 +123,12 @@ impl Attempts {
             request: Request { entries: asked.entries(), rules: self.rules(link, deletion, &pods) },
             pods: pods.iter().filter_map(pods::needs).collect(),
         })
+    }
+
+    /// An operation that is neither shown nor ended early: an agent that has no time left leaves it to the journal.
+    fn unwatched(&self) -> Watch<'_> {
+        fn ignore(_: Progress) {}
+        Watch { cancel: CancellationToken::new(), progress: &ignore, needs: &self.cluster }
     }
 
     /// What is left on the node is found by the next operation if this fails.
@@ -156,10 +160,4 @@ impl Attempts {
 async fn may_be_free(link: &Link, held: &Operation) -> Result<bool, AttemptError> {
     let results = link.node.dry_run(held).await?;
     Ok(results.iter().any(|result| result.outcome != Outcome::Conflict))
-}
-
-/// An operation that is neither shown nor ended early: an agent that has no time left leaves it to the journal.
-fn unwatched() -> Watch<'static> {
-    fn ignore(_: Progress) {}
-    Watch { cancel: CancellationToken::new(), progress: &ignore }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::Stream;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -13,13 +14,18 @@ use kube::{Api, Client, ResourceExt};
 
 use super::error::ApiError;
 use super::owner::Owner;
+use super::pods::needs;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
+use crate::image;
+use crate::node::{Needs, Unknown};
 
 /// Who writes the fields of a report.
 const FIELD_MANAGER: &str = "secateur-agent";
 /// How long a request may take. A watch takes as long as it wants.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long the pods may take to be listed while images are away. They are put back after that.
+const SHORT_DEADLINE: Duration = Duration::from_secs(5);
 /// Deletions that have come to their end are of no more interest: they leave the watch.
 const UNFINISHED: &str = "status.phase!=Complete,status.phase!=Failed";
 
@@ -97,6 +103,14 @@ impl Cluster {
 
     fn of_this_node(&self) -> String {
         format!("spec.nodeName={}", self.node)
+    }
+}
+
+/// The node asks in the middle of an operation, while the images that it is about are away.
+impl Needs for Cluster {
+    fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
+        let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
+        Box::pin(async move { Ok(pods.await??.iter().filter_map(needs).collect()) })
     }
 }
 

@@ -61,7 +61,7 @@ impl AttemptError {
     /// The kind, as `secateur_errors_total` counts it.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Api(_) => "api",
+            Self::Api(_) | Self::Node(node::Error::Needs(_)) => "api",
             Self::Node(_) | Self::Interrupted => "containerd",
         }
     }

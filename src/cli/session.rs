@@ -41,8 +41,10 @@ impl Session {
     /// Does what is requested. The results are still to be [acknowledged](Node::acknowledge).
     pub async fn delete(&self, request: &Request, interrupt: &Interrupt) -> Result<Done, Error> {
         let bar = Bar::start("waiting until no one else works on this node");
-        let watch = Watch { cancel: interrupt.token(), progress: &|progress| bar.show(progress) };
-        Ok(self.node.delete(&operation(request), &watch).await?)
+        let operation = operation(request);
+        let progress = |progress| bar.show(progress);
+        let watch = Watch { cancel: interrupt.token(), progress: &progress, needs: &operation.pods };
+        Ok(self.node.delete(&operation, &watch).await?)
     }
 
     /// Does what is requested, prints what came of it, and only then lets the node forget it.

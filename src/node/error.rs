@@ -6,6 +6,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::{Code, Status};
 
+use super::needs::Unknown;
+
 /// A call that did not succeed: what was asked for, of what, and the daemon's answer.
 #[derive(Debug, Clone, Error)]
 #[error("{method} {resource}: {reason}")]
@@ -135,6 +137,9 @@ pub enum Error {
     /// It was cancelled while it waited for its turn.
     #[error("interrupted while another operation was at work on this node: nothing was removed, try again")]
     Interrupted,
+    /// Nobody can say which pods need images by now.
+    #[error("cannot learn which pods need images by now, so the images stay until that is known: {0}")]
+    Needs(#[source] Unknown),
     /// The journal can't be written down.
     #[error("cannot write the journal: {0}")]
     Journal(serde_json::Error),

@@ -15,7 +15,7 @@ use super::reclaim::{Holdings, Left};
 use super::result::EntryResult;
 use super::stop::stop_at;
 use super::survey::Survey;
-use crate::image::{Digest, ImageId, Plan, Pod, Rules, Step, dangling_name};
+use crate::image::{Digest, ImageId, Plan, Rules, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -31,7 +31,6 @@ pub(super) struct Execution<'a> {
     pub(super) entries: Vec<String>,
     pub(super) plans: Vec<Plan>,
     pub(super) rules: Rules,
-    pub(super) pods: Vec<Pod>,
     owner: String,
 }
 
@@ -43,8 +42,8 @@ impl<'a> Execution<'a> {
         (entries, plans): (Vec<String>, Vec<Plan>),
         operation: &Operation,
     ) -> Self {
-        let Operation { owner, request, pods } = operation.clone();
-        Self { node, survey, entries, plans, rules: request.rules, pods, owner }
+        let Operation { owner, request, .. } = operation.clone();
+        Self { node, survey, entries, plans, rules: request.rules, owner }
     }
 
     /// Carries the plans out and returns what became of each. The journal is written before anything else is.
@@ -74,10 +73,10 @@ impl<'a> Execution<'a> {
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
         let containerd = &self.node.containerd;
+        let prepare = async |containerd| Ok::<_, Error>(Collection::prepare(containerd).await?);
         self.remove_all(&mut carried, watch).await;
         stop_at("removed");
-        let ((), collection) =
-            tokio::try_join!(self.look_again(&mut carried), Collection::prepare(containerd))?;
+        let ((), collection) = tokio::try_join!(self.look_again(&mut carried, watch), prepare(containerd))?;
         stop_at("looked-again");
         journal.settle(containerd).await?;
         stop_at("settled");

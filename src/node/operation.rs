@@ -10,6 +10,7 @@ use super::error::{ConnectError, Error};
 use super::execution::Execution;
 use super::journal::OpenJournal;
 use super::lock::Lock;
+use super::needs::Needs;
 use super::result::{EntryResult, planned, results};
 use super::stop::stop_at;
 use super::survey::Survey;
@@ -41,6 +42,8 @@ pub struct Watch<'a> {
     pub cancel: CancellationToken,
     /// Is told how far it is.
     pub progress: &'a (dyn Fn(Progress) + Sync),
+    /// Is asked for the pods once more when the records are gone.
+    pub needs: &'a dyn Needs,
 }
 
 /// How far an operation is.
@@ -144,7 +147,7 @@ impl Node {
         let glance = || self.glance(&first.request, first.pods.clone());
         let (left, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
         if !left.is_empty() {
-            Box::pin(self.end_killed(left, &operation.pods, watch, &mut done)).await?;
+            Box::pin(self.end_killed(left, watch, &mut done)).await?;
             survey = glance().await?;
         }
         let decisions = self.decide(&mut survey, &first.request).await?;
@@ -177,15 +180,15 @@ impl Node {
         Ok(results(&operation.request, &decisions, |_| carried.next().unwrap_or_default()))
     }
 
-    /// Finishes or puts back what killed operations had begun, and does nothing else. `pods` are the unfinished pods of the node.
+    /// Finishes or puts back what killed operations had begun, and does nothing else.
     ///
     /// # Errors
     ///
     /// As [`delete`](Self::delete).
-    pub async fn recover(&self, turn: Turn, pods: &[Pod], watch: &Watch<'_>) -> Result<Done, Error> {
+    pub async fn recover(&self, turn: Turn, watch: &Watch<'_>) -> Result<Done, Error> {
         let mut done = Done::begin(turn);
         let left = OpenJournal::left(&self.containerd).await?;
-        self.end_killed(left, pods, watch, &mut done).await?;
+        self.end_killed(left, watch, &mut done).await?;
         Ok(done)
     }
 

@@ -60,7 +60,7 @@ impl Node {
             }
             (watch.progress)(progress);
         };
-        let noted = Watch { cancel: watch.cancel.clone(), progress: &progress };
+        let noted = Watch { cancel: watch.cancel.clone(), progress: &progress, needs: watch.needs };
         let deleting = async {
             let results = Box::pin(self.carry_out(operation, survey, decisions, &noted, journals)).await;
             collecting.notify_one();

@@ -3,17 +3,28 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::carried::Carried;
-use super::error::CallError;
+use super::error::{CallError, Error};
 use super::execution::Execution;
 use super::images::{Removed, Row};
+use super::operation::Watch;
 use super::stop::stop_at;
 use crate::image::conflict::since;
 use crate::image::{Conflict, ImageId, Kind, Plan, Record, Rules};
 
 impl Execution<'_> {
-    /// Reads usage once more. What has come into use since it was decided is put back as it was.
-    pub(super) async fn look_again(&mut self, carried: &mut [Carried]) -> Result<(), CallError> {
-        self.observe().await?;
+    /// Reads usage once more. What has come into use since it was decided is put back as it was, and so is everything where
+    /// nobody can say what did.
+    pub(super) async fn look_again(
+        &mut self,
+        carried: &mut [Carried],
+        watch: &Watch<'_>,
+    ) -> Result<(), Error> {
+        if let Err(error) = self.observe(watch).await {
+            if let Error::Needs(_) = error {
+                self.put_all_back(carried).await?;
+            }
+            return Err(error);
+        }
         for (index, carried) in carried.iter_mut().enumerate() {
             let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
             for image in going {
@@ -32,8 +43,12 @@ impl Execution<'_> {
 
     /// Finds out why images were put back by a run that was killed once the outcome was certain. Nothing is held any longer, so
     /// nothing is put back now.
-    pub(super) async fn look_back(&mut self, carried: &mut [Carried]) -> Result<(), CallError> {
-        self.observe().await?;
+    pub(super) async fn look_back(
+        &mut self,
+        carried: &mut [Carried],
+        watch: &Watch<'_>,
+    ) -> Result<(), Error> {
+        self.observe(watch).await?;
         let rows = self.rows_of(|_| true).await?;
         let there: HashSet<(&str, &str)> =
             rows.iter().map(|row| (row.name.as_str(), row.target.digest.as_str())).collect();
@@ -56,10 +71,17 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Reads the containers anew.
-    async fn observe(&mut self) -> Result<(), CallError> {
-        let containers = self.node.containerd.containers(&self.node.known).await?;
-        self.survey.inventory.observe(containers, self.pods.clone());
+    /// Reads the containers and the pods anew. Pods do not matter where only names go.
+    async fn observe(&mut self, watch: &Watch<'_>) -> Result<(), Error> {
+        let asks = self.plans.iter().any(|plan| plan.deleted().next().is_some());
+        let pods = async {
+            match asks {
+                true => watch.needs.pods().await,
+                false => Ok(Vec::new()),
+            }
+        };
+        let (containers, pods) = tokio::join!(self.node.containerd.containers(&self.node.known), pods);
+        self.survey.inventory.observe(containers?, pods.map_err(Error::Needs)?);
         Ok(())
     }
 
@@ -76,6 +98,16 @@ impl Execution<'_> {
             Rules { force: self.rules.force && *image == self.plans[index].image, ..self.rules.clone() };
         let question = |now: &_| since(now, image, &rules);
         self.node.ask(&mut self.survey, question).await
+    }
+
+    /// Makes the records of every image anew that was to go.
+    async fn put_all_back(&self, carried: &mut [Carried]) -> Result<(), CallError> {
+        for (index, carried) in carried.iter_mut().enumerate() {
+            if let Some(image) = self.plans[index].deleted().next() {
+                self.put_back(index, image, carried).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the records of an image anew, and of every parent that was pruned after it.

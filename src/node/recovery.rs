@@ -12,7 +12,7 @@ use super::journal::{Journal, OpenJournal};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::result::EntryResult;
 use super::survey::Survey;
-use crate::image::{Pod, Record, Request, Rules, Unread};
+use crate::image::{Record, Request, Rules, Unread};
 
 impl Node {
     /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
@@ -20,22 +20,21 @@ impl Node {
     pub(super) async fn end_killed(
         &self,
         left: Vec<OpenJournal>,
-        pods: &[Pod],
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
         for open in left {
             tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
             let journal = open.journal.clone();
-            let (mut execution, mut carried) = self.resume(&journal, pods).await?;
+            let (mut execution, mut carried) = self.resume(&journal).await?;
             let entries = execution.entries.clone();
             let (results, open) = if open.settled {
-                execution.look_back(&mut carried).await?;
+                execution.look_back(&mut carried, watch).await?;
                 let holdings = execution.measure().await?;
                 let collection = Collection::prepare(&self.containerd).await?;
                 (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
             } else {
-                execution.look_again(&mut carried).await?;
+                execution.look_again(&mut carried, watch).await?;
                 let holdings = execution.measure().await;
                 execution.finish(carried, open, holdings, watch).await?
             };
@@ -50,7 +49,7 @@ impl Node {
     }
 
     /// The operation as it was when it was killed: the records that it had removed count as removed by it.
-    async fn resume(&self, journal: &Journal, pods: &[Pod]) -> Result<(Execution<'_>, Vec<Carried>), Error> {
+    async fn resume(&self, journal: &Journal) -> Result<(Execution<'_>, Vec<Carried>), Error> {
         let mut survey = self.survey(Vec::new()).await?;
         let records: HashMap<&str, Arc<Record>> = journal
             .rows
@@ -77,7 +76,7 @@ impl Node {
                 rules: Rules { force: journal.force, ..Rules::default() },
                 ..Request::default()
             },
-            pods: pods.to_vec(),
+            pods: Vec::new(),
         };
         Ok((Execution::new(self, survey, (entries, plans), &operation), carried))
     }

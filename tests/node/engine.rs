@@ -9,6 +9,7 @@ mod kill;
 mod limits;
 mod lineage;
 mod names;
+mod needs;
 mod process;
 mod pruning;
 mod races;

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let cancel = CancellationToken::new();
     let mut terminated = signal(SignalKind::terminate())?;
-    let watch = Watch { cancel: cancel.clone(), progress: &|_: Progress| {} };
+    let watch = Watch { cancel: cancel.clone(), progress: &|_: Progress| {}, needs: &operation.pods };
     tokio::spawn(async move {
         terminated.recv().await;
         cancel.cancel();

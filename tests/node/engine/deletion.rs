@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use secateur::image::{Entry, Pod, Removal, Request, Rules};
-use secateur::node::{self, Done, EntryResult, Operation, Outcome, Progress, Watch};
+use secateur::node::{self, Done, EntryResult, Needs, Operation, Outcome, Progress, Watch};
 use tokio_util::sync::CancellationToken;
 
 use super::agreement::assert_agreement;
@@ -69,9 +69,19 @@ impl Deletion {
 
     /// Carries it out and nothing else. The results are not acknowledged.
     pub(super) async fn carry_out(&self, node: &Node) -> (node::Node, Done) {
+        let (engine, done) = self.carry_out_as(node, &self.operation.pods).await;
+        (engine, done.unwrap())
+    }
+
+    /// The same, where somebody else says which pods need images once the records are gone.
+    pub(super) async fn carry_out_as(
+        &self,
+        node: &Node,
+        needs: &dyn Needs,
+    ) -> (node::Node, Result<Done, node::Error>) {
         let engine = self.engine(node).await;
-        let watch = Watch { cancel: CancellationToken::new(), progress: &|_: Progress| {} };
-        let done = engine.delete(&self.operation, &watch).await.unwrap();
+        let watch = Watch { cancel: CancellationToken::new(), progress: &|_: Progress| {}, needs };
+        let done = engine.delete(&self.operation, &watch).await;
         (engine, done)
     }
 
