@@ -6,6 +6,7 @@
 //! [`reclaim`] measures what left the disk; [`catalog`] lists what is there. Nothing here knows Kubernetes objects, a terminal
 //! or metrics.
 
+mod begun;
 pub mod blobs;
 mod carried;
 pub mod catalog;

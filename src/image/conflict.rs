@@ -139,6 +139,13 @@ pub fn since(inventory: &Inventory, image: &ImageId, rules: &Rules) -> Result<Ve
     Ok(conflicts)
 }
 
+/// Whether a container of the image may be on its way: a pod waits for one, or one that is stopped may be made anew.
+pub fn is_awaited(inventory: &Inventory, image: &ImageId) -> Result<bool, Unread> {
+    let containers = inventory.usage().containers(inventory, image)?;
+    let is_stopped = containers.iter().any(|container| container.state == State::Stopped);
+    Ok(is_stopped || pending(inventory, image, &containers)?.next().is_some())
+}
+
 /// Every conflict with the removal of single names of an image.
 pub(super) fn against_removal<'a>(
     image: &ImageId,

@@ -11,6 +11,7 @@ use containerd_client::services::v1::{
 use containerd_client::types::v1::Status as TaskStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::begun::Begun;
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within};
 use super::cri::CriContainer;
 use super::error::CallError;
@@ -35,14 +36,20 @@ struct Origin {
 }
 
 impl Containerd {
-    /// Every container of the namespace, and whether it runs.
-    pub(super) async fn containers(&self, known: &KnownContainers) -> Result<Vec<Container>, CallError> {
+    /// Every container of the namespace, and whether it runs; and those of `begun` that were begun before this and are not
+    /// listed yet.
+    pub(super) async fn containers(
+        &self,
+        known: &KnownContainers,
+        mut begun: Vec<Begun>,
+    ) -> Result<Vec<Container>, CallError> {
         // Three calls at once are a large future, and whoever looks at a node has this one in its own.
         let lists =
             async { tokio::try_join!(self.list_containers(), self.list_tasks(), self.cri_containers()) };
         let (listed, tasks, cri) = Box::pin(lists).await?;
         let before = known.take();
-        let containers: Vec<Container> = stream::iter(listed)
+        begun.retain(|begun| listed.iter().all(|listed| listed.snapshot_key != begun.key));
+        let mut containers: Vec<Container> = stream::iter(listed)
             .map(|listed| {
                 let (before, tasks, cri) = (&before, &tasks, &cri);
                 async move {
@@ -72,6 +79,7 @@ impl Containerd {
             })
             .try_collect()
             .await?;
+        containers.extend(begun.into_iter().map(Begun::container));
         Ok(containers)
     }
 

@@ -72,15 +72,16 @@ impl<'a> Execution<'a> {
         holdings: Result<Holdings, CallError>,
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
-        let containerd = &self.node.containerd;
+        let (containerd, holdings) = (&self.node.containerd, holdings?);
         let prepare = async |containerd| Ok::<_, Error>(Collection::prepare(containerd).await?);
         self.remove_all(&mut carried, watch).await;
         stop_at("removed");
-        let ((), collection) = tokio::try_join!(self.look_again(&mut carried, watch), prepare(containerd))?;
+        let ((), collection) =
+            tokio::try_join!(self.look_again(&mut carried, &holdings, watch), prepare(containerd))?;
         stop_at("looked-again");
         journal.settle(containerd).await?;
         stop_at("settled");
-        let results = self.let_go(&mut carried, holdings?, collection, watch).await?;
+        let results = self.let_go(&mut carried, holdings, collection, watch).await?;
         Ok((results, journal))
     }
 

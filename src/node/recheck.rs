@@ -1,15 +1,21 @@
 //! The look at the node after the removal: what has come into use meanwhile is put back, what was named meanwhile stays.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
+use super::begun::Begun;
 use super::carried::Carried;
 use super::error::{CallError, Error};
 use super::execution::Execution;
 use super::images::{Removed, Row};
-use super::operation::Watch;
+use super::operation::{Node, Watch};
+use super::reclaim::Holdings;
 use super::stop::stop_at;
-use crate::image::conflict::since;
-use crate::image::{Conflict, ImageId, Kind, Plan, Record, Rules};
+use crate::image::conflict::{is_awaited, since};
+use crate::image::{Config, Conflict, ImageId, Kind, Plan, Pod, Record, Rules};
+
+/// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
+const BIRTH: Duration = Duration::from_secs(1);
 
 impl Execution<'_> {
     /// Reads usage once more. What has come into use since it was decided is put back as it was, and so is everything where
@@ -17,9 +23,10 @@ impl Execution<'_> {
     pub(super) async fn look_again(
         &mut self,
         carried: &mut [Carried],
+        holdings: &Holdings,
         watch: &Watch<'_>,
     ) -> Result<(), Error> {
-        if let Err(error) = self.observe(watch).await {
+        if let Err(error) = self.observe(holdings, watch).await {
             if let Error::Needs(_) = error {
                 self.put_all_back(carried).await?;
             }
@@ -46,9 +53,10 @@ impl Execution<'_> {
     pub(super) async fn look_back(
         &mut self,
         carried: &mut [Carried],
+        holdings: &Holdings,
         watch: &Watch<'_>,
     ) -> Result<(), Error> {
-        self.observe(watch).await?;
+        self.observe(holdings, watch).await?;
         let rows = self.rows_of(|_| true).await?;
         let there: HashSet<(&str, &str)> =
             rows.iter().map(|row| (row.name.as_str(), row.target.digest.as_str())).collect();
@@ -71,18 +79,45 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Reads the containers and the pods anew. Pods do not matter where only names go.
-    async fn observe(&mut self, watch: &Watch<'_>) -> Result<(), Error> {
-        let asks = self.plans.iter().any(|plan| plan.deleted().next().is_some());
-        let pods = async {
-            match asks {
-                true => watch.needs.pods().await,
-                false => Ok(Vec::new()),
-            }
-        };
-        let (containers, pods) = tokio::join!(self.node.containerd.containers(&self.node.known), pods);
-        self.survey.inventory.observe(containers?, pods.map_err(Error::Needs)?);
+    /// Reads the pods and the containers anew. What was forced against them goes on only when no container of theirs can be in
+    /// the making any more.
+    async fn observe(&mut self, holdings: &Holdings, watch: &Watch<'_>) -> Result<(), Error> {
+        if self.going().is_empty() {
+            // Where only names go, nobody loses anything.
+            return Ok(());
+        }
+        let pods = watch.needs.pods().await.map_err(Error::Needs)?;
+        self.observe_containers(holdings, pods.clone()).await?;
+        if self.rules.force && self.is_needed().await? {
+            tokio::time::sleep(BIRTH).await;
+            self.observe_containers(holdings, pods).await?;
+        }
         Ok(())
+    }
+
+    async fn observe_containers(&mut self, holdings: &Holdings, pods: Vec<Pod>) -> Result<(), CallError> {
+        let Node { containerd, known, .. } = self.node;
+        let trees = self.going().into_iter().filter_map(|image| self.survey.trees.get(image));
+        let configs: Vec<&Config> = trees.flat_map(|tree| &tree.content.configs).collect();
+        let begun = Begun::of(containerd, holdings, &configs).await?;
+        let containers = containerd.containers(known, begun).await?;
+        self.survey.inventory.observe(containers, pods);
+        Ok(())
+    }
+
+    /// Whether somebody may be making a container of an image that is to go.
+    async fn is_needed(&mut self) -> Result<bool, CallError> {
+        for image in self.going().into_iter().cloned().collect::<Vec<_>>() {
+            let question = |now: &_| is_awaited(now, &image);
+            if self.node.ask(&mut self.survey, question).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn going(&self) -> BTreeSet<&ImageId> {
+        self.plans.iter().flat_map(Plan::deleted).collect()
     }
 
     /// The records that these of the images which are to go have now.

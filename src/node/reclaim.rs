@@ -79,6 +79,11 @@ impl Holdings {
         Ok(Self { blobs, snapshots: sizes.into_iter().flatten().collect() })
     }
 
+    /// The snapshotters in which the images are unpacked.
+    pub(super) fn snapshotters(&self) -> BTreeSet<&str> {
+        self.snapshots.keys().map(|(snapshotter, _)| snapshotter.as_str()).collect()
+    }
+
     /// The sizes of what each of the images has, in bytes.
     pub(super) fn parts<'a>(
         &'a self,

@@ -29,14 +29,14 @@ impl Node {
             let (mut execution, mut carried) = self.resume(&journal).await?;
             let entries = execution.entries.clone();
             let (results, open) = if open.settled {
-                execution.look_back(&mut carried, watch).await?;
                 let holdings = execution.measure().await?;
+                execution.look_back(&mut carried, &holdings, watch).await?;
                 let collection = Collection::prepare(&self.containerd).await?;
                 (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
             } else {
-                execution.look_again(&mut carried, watch).await?;
-                let holdings = execution.measure().await;
-                execution.finish(carried, open, holdings, watch).await?
+                let holdings = execution.measure().await?;
+                execution.look_again(&mut carried, &holdings, watch).await?;
+                execution.finish(carried, open, Ok(holdings), watch).await?
             };
             let results = by_entry(entries, results);
             match done.recovered.last_mut().filter(|last| last.owner == journal.owner) {

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
-use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, StatSnapshotRequest, UsageRequest};
+use containerd_client::services::v1::snapshots::{
+    Info, ListSnapshotsRequest, StatSnapshotRequest, UsageRequest,
+};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, within};
 use super::error::{CallError, found};
@@ -19,6 +21,25 @@ impl Containerd {
         let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
         let answer = found(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
         Ok(answer.and_then(|answer| answer.info?.parent.parse().ok().map(ChainId::new)))
+    }
+
+    /// The snapshots that are written to, by their keys, and what each lies on that is unpacked from an image.
+    pub(super) async fn active_snapshots(
+        &self,
+        snapshotter: &str,
+    ) -> Result<Vec<(String, ChainId)>, CallError> {
+        let filters = vec!["kind==active".to_owned()];
+        let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters };
+        let listing = within(LONG_DEADLINE, "snapshots.List", snapshotter, async {
+            let mut active = Vec::new();
+            let mut answers = self.snapshots().list(request).await?.into_inner();
+            while let Some(answer) = answers.message().await? {
+                let on_image = |info: Info| Some((info.name, ChainId::new(info.parent.parse().ok()?)));
+                active.extend(answer.info.into_iter().filter_map(on_image));
+            }
+            Ok(active)
+        });
+        Ok(found(listing.await)?.unwrap_or_default())
     }
 
     /// The bytes that a snapshot takes by itself, without what it lies on; none if it is not there.

@@ -60,7 +60,7 @@ impl Node {
 
     async fn look(&self, reach: Reach, pods: Vec<Pod>) -> Result<Survey, CallError> {
         let ((reach, rows), containers) =
-            tokio::try_join!(self.records(reach), self.containerd.containers(&self.known))?;
+            tokio::try_join!(self.records(reach), self.containerd.containers(&self.known, Vec::new()))?;
         let mut survey = Survey::new(containers, pods);
         survey.learn_records(reach, rows);
         Ok(survey)

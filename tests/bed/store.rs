@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
+use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest};
 use containerd_client::services::v1::{
     AddResourceRequest, CreateImageRequest, CreateRequest, DeleteImageRequest, DeleteRequest,
     GetImageRequest, Image as ImageMessage, ListContentRequest, ListImagesRequest, ListRequest, Resource,
@@ -157,6 +157,18 @@ impl Containerd {
             }));
         }
         snapshots
+    }
+
+    /// Makes a snapshot to be written to, as for a container that is being made. It stays whatever happens to its parent.
+    pub(crate) async fn prepare_snapshot(&self, key: &str, parent: &Digest) {
+        let request = PrepareSnapshotRequest {
+            snapshotter: SNAPSHOTTER.to_owned(),
+            key: key.to_owned(),
+            parent: parent.to_string(),
+            labels: HashMap::from([("containerd.io/gc.root".to_owned(), "now".to_owned())]),
+        };
+        let prepared = self.client().snapshots().prepare(in_namespace(NAMESPACE, request)).await;
+        prepared.expect("containerd prepares a snapshot");
     }
 
     /// All leases: ID and labels.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use secateur::node::Outcome;
+
 use super::APP;
 use super::agreement::assert_agreement;
-use super::deletion::{belongings, leases};
+use super::deletion::{Deletion, belongings, leases};
 use super::process::{Process, Told};
 use crate::bed::{Image, Imported, Node, State, Version, both};
 
@@ -12,6 +14,7 @@ both!(
     a_tag_that_was_moved_is_left_alone,
     a_container_of_a_pod_that_was_started_brings_its_image_back,
     a_plain_container_that_was_started_brings_its_image_back,
+    a_container_that_is_being_made_brings_its_image_back,
     an_image_that_was_tagged_meanwhile_stays,
     an_identity_record_that_was_made_anew_goes_too,
     records_that_others_removed_are_not_reported,
@@ -113,6 +116,26 @@ async fn a_plain_container_that_was_started_brings_its_image_back(version: Versi
     assert_settled(&node).await;
     assert_eq!((node.records().await, node.disk().await), before);
     node.plain_container("again", APP, State::Running).await;
+}
+
+/// Not even containerd lists it yet, and forcing helps no more than against a container that runs.
+async fn a_container_that_is_being_made_brings_its_image_back(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let records = node.records().await;
+
+    let process = Process::stopped_at(&node, "removed", &["app:v1"]).await;
+    let root = app.chain_ids().pop().unwrap();
+    node.prepare_snapshot("0123456789abcdef", &root).await;
+    let answer = process.finish().await;
+    assert_put_back(&app, answer.only(), "0123456789abcdef");
+    assert_eq!(node.records().await, records);
+    assert_settled(&node).await;
+
+    let (engine, done) = Deletion::of(&["app:v1"]).forced().carry_out(&node).await;
+    assert_eq!(done.results[0].outcome, Outcome::Conflict, "{done:#?}");
+    engine.acknowledge(done).await.unwrap();
+    assert_eq!(node.records().await, records);
 }
 
 async fn an_image_that_was_tagged_meanwhile_stays(version: Version) {
