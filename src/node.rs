@@ -24,6 +24,7 @@ pub mod leases;
 mod lock;
 pub mod needs;
 pub mod operation;
+mod place;
 mod pruning;
 mod recheck;
 pub mod reclaim;

@@ -1,33 +1,28 @@
 //! The journal of an operation: what it is about to remove, written down where it survives us.
 //!
-//! It is a blob in the content store under an expiring lease. The blob's labels keep the content of every image that is to
-//! go, so one write holds them all; the lease's labels say whose operation it is and which blob is its journal. Once the
-//! outcome is certain the blob lets go of the content, and the lease ends when the outcome has been reported.
+//! It is in the content store or in containerd's database, under an expiring lease, and holds the content of every image that
+//! is to go ([`place`](super::place)). Once the outcome is certain it lets go of the content, and the lease ends when the
+//! outcome has been reported.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::client::Containerd;
 use super::error::{CallError, Error};
 use super::images::Row;
-use super::leases::Collect;
-use crate::image::{Digest, Fate, ImageId, Plan, Record, Step};
+use super::place::{Found, Place};
+use crate::image::{Fate, ImageId, Plan, Record, Step};
 
-/// The lease's label that names the journal's blob.
+/// The label of every lease of ours: it says where the journal is.
 pub(super) const JOURNAL_LABEL: &str = "secateur.dev/journal";
-/// The lease's label that says whose operation it is.
-const OWNER_LABEL: &str = "secateur.dev/image-deletion";
 /// After this time containerd ends the lease itself.
 const EXPIRE_LABEL: &str = "containerd.io/gc.expire";
 /// How long a lease may last that nobody ends: long enough for a node to come back.
 const LEASE_HOURS: i64 = 24;
-/// The largest journal that is read back, in bytes.
-const JOURNAL_MAX: usize = 64 << 20;
 /// What the IDs of our leases start with.
 pub(super) const LEASE_PREFIX: &str = "secateur-";
 
@@ -111,10 +106,7 @@ impl PlannedEntry {
 /// A journal that was written and not yet closed.
 #[derive(Debug, Clone)]
 pub struct OpenJournal {
-    /// The lease that holds it.
-    lease: String,
-    /// The blob that it is.
-    blob: Digest,
+    place: Place,
     /// What it says.
     pub journal: Journal,
     /// Whether the outcome was certain already.
@@ -130,64 +122,38 @@ impl Journal {
 
     /// Writes the journal down and holds everything that it names. Nothing may be removed before this.
     pub(super) async fn open(self, containerd: &Containerd) -> Result<OpenJournal, Error> {
-        let data = serde_json::to_vec(&self).map_err(Error::Journal)?;
-        let blob = Digest::sha256(&Sha256::digest(&data));
+        let text = serde_json::to_string(&self).map_err(Error::Journal)?;
         let lease = format!("{LEASE_PREFIX}{}", self.id);
-        let labels = HashMap::from([
-            (JOURNAL_LABEL.to_owned(), blob.to_string()),
-            (OWNER_LABEL.to_owned(), self.owner.clone()),
-            expiry(),
-        ]);
-        let held = containerd.create_lease(&lease, labels).await?;
-        let targets: BTreeSet<ImageId> =
-            self.rows.iter().filter_map(|row| row.target.digest.parse().ok()).collect();
-        held.write_blob(&blob, data, targets.iter()).await?;
-        Ok(OpenJournal { lease, blob, journal: self, settled: false })
+        let images = self.rows.iter().filter_map(|row| row.target.digest.parse().ok()).collect();
+        let place = Place::write(containerd, lease, &self.owner, text, &images).await?;
+        Ok(OpenJournal { place, journal: self, settled: false })
     }
 }
 
 impl OpenJournal {
-    /// The journals that killed operations have left. A lease without its blob began nothing, and ends here.
+    /// The journals that killed operations have left. One that cannot be read is of nobody who could be told of it.
     pub(super) async fn left(containerd: &Containerd) -> Result<Vec<Self>, CallError> {
         let mut left = Vec::new();
-        for lease in containerd.leases_with(JOURNAL_LABEL).await? {
-            let digest: Option<Digest> =
-                lease.labels.get(JOURNAL_LABEL).and_then(|digest| digest.parse().ok());
-            let found = match digest {
-                Some(blob) => Self::read(containerd, &lease.id, blob).await?,
-                None => None,
-            };
-            match found {
-                Some(journal) => left.push(journal),
-                None => containerd.delete_lease(&lease.id, Collect::Later).await?,
+        for Found { place, text, settled } in Place::find(containerd).await? {
+            match serde_json::from_slice(&text) {
+                Ok(journal) => left.push(Self { place, journal, settled }),
+                Err(_) => place.clear(containerd).await?,
             }
         }
         left.sort_by(|a, b| a.journal.id.cmp(&b.journal.id));
         Ok(left)
     }
 
-    async fn read(containerd: &Containerd, lease: &str, blob: Digest) -> Result<Option<Self>, CallError> {
-        let Some(stored) = containerd.blob(&blob).await? else {
-            return Ok(None);
-        };
-        let Some(data) = containerd.read_blob(&blob, JOURNAL_MAX).await? else {
-            return Ok(None);
-        };
-        let journal = serde_json::from_slice(&data).ok();
-        let open = |journal| Self { lease: lease.to_owned(), blob, journal, settled: !stored.keeps_blobs };
-        Ok(journal.map(open))
-    }
-
     /// The outcome is certain: nothing is held any longer.
     pub(super) async fn settle(&mut self, containerd: &Containerd) -> Result<(), CallError> {
-        containerd.clear_labels(&self.blob).await?;
+        self.place.let_go(containerd).await?;
         self.settled = true;
         Ok(())
     }
 
     /// The outcome was reported: nothing is left of the journal.
     pub(super) async fn close(self, containerd: &Containerd) -> Result<(), CallError> {
-        containerd.delete_lease(&self.lease, Collect::Later).await
+        self.place.clear(containerd).await
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 
 use containerd_client::services::v1::leases_client::LeasesClient;
-use containerd_client::services::v1::{CreateRequest, DeleteRequest, Lease, ListRequest};
+use containerd_client::services::v1::{
+    AddResourceRequest, CreateRequest, DeleteRequest, Lease, ListRequest, Resource,
+};
 use tonic::metadata::{Ascii, MetadataValue};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
+use crate::image::Digest;
 
 /// Whether a deletion waits for the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,13 @@ impl Containerd {
         let request = CreateRequest { id: id.to_owned(), labels };
         call("leases.Create", id, self.leases().create(request)).await?;
         Ok(self.under(&header))
+    }
+
+    /// Lets a lease hold a piece of content and all that it keeps.
+    pub(super) async fn hold_content(&self, lease: &str, content: &Digest) -> Result<(), CallError> {
+        let resource = Resource { id: content.to_string(), r#type: "content".to_owned() };
+        let request = AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };
+        call("leases.AddResource", lease, self.leases().add_resource(request)).await.map(drop)
     }
 
     /// The leases that have a label of that key.

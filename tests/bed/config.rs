@@ -20,6 +20,8 @@ pub(crate) struct Setup {
     pub cri: Cri,
     /// Where the daemon tells its metrics over HTTP.
     pub metrics: Option<SocketAddr>,
+    /// The bytes of the disk that holds the store and nothing else; without, it is on that of the node's directory.
+    pub disk: Option<u64>,
 }
 
 /// Whether a containerd has the CRI plugin.

@@ -4,6 +4,7 @@ mod agreement;
 mod batch;
 mod content;
 mod deletion;
+mod full;
 mod ids;
 mod kill;
 mod limits;

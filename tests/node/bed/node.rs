@@ -1,8 +1,11 @@
 //! A node: a containerd with its images and containers.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
+
+use nix::mount::{MsFlags, mount};
 
 use super::{Containerd, Cri, Daemon, Home, Imported, Places, Setup, Version, config, log_tail};
 
@@ -32,6 +35,9 @@ impl Node {
     /// Starts a node that is set up in another way. Without the CRI there is no image of pod sandboxes.
     pub(crate) async fn start_with(version: Version, setup: Setup) -> Self {
         let home = Home::new();
+        if let Some(bytes) = setup.disk {
+            mount_disk(&home.join("root"), bytes);
+        }
         let (daemon, containerd) = run(version, setup, &home).await;
         let sandbox_image = match setup.cri {
             Cri::Enabled => Some(containerd.import_pause().await),
@@ -93,6 +99,14 @@ impl Node {
     async fn start_again(&mut self) {
         (self.daemon, self.containerd) = run(self.version(), self.setup, &self.home).await;
     }
+}
+
+/// Makes a disk of its own, which goes with the node's directory.
+fn mount_disk(at: &Path, bytes: u64) {
+    std::fs::create_dir(at).expect("the directory is new");
+    let (kind, size) = (Some("tmpfs"), format!("size={bytes}"));
+    let mounted = mount(kind, at, kind, MsFlags::empty(), Some(size.as_str()));
+    mounted.unwrap_or_else(|error| panic!("cannot mount {}: {error}", at.display()));
 }
 
 async fn run(version: Version, setup: Setup, home: &Home) -> (Daemon, Containerd) {

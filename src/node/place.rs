@@ -1,0 +1,207 @@
+//! Where a journal is written down, and what holds the content that it names until the outcome is certain.
+//!
+//! Usually it is a blob under a lease, whose labels keep the content: one write for everything. A full disk has no room for
+//! a blob, and that is when people delete images. Then it is in the labels of the lease, for which the daemon's database has
+//! room for long, and a second lease holds the content.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use containerd_client::services::v1::Lease;
+use sha2::{Digest as _, Sha256};
+
+use super::client::Containerd;
+use super::error::CallError;
+use super::journal::{JOURNAL_LABEL, expiry};
+use super::leases::Collect;
+use crate::image::{Digest, ImageId};
+
+/// The lease's label that says whose operation it is.
+const OWNER_LABEL: &str = "secateur.dev/image-deletion";
+/// What the journal's label says where the journal is in labels.
+const IN_LABELS: &str = "labels";
+/// What it says on a lease that only holds content for another.
+const HOLDS: &str = "holds";
+/// The label that names the lease which holds the content.
+const HOLDER_LABEL: &str = "secateur.dev/holder";
+/// The labels that have the journal's parts, with their numbers after it.
+const PART_LABEL: &str = "secateur.dev/journal-part.";
+/// The largest journal that is read back from a blob, in bytes.
+const JOURNAL_MAX: usize = 64 << 20;
+/// How many bytes of a journal a label takes: with its key it may have 4,096.
+const PART_MAX: usize = 4_000;
+
+/// Where a journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The lease that ends with it.
+    lease: String,
+    form: Form,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    /// It is this blob.
+    Blob(Digest),
+    /// It is in the labels of the lease, and another lease holds the content.
+    Labels { holder: String },
+}
+
+/// A journal that was found.
+pub(super) struct Found {
+    pub(super) place: Place,
+    pub(super) text: Vec<u8>,
+    /// Whether the content is held no longer.
+    pub(super) settled: bool,
+}
+
+impl Place {
+    /// Writes a journal down under a lease of that name, and holds these images.
+    pub(super) async fn write(
+        containerd: &Containerd,
+        lease: String,
+        owner: &str,
+        text: String,
+        images: &BTreeSet<ImageId>,
+    ) -> Result<Self, CallError> {
+        let failure = match Self::write_blob(containerd, &lease, owner, &text, images).await {
+            Ok(place) => return Ok(place),
+            Err(failure) => failure,
+        };
+        tracing::warn!(error = %failure, "no room for a journal of the usual form, so it is written into labels");
+        let written = Self::write_labels(containerd, &lease, owner, &text, images).await;
+        written.map_err(|also| {
+            tracing::warn!(error = %also, "nor is there room in labels");
+            failure
+        })
+    }
+
+    async fn write_blob(
+        containerd: &Containerd,
+        lease: &str,
+        owner: &str,
+        text: &str,
+        images: &BTreeSet<ImageId>,
+    ) -> Result<Self, CallError> {
+        let blob = Digest::sha256(&Sha256::digest(text));
+        let labels = labels(blob.as_str(), owner);
+        let held = containerd.create_lease(lease, labels).await?;
+        held.write_blob(&blob, text.as_bytes().to_vec(), images.iter()).await?;
+        Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob) })
+    }
+
+    /// The lease with the journal is made last: without it, the one that holds the content began nothing.
+    async fn write_labels(
+        containerd: &Containerd,
+        blobs_lease: &str,
+        owner: &str,
+        text: &str,
+        images: &BTreeSet<ImageId>,
+    ) -> Result<Self, CallError> {
+        let (lease, holder) = (format!("{blobs_lease}-labels"), format!("{blobs_lease}-holds"));
+        containerd.create_lease(&holder, labels(HOLDS, owner)).await?;
+        for image in images {
+            containerd.hold_content(&holder, image.digest()).await?;
+        }
+        let mut labels = labels(IN_LABELS, owner);
+        labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
+        labels.extend(parts(text));
+        containerd.create_lease(&lease, labels).await?;
+        containerd.delete_lease(blobs_lease, Collect::Later).await?;
+        Ok(Self { lease, form: Form::Labels { holder } })
+    }
+
+    /// Every journal that there is. Leases that hold nothing for any of them end here: they began nothing.
+    pub(super) async fn find(containerd: &Containerd) -> Result<Vec<Found>, CallError> {
+        let leases = containerd.leases_with(JOURNAL_LABEL).await?;
+        let ids: BTreeSet<&str> = leases.iter().map(|lease| lease.id.as_str()).collect();
+        let mut found = Vec::new();
+        for lease in &leases {
+            found.extend(Self::read(containerd, lease, &ids).await?);
+        }
+        let mut needed: BTreeSet<&str> = BTreeSet::new();
+        for Found { place, .. } in &found {
+            needed.insert(&place.lease);
+            if let Form::Labels { holder } = &place.form {
+                needed.insert(holder);
+            }
+        }
+        for id in ids.difference(&needed) {
+            containerd.delete_lease(id, Collect::Later).await?;
+        }
+        Ok(found)
+    }
+
+    async fn read(
+        containerd: &Containerd,
+        lease: &Lease,
+        ids: &BTreeSet<&str>,
+    ) -> Result<Option<Found>, CallError> {
+        let found = |form, text, settled| {
+            Some(Found { place: Self { lease: lease.id.clone(), form }, text, settled })
+        };
+        let label = |key: &str| lease.labels.get(key).map(String::as_str).unwrap_or_default();
+        if label(JOURNAL_LABEL) == IN_LABELS {
+            let holder = label(HOLDER_LABEL).to_owned();
+            let settled = !ids.contains(holder.as_str());
+            return Ok(found(Form::Labels { holder }, joined(&lease.labels), settled));
+        }
+        let Ok(blob) = label(JOURNAL_LABEL).parse::<Digest>() else { return Ok(None) };
+        let Some(stored) = containerd.blob(&blob).await? else { return Ok(None) };
+        let text = containerd.read_blob(&blob, JOURNAL_MAX).await?;
+        Ok(text.and_then(|text| found(Form::Blob(blob), text, !stored.keeps_blobs)))
+    }
+
+    /// Holds the content no longer.
+    pub(super) async fn let_go(&self, containerd: &Containerd) -> Result<(), CallError> {
+        match &self.form {
+            Form::Blob(blob) => containerd.clear_labels(blob).await,
+            Form::Labels { holder } => containerd.delete_lease(holder, Collect::Later).await,
+        }
+    }
+
+    /// Nothing is left of the journal.
+    pub(super) async fn clear(&self, containerd: &Containerd) -> Result<(), CallError> {
+        containerd.delete_lease(&self.lease, Collect::Later).await
+    }
+}
+
+fn labels(journal: &str, owner: &str) -> HashMap<String, String> {
+    HashMap::from([
+        (JOURNAL_LABEL.to_owned(), journal.to_owned()),
+        (OWNER_LABEL.to_owned(), owner.to_owned()),
+        expiry(),
+    ])
+}
+
+/// A text in labels, and in their order.
+fn parts(text: &str) -> BTreeMap<String, String> {
+    let mut parts = BTreeMap::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(PART_MAX));
+        parts.insert(format!("{PART_LABEL}{:06}", parts.len()), part.to_owned());
+        rest = after;
+    }
+    parts
+}
+
+fn joined(labels: &HashMap<String, String>) -> Vec<u8> {
+    let parts: BTreeMap<_, _> = labels.iter().filter(|(key, _)| key.starts_with(PART_LABEL)).collect();
+    parts.into_values().flat_map(|part| part.bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_put_together_as_it_was() {
+        for text in ["", "short", &"a\u{e9}\u{1f511}".repeat(10_000)] {
+            let parts = parts(text);
+            assert!(parts.iter().all(|(key, part)| key.len() + part.len() <= 4_096));
+            let mut labels: HashMap<_, _> = parts.into_iter().collect();
+            labels.extend(super::labels(IN_LABELS, "drop/uid"));
+            assert_eq!(joined(&labels), text.as_bytes());
+        }
+    }
+}
