@@ -5,9 +5,8 @@
 //! can go on at once. [`ledger`] and what is below it decide and do no I/O; this loop brings them what the watches tell and
 //! the time, and has their orders carried out. Nothing here knows what an image is on a node, or containerd.
 //!
-//! Time is this machine's: a deadline is the API server's `creationTimestamp` and the seconds of the spec, held against
-//! this clock, so the verdict is early or late by as much as the two clocks differ. Reports count for
-//! [`REPORT_GRACE_SECONDS`](crate::api::deletion::REPORT_GRACE_SECONDS) longer.
+//! Time is the API server's: a deadline is its `creationTimestamp` and the seconds of the spec, held against its
+//! [`clock`](crate::clock). Reports count for [`REPORT_GRACE_SECONDS`](crate::api::deletion::REPORT_GRACE_SECONDS) longer.
 
 mod agenda;
 mod attempts;
@@ -29,13 +28,13 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::clock::{Clock, timed};
 use desk::{Desk, Done};
 use failure::Failure;
 use leader::{Candidate, Term};
@@ -68,10 +67,11 @@ pub struct Settings {
 ///
 /// Whatever goes wrong at the API server is logged, told to `observer` and tried again, so there is no error to return.
 pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>, cancel: CancellationToken) {
+    let (client, clock) = timed(client);
     let (sender, term) = latest::channel(None);
     let retired = CancellationToken::new();
     let candidate = Candidate::new(client.clone(), &settings, Arc::clone(&observer));
-    let controller = Controller::new(client, &settings, observer, term);
+    let controller = Controller::new(client, clock, &settings, observer, term);
     tokio::join!(candidate.stand(sender, retired.clone()), async {
         controller.run(cancel).await;
         retired.cancel();
@@ -79,6 +79,7 @@ pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>
 }
 
 struct Controller {
+    clock: Clock,
     ledger: Ledger,
     watches: Watches,
     inputs: mpsc::Receiver<Input>,
@@ -90,12 +91,14 @@ struct Controller {
 impl Controller {
     fn new(
         client: Client,
+        clock: Clock,
         settings: &Settings,
         observer: Arc<dyn Observer>,
         term: latest::Receiver<Term>,
     ) -> Self {
         let (sender, inputs) = mpsc::channel(QUEUE);
         Self {
+            clock,
             ledger: Ledger::default(),
             watches: Watches::open(client.clone(), settings, sender, Arc::clone(&observer)),
             inputs,
@@ -131,16 +134,13 @@ impl Controller {
     /// Until something is due.
     fn pause(&self) -> Duration {
         let next = self.ledger.next().filter(|_| self.is_acting());
-        next.map_or(LONGEST_SLEEP, |next| {
-            let pause = Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default();
-            pause.min(LONGEST_SLEEP)
-        })
+        next.map_or(LONGEST_SLEEP, |next| self.clock.until(next).min(LONGEST_SLEEP))
     }
 
     fn take_input(&mut self, input: Input) {
         match input {
             Input::Deletions(change) => {
-                for interest in self.ledger.deletions(change, Timestamp::now()) {
+                for interest in self.ledger.deletions(change, self.clock.now()) {
                     self.watches.interest(interest);
                 }
             }
@@ -153,7 +153,7 @@ impl Controller {
     /// Gives out what is due, if that is for this controller to do.
     fn act(&mut self) {
         if self.is_acting() {
-            self.ledger.due(Timestamp::now()).into_iter().for_each(|order| self.desk.give(order));
+            self.ledger.due(self.clock.now()).into_iter().for_each(|order| self.desk.give(order));
         }
         let counts = match self.leads() {
             true => self.ledger.phases(),
@@ -183,7 +183,7 @@ impl Controller {
         match done {
             Done::Written(write, Ok(version)) => self.take_written(*write, version),
             Done::Recounted(target, Ok(reports)) => {
-                self.ledger.recounted(&target.uid, reports, Timestamp::now());
+                self.ledger.recounted(&target.uid, reports, self.clock.now());
             }
             Done::Removed(target, Ok(())) => info!(deletion = %target.name, "removed, its time is over"),
             Done::Published(_, Ok(())) => {}
@@ -221,7 +221,7 @@ impl Controller {
             self.observer.error(kind);
             warn!(%deletion, kind = kind_label, error = %failure, "request failed, trying again");
         }
-        self.ledger.failed(&target.uid, Timestamp::now());
+        self.ledger.failed(&target.uid, self.clock.now());
     }
 
     async fn finish(&mut self) {

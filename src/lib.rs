@@ -2,11 +2,12 @@
 //!
 //! Dependencies point one way: [`cli`], [`agent`] → [`node`] → [`image`], with [`api`] and [`telemetry`] beside them and
 //! [`conversion`] between [`node`] and [`api`]. [`image`] decides and does no I/O, [`node`] reads the node and carries decisions
-//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them.
+//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them. [`clock`] is the API server's, for those who talk to it.
 
 pub mod agent;
 pub mod api;
 pub mod cli;
+pub mod clock;
 pub mod controller;
 pub mod conversion;
 pub mod image;

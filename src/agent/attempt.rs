@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Cluster;
 use super::connection::Link;
 use super::draft::Draft;
-use super::error::AttemptError;
+use super::error::{ApiError, AttemptError};
 use super::membership::Membership;
 use super::owner::Owner;
 use super::pods;
@@ -44,6 +44,7 @@ impl Attempts {
     /// Tries a deletion. What it removes is in the node's journal until it is reported.
     pub async fn attempt(&self, link: &Link, key: &Key, draft: &mut Draft) -> Result<Standing, AttemptError> {
         if let Some(held) = &draft.held
+            && !draft.is_late(self.cluster.now())
             && !may_be_free(link, held).await?
         {
             return Ok(Standing::Held);
@@ -62,6 +63,7 @@ impl Attempts {
         }
         draft.may_have_report = false;
         if !self.membership.acts_on(&deletion, draft.has_reported()).await? {
+            self.conclude(&deletion, draft).await?;
             return Ok(Standing::Done);
         }
         self.carry_out(link, turn, &deletion, draft).await
@@ -99,7 +101,17 @@ impl Attempts {
             return Err(AttemptError::Interrupted);
         }
         draft.hold(operation);
+        draft.deadline = deletion.deadline();
         Ok(standing)
+    }
+
+    /// At its deadline a deletion that waits has come to its end here, as it was reported.
+    async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
+        let is_waited_for = !deletion.is_finished() && deletion.metadata.deletion_timestamp.is_none();
+        if draft.has_reported() && is_waited_for {
+            self.report(deletion, draft, Standing::Done).await?;
+        }
+        Ok(())
     }
 
     /// Ends what killed operations have begun on this node, and reports it.

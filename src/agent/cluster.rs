@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use futures::Stream;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
+use tokio::time::Instant;
 
 use super::error::ApiError;
 use super::owner::Owner;
 use super::pods::needs;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
+use crate::clock::{Clock, timed};
 use crate::image;
 use crate::node::{Needs, Unknown};
 
@@ -36,13 +39,25 @@ pub type Metadata = PartialObjectMeta<ImageDeletion>;
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    clock: Clock,
     node: String,
 }
 
 impl Cluster {
     /// The cluster behind `client`, seen from `node`.
     pub fn new(client: Client, node: &str) -> Self {
-        Self { client, node: node.to_owned() }
+        let (client, clock) = timed(client);
+        Self { client, clock, node: node.to_owned() }
+    }
+
+    /// What time it is in the cluster, whatever this node's clock says.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// When that time will be here.
+    pub fn instant_of(&self, time: Timestamp) -> Instant {
+        Instant::now() + self.clock.until(time)
     }
 
     /// The node of this agent.

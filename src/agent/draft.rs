@@ -22,6 +22,8 @@ pub struct Draft {
     pub reported: Vec<ImageResult>,
     /// What something held at the last attempt.
     pub held: Option<Operation>,
+    /// When it is held no longer.
+    pub deadline: Option<Timestamp>,
     /// What was done and is counted once it was reported.
     pub uncounted: Vec<ImageResult>,
     /// How many images were put back, which is counted with it.
@@ -32,12 +34,13 @@ pub struct Draft {
 
 impl Draft {
     /// A deletion that is seen for the first time.
-    pub fn new(may_have_report: bool) -> Self {
+    pub fn new(may_have_report: bool, now: Timestamp) -> Self {
         Self {
             may_have_report,
-            started: Time(Timestamp::now()),
+            started: Time(now),
             reported: Vec::new(),
             held: None,
+            deadline: None,
             uncounted: Vec::new(),
             put_back: 0,
             results: HashMap::new(),
@@ -53,7 +56,7 @@ impl Draft {
 
     /// Forgets what an attempt that failed may have left half known. The API server has what was reported.
     pub fn reset(&mut self) {
-        *self = Self { started: self.started.clone(), ..Self::new(true) };
+        *self = Self::new(true, self.started.0);
     }
 
     /// Whether an entry is to be tried: it was not yet, or something held it, or it failed.
@@ -92,6 +95,11 @@ impl Draft {
             operation.pods.clear();
         }
         self.held = Some(operation);
+    }
+
+    /// Whether it is held until a deadline that has come.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Whether this node has reported on the deletion.
@@ -189,7 +197,7 @@ mod tests {
 
     #[test]
     fn results_are_listed_in_the_order_of_the_deletion() {
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         draft.add([result("a", Outcome::Deleted), result("c", Outcome::Absent)]);
         let listed = draft.listed(&deletion());
         assert_eq!(listed, [result("c", Outcome::Absent), result("a", Outcome::Deleted), untried("b")]);
@@ -197,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_not_settled_is_tried_again_and_follows_what_was() {
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         draft.add([
             result("a", Outcome::Conflict),
             result("b", Outcome::Deleted),
@@ -212,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_asked_for_again() {
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         draft.add([result("a", Outcome::Conflict), result("b", Outcome::Deleted)]);
         let entries = ["a", "b"].map(|entry| entry.parse().unwrap()).to_vec();
         let request = Request { entries, ..Request::default() };
@@ -232,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_was_reported_before_the_agent_was_killed_is_not_told_twice() {
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         draft.add([result("a", Outcome::Deleted), result("b", Outcome::Conflict)]);
         assert!(draft.has(&result("a", Outcome::Deleted)));
         assert!(!draft.has(&result("b", Outcome::Deleted)));
@@ -241,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_pattern_of_a_killed_operation_stays_due() {
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Deleted)]);
         draft.leave_patterns_due();
         assert!(draft.is_due("a:*") && !draft.is_due("b"));
@@ -253,7 +261,7 @@ mod tests {
             conflicts: messages.iter().map(|message| conflict(message)).collect(),
             ..result("a", Outcome::Conflict)
         };
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         draft.reported = vec![held(&["one"])];
         let later = [held(&["one", "two"])];
         assert_eq!(draft.new_conflicts(&later).collect::<Vec<_>>(), [&conflict("two")]);
@@ -261,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_failed_attempt_leaves_only_what_the_api_server_has() {
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         let started = draft.started.clone();
         draft.add([result("a", Outcome::Deleted)]);
         draft.reset();

@@ -25,7 +25,7 @@ impl Membership {
     /// Whether the node acts on the deletion now: it is under way, was created when the node was there already, and selects
     /// the node by its labels, which do not matter any more once the node has reported.
     pub async fn acts_on(&self, deletion: &ImageDeletion, has_reported: bool) -> Result<bool, ApiError> {
-        if is_over(deletion, Timestamp::now()) || self.joined_after(deletion).await? {
+        if is_over(deletion, self.cluster.now()) || self.joined_after(deletion).await? {
             return Ok(false);
         }
         if has_reported || deletion.spec.node_selector.is_none() {

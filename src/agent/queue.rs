@@ -41,8 +41,8 @@ enum State {
     Trying,
     /// It is tried again at this time.
     Again(Instant),
-    /// It was tried at this time, and something holds its images.
-    Held(Instant),
+    /// It was tried at this time, and something holds its images, until perhaps its deadline comes.
+    Held(Instant, Option<Instant>),
     /// Nothing is left to do here.
     Done,
 }
@@ -50,15 +50,37 @@ enum State {
 #[derive(Debug)]
 struct Entry {
     state: State,
+    /// Which of its versions has been seen: its deadline may change.
+    generation: i64,
     /// When to try again because of what happened while it was being tried, should something hold its images.
     meanwhile: Option<Instant>,
 }
 
+/// What is known of a deletion that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sighting {
+    /// It was never seen before.
+    New,
+    /// What may change of it has changed.
+    Changed,
+    /// It is as it was.
+    Known,
+}
+
 impl Entry {
+    /// What held its images may have let go of them, or what it says has changed.
+    fn release(&mut self, now: Instant) {
+        match self.state {
+            State::Held(tried, _) => self.state = State::Again(now.max(tried + SPACING)),
+            State::Trying => self.meanwhile = self.meanwhile.or(Some(now + SPACING)),
+            State::New | State::Again(_) | State::Done => {}
+        }
+    }
+
     /// Since when it is due to be tried again.
     fn due(&self, now: Instant) -> Option<Instant> {
         match self.state {
-            State::Again(at) if at <= now => Some(at),
+            State::Again(at) | State::Held(_, Some(at)) if at <= now => Some(at),
             _ => None,
         }
     }
@@ -69,11 +91,18 @@ impl Entry {
 pub struct Queue(BTreeMap<Key, Entry>);
 
 impl Queue {
-    /// The deletion exists. Says whether that is news.
-    pub fn see(&mut self, key: Key) -> bool {
-        let is_new = !self.0.contains_key(&key);
-        self.0.entry(key).or_insert(Entry { state: State::New, meanwhile: None });
-        is_new
+    /// The deletion exists in this version. Says whether that is news; one that waits is tried again then.
+    pub fn see(&mut self, key: Key, generation: i64, now: Instant) -> Sighting {
+        let Some(entry) = self.0.get_mut(&key) else {
+            self.0.insert(key, Entry { state: State::New, generation, meanwhile: None });
+            return Sighting::New;
+        };
+        if entry.generation == generation {
+            return Sighting::Known;
+        }
+        entry.generation = generation;
+        entry.release(now);
+        Sighting::Changed
     }
 
     /// The deletion was removed, or has come to its end.
@@ -105,7 +134,7 @@ impl Queue {
         self.0
             .values()
             .filter_map(|entry| match entry.state {
-                State::Again(at) => Some(at),
+                State::Again(at) | State::Held(_, Some(at)) => Some(at),
                 _ => None,
             })
             .min()
@@ -121,26 +150,20 @@ impl Queue {
         self.set(key, State::Again(at));
     }
 
-    /// Something holds images of the deletion that was tried from `tried` on.
-    pub fn held(&mut self, key: &Key, tried: Instant) {
+    /// Something holds images of the deletion that was tried from `tried` on. It is not waited for longer than to its deadline.
+    pub fn held(&mut self, key: &Key, tried: Instant, deadline: Option<Instant>) {
         let meanwhile = self.0.get(key).and_then(|entry| entry.meanwhile);
-        self.set(key, meanwhile.map_or(State::Held(tried), State::Again));
+        self.set(key, meanwhile.map_or(State::Held(tried, deadline), State::Again));
     }
 
     /// What held images may have let go of them.
     pub fn released(&mut self, now: Instant) {
-        for entry in self.0.values_mut() {
-            match entry.state {
-                State::Held(tried) => entry.state = State::Again(now.max(tried + SPACING)),
-                State::Trying => entry.meanwhile = entry.meanwhile.or(Some(now + SPACING)),
-                State::New | State::Again(_) | State::Done => {}
-            }
-        }
+        self.0.values_mut().for_each(|entry| entry.release(now));
     }
 
     fn set(&mut self, key: &Key, state: State) {
         if let Some(entry) = self.0.get_mut(key) {
-            *entry = Entry { state, meanwhile: None };
+            *entry = Entry { state, meanwhile: None, ..*entry };
         }
     }
 }
@@ -156,8 +179,9 @@ mod tests {
 
     fn queue(names: &[&str]) -> (Queue, Instant) {
         let mut queue = Queue::default();
-        names.iter().for_each(|name| assert!(queue.see(key(name))));
-        (queue, Instant::now())
+        let now = Instant::now();
+        names.iter().for_each(|name| assert_eq!(queue.see(key(name), 1, now), Sighting::New));
+        (queue, now)
     }
 
     #[test]
@@ -176,7 +200,7 @@ mod tests {
         assert_eq!(queue.next(now), Some(key("b")));
         assert_eq!(queue.next(now), None);
         assert_eq!(queue.wakes(), Some(later));
-        queue.see(key("c"));
+        queue.see(key("c"), 1, later);
         assert_eq!(queue.next(later), Some(key("c")), "a new one goes before one that is tried again");
         assert_eq!(queue.next(later), Some(key("a")));
     }
@@ -185,7 +209,7 @@ mod tests {
     fn what_is_held_is_tried_when_something_is_released_but_not_too_often() {
         let (mut queue, now) = queue(&["a"]);
         let tried = queue.next(now).unwrap();
-        queue.held(&tried, now);
+        queue.held(&tried, now, None);
         assert_eq!((queue.next(now + SPACING * 9), queue.wakes()), (None, None));
         queue.released(now);
         assert_eq!(queue.next(now), None);
@@ -201,7 +225,7 @@ mod tests {
             let begin = now + SPACING * 3 * turn;
             let tried = queue.next(begin).unwrap();
             queue.released(begin + SPACING);
-            queue.held(&tried, begin);
+            queue.held(&tried, begin, None);
             tried.name
         });
         assert_eq!(tries.collect::<String>(), "abcabcabc");
@@ -212,11 +236,25 @@ mod tests {
         let (mut queue, now) = queue(&["a"]);
         let tried = queue.next(now).unwrap();
         queue.released(now);
-        queue.held(&tried, now);
+        queue.held(&tried, now, None);
         assert_eq!((queue.next(now), queue.wakes()), (None, Some(now + SPACING)));
         assert_eq!(queue.next(now + SPACING), Some(key("a")));
-        queue.held(&tried, now + SPACING);
+        queue.held(&tried, now + SPACING, None);
         assert_eq!(queue.wakes(), None);
+    }
+
+    #[test]
+    fn what_is_held_is_tried_at_its_deadline_and_when_that_changes() {
+        let (mut queue, now) = queue(&["a"]);
+        let (tried, deadline) = (queue.next(now).unwrap(), now + SPACING * 60);
+        queue.held(&tried, now, Some(deadline));
+        assert_eq!((queue.next(now + SPACING * 59), queue.wakes()), (None, Some(deadline)));
+        assert_eq!(queue.next(deadline), Some(key("a")));
+        queue.held(&tried, now, Some(deadline));
+        assert_eq!(queue.see(key("a"), 1, now), Sighting::Known);
+        assert_eq!(queue.next(now + SPACING), None);
+        assert_eq!(queue.see(key("a"), 2, now), Sighting::Changed);
+        assert_eq!(queue.next(now + SPACING), Some(key("a")));
     }
 
     #[test]

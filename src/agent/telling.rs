@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
@@ -39,7 +38,7 @@ impl Attempts {
         if standing == Standing::Held && draft.reported == results {
             return Ok(());
         }
-        let completed = (standing == Standing::Done).then(|| Time(Timestamp::now()));
+        let completed = (standing == Standing::Done).then(|| Time(self.cluster.now()));
         let told = |results: Vec<ImageResult>| {
             let (node, started) = (self.cluster.node_name(), draft.started.clone());
             ImageDeletionReport::of(deletion, node, results, started, completed.clone())
@@ -55,7 +54,7 @@ impl Attempts {
         }
         if standing == Standing::Done {
             self.metrics.ended(&results);
-            let took = Timestamp::now().duration_since(draft.started.0);
+            let took = self.cluster.now().duration_since(draft.started.0);
             self.metrics.took(took.try_into().unwrap_or_default());
         }
         self.count(&std::mem::take(&mut draft.uncounted), std::mem::take(&mut draft.put_back));
@@ -95,14 +94,14 @@ impl Attempts {
             self.count(&done, put_back);
             return Ok(());
         };
-        let mut draft = Draft::new(false);
+        let mut draft = Draft::new(false, self.cluster.now());
         if let Some(report) = self.cluster.report(&owner.uid).await? {
             if report.spec.completion_time.is_some() {
                 return Ok(());
             }
             draft.resume(report.spec);
         }
-        let standing = match is_over(&deletion, Timestamp::now()) {
+        let standing = match is_over(&deletion, self.cluster.now()) {
             true => Standing::Done,
             false => Standing::Held,
         };

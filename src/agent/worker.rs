@@ -20,7 +20,7 @@ use super::cluster::Metadata;
 use super::connection::{Connection, Link};
 use super::draft::Draft;
 use super::error::AttemptError;
-use super::queue::{Key, Queue};
+use super::queue::{Key, Queue, Sighting};
 use crate::telemetry::health::Health;
 
 /// What `readyz` calls it.
@@ -56,6 +56,8 @@ pub struct Worker<'a> {
     waiting_for_pods: HashSet<Key>,
     /// Whether a pod has changed since the last attempt began.
     pods_changed: bool,
+    /// Whether the deletion that is being tried has changed since.
+    spec_changed: bool,
     /// The connection on which everything that was killed has been ended.
     recovered: u64,
     recover_at: Instant,
@@ -76,6 +78,7 @@ impl<'a> Worker<'a> {
             failures: HashMap::new(),
             waiting_for_pods: HashSet::new(),
             pods_changed: false,
+            spec_changed: false,
             recovered: 0,
             recover_at: Instant::now(),
             recover_failures: Backoff::up_to(LONGEST),
@@ -143,10 +146,20 @@ impl<'a> Worker<'a> {
     }
 
     fn see(&mut self, deletion: &Metadata) {
-        let key = key(deletion);
-        if self.queue.see(key.clone()) {
-            self.drafts.insert(key, Draft::new(!self.has_listed));
+        let (key, generation) = (key(deletion), deletion.metadata.generation.unwrap_or_default());
+        match self.queue.see(key.clone(), generation, Instant::now()) {
+            Sighting::New => drop(self.drafts.insert(key, self.draft(!self.has_listed))),
+            // What was read of it is of an earlier time now, or what is being read.
+            Sighting::Changed => match self.drafts.get_mut(&key) {
+                Some(draft) => draft.held = None,
+                None => self.spec_changed = true,
+            },
+            Sighting::Known => {}
         }
+    }
+
+    fn draft(&self, may_have_report: bool) -> Draft {
+        Draft::new(may_have_report, self.attempts.cluster.now())
     }
 
     fn forget_drafts(&mut self) {
@@ -164,8 +177,8 @@ impl<'a> Worker<'a> {
             return due.then(|| recover(self.attempts, link));
         }
         let key = self.queue.next(now)?;
-        let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
-        self.pods_changed = false;
+        let draft = self.drafts.remove(&key).unwrap_or_else(|| self.draft(true));
+        (self.pods_changed, self.spec_changed) = (false, false);
         Some(attempt(self.attempts, link, key, draft))
     }
 
@@ -216,7 +229,9 @@ impl<'a> Worker<'a> {
                     self.waiting_for_pods.insert(key.clone());
                     draft.held = draft.held.filter(|_| !self.pods_changed);
                 }
-                self.queue.held(&key, tried);
+                draft.held = draft.held.filter(|_| !self.spec_changed);
+                let deadline = draft.deadline.map(|time| self.attempts.cluster.instant_of(time));
+                self.queue.held(&key, tried, deadline);
             }
             Err(error) => {
                 let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
