@@ -11,7 +11,7 @@ use tar::{Builder, Header};
 use super::Digest;
 
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 
 /// What can be put into an archive under a name of its own.

@@ -18,6 +18,7 @@ mod home;
 mod image;
 mod index;
 pub(crate) mod leftovers;
+mod stock;
 mod store;
 pub(crate) mod tools;
 mod version;

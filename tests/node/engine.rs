@@ -9,6 +9,7 @@ mod ids;
 mod kill;
 mod limits;
 mod lineage;
+mod many;
 mod names;
 mod needs;
 mod process;
