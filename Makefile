@@ -46,6 +46,19 @@ test-one: root tools image ## Run the tests whose name holds T, with their outpu
 	@[[ -n "$(T)" ]] || { echo "test-one: name a test, as in: make test-one T=a_node_answers::v2" >&2; exit 1; }
 	$(CARGO) test --locked --all-features -- $(T) --nocapture
 
+.PHONY: soak
+soak: root tools image ## Do everything at once on the two-node cluster, and kill what can be killed: make soak SEED=7 MINUTES=30
+	SEED='$(SEED)' MINUTES='$(MINUTES)' $(CARGO) test --locked --all-features --test cluster -- soak:: --nocapture
+
+.PHONY: races
+races: root tools image ## Delete images while pods of them start, 200 times on each containerd, and print what came of it (SEED=)
+	SEED='$(SEED)' $(CARGO) test --locked --all-features --test cluster -- races:: --nocapture
+
+.PHONY: limits
+limits: root tools image ## Print what as much as is allowed, and as much as may pile up, takes in time and memory
+	$(CARGO) test --locked --all-features --test cluster -- limits:: --nocapture
+	$(CARGO) test --locked --all-features --test node -- engine::many:: engine::full:: --nocapture
+
 .PHONY: fuzz
 fuzz: ## Read 1,000,000 arbitrary texts as references, queries and patterns
 	PROPTEST_CASES=1000000 $(CARGO) test --locked --release --lib -- --nocapture reference::tests

@@ -6,8 +6,10 @@
 //!
 //! Its methods panic where the cluster refuses: a test cannot go on then.
 
+mod containers;
 mod control;
 mod deletions;
+mod elsewhere;
 mod identity;
 mod kubectl;
 mod kubelet;
@@ -20,6 +22,7 @@ mod pods;
 mod prometheus;
 mod secateur;
 mod service;
+mod vitals;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +43,7 @@ pub(crate) use self::pods::Pod;
 pub(crate) use self::prometheus::{Prometheus, fetch};
 pub(crate) use self::secateur::NAMESPACE as SECATEUR;
 pub(crate) use self::service::Service;
+pub(crate) use self::vitals::Vitals;
 use crate::bed::eventually;
 use crate::world;
 

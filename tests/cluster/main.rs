@@ -9,11 +9,16 @@ mod access;
 #[allow(dead_code, unused_imports, reason = "the tests of single nodes use the rest")]
 #[path = "../bed/lib.rs"]
 mod bed;
+mod chance;
 mod chart;
 mod cluster;
 mod deletion;
+mod limits;
 mod metrics;
+mod races;
+mod sight;
 mod smoke;
+mod soak;
 mod suite;
 mod words;
 mod world;
@@ -35,8 +40,18 @@ fn main() -> ExitCode {
 }
 
 fn tests() -> Vec<suite::Test> {
-    [smoke::tests(), chart::tests(), deletion::tests(), access::tests(), metrics::tests(), words::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        smoke::tests(),
+        chart::tests(),
+        deletion::tests(),
+        access::tests(),
+        metrics::tests(),
+        words::tests(),
+        limits::tests(),
+        races::tests(),
+        soak::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use secateur::api::deletion::ImageDeletion;
 use secateur::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
@@ -19,6 +19,13 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn request(&self, name: &str, spec: Value) {
         self.apply(&manifest(name, spec));
+    }
+
+    /// Makes a deletion without `kubectl`, and does not wait for it.
+    pub(crate) async fn post_deletion(&self, name: &str, spec: Value) {
+        let deletion = serde_json::from_str(&manifest(name, spec)).expect("it is a deletion");
+        let made = Api::<ImageDeletion>::all(self.client()).create(&PostParams::default(), &deletion).await;
+        made.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
     /// Applies a deletion and waits for its end.

@@ -42,6 +42,8 @@ pub(crate) fn service(
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.inodesFree": "0%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
+        // What tests kill is soon started again, however often they do.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         // Both nodes' pods are in the machine's cgroups, of either version: each node below one of its own.
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": cgroup(home, plan.name),

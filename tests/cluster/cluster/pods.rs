@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{Cluster, Node};
@@ -61,6 +64,18 @@ impl Pod {
         self
     }
 
+    /// Is bound to the node from the beginning, without a scheduler.
+    pub(crate) fn bound(mut self, node: &Node) -> Self {
+        self.object["spec"]["nodeName"] = json!(node.name());
+        self
+    }
+
+    /// Has no volume with a token, which takes time to mount.
+    pub(crate) fn without_token(mut self) -> Self {
+        self.object["spec"]["automountServiceAccountToken"] = json!(false);
+        self
+    }
+
     fn namespace(&self) -> &str {
         self.object["metadata"]["namespace"].as_str().expect("a pod has a namespace")
     }
@@ -82,6 +97,25 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn create_pod(&self, pod: &Pod) {
         self.apply(&pod.object.to_string());
+    }
+
+    /// Makes a pod without `kubectl`, and does not wait for it.
+    pub(crate) async fn post_pod(&self, pod: &Pod) {
+        let object = serde_json::from_value(pod.object.clone()).expect("it is a pod");
+        let made = self.pods(pod).create(&PostParams::default(), &object).await;
+        made.unwrap_or_else(|error| panic!("{}: {error}", pod.name()));
+    }
+
+    /// Removes a pod at once and does not wait until its containers are gone. One that is gone already is no error.
+    pub(crate) async fn remove_pod(&self, pod: &Pod) {
+        match self.pods(pod).delete(pod.name(), &DeleteParams::default().grace_period(0)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            removed => drop(removed.unwrap_or_else(|error| panic!("{}: {error}", pod.name()))),
+        }
+    }
+
+    fn pods(&self, pod: &Pod) -> Api<PodObject> {
+        Api::namespaced(self.client(), pod.namespace())
     }
 
     /// Makes a pod and waits until it runs.
