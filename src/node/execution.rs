@@ -56,16 +56,20 @@ impl<'a> Execution<'a> {
         if self.plans.is_empty() || watch.cancel.is_cancelled() {
             return Ok(self.plans.iter().map(|plan| Carried::default().result(plan)).collect());
         }
-        let (journal, holdings) = tokio::join!(self.journal().open(&self.node.containerd), self.measure());
-        let journal = journal?;
-        stop_at("journal-open");
-        let carried = self.plans.iter().map(|_| Carried::default()).collect();
-        let (results, journal) = self.finish(carried, journal, holdings, watch).await?;
+        let mut carried: Vec<_> = self.plans.iter().map(|_| Carried::default()).collect();
+        let removing = async {
+            let journal = self.journal().open(&self.node.containerd).await?;
+            stop_at("journal-open");
+            self.remove_all(&mut carried, watch).await;
+            Ok::<_, Error>(journal)
+        };
+        let (journal, holdings) = tokio::join!(removing, self.measure());
+        let (results, journal) = self.finish(carried, journal?, holdings, watch).await?;
         journals.push(journal);
         Ok(results)
     }
 
-    /// Everything after the journal: also what is left to do of a journal that was found.
+    /// Everything after the removal: also what is left to do of a journal that was found.
     pub(super) async fn finish(
         mut self,
         mut carried: Vec<Carried>,
@@ -74,7 +78,6 @@ impl<'a> Execution<'a> {
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
         let containerd = &self.node.containerd;
-        self.remove_all(&mut carried, watch).await;
         stop_at("removed");
         let ((), collection) =
             tokio::try_join!(self.look_again(&mut carried), Collection::prepare(containerd))?;
@@ -134,7 +137,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Removes the records of every plan; plans that touch the same image one after another.
-    async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) {
+    pub(super) async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) {
         let total = self.plans.len();
         let mut slots: HashMap<usize, &mut Carried> = carried.iter_mut().enumerate().collect();
         let groups: Vec<Vec<(&Plan, &mut Carried)>> = groups(&self.plans)

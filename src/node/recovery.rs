@@ -36,7 +36,8 @@ impl Node {
                 (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
             } else {
                 execution.look_again(&mut carried).await?;
-                let holdings = execution.measure().await;
+                let removing = execution.remove_all(&mut carried, watch);
+                let ((), holdings) = tokio::join!(removing, execution.measure());
                 execution.finish(carried, open, holdings, watch).await?
             };
             let results = by_entry(entries, results);
