@@ -20,6 +20,7 @@ mod pods;
 mod prometheus;
 mod secateur;
 mod service;
+mod thief;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ pub(crate) use self::pods::Pod;
 pub(crate) use self::prometheus::{Prometheus, fetch};
 pub(crate) use self::secateur::NAMESPACE as SECATEUR;
 pub(crate) use self::service::Service;
+pub(crate) use self::thief::{TOKEN, Thief};
 use crate::bed::eventually;
 use crate::world;
 
