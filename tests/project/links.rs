@@ -15,7 +15,7 @@ fn links(page: &str) -> Vec<&str> {
 /// The names of the headings of a page, as GitHub makes anchors of them.
 fn anchors(page: &str) -> BTreeSet<String> {
     let headings =
-        page.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim()));
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let anchor = |heading: &str| {
         let kept = heading.to_lowercase().replace(' ', "-");
         kept.chars().filter(|character| character.is_alphanumeric() || "-_".contains(*character)).collect()

@@ -84,17 +84,11 @@ impl Cluster {
         let chart = project("charts/secateur");
         let chart = chart.to_str().expect("the path is text");
         let template = format!("templates/{template}");
-        self.helm([
-            "template",
-            RELEASE,
-            chart,
-            "--namespace",
-            NAMESPACE,
-            "--set",
-            values,
-            "--show-only",
-            &template,
-        ])
+        let fixed = ["template", RELEASE, chart, "--namespace", NAMESPACE];
+        // As if the Prometheus operator were there.
+        let kinds = ["--api-versions", "monitoring.coreos.com/v1/PodMonitor"];
+        let wanted = ["--set", values, "--show-only", &template];
+        self.helm([&fixed[..], &kinds, &wanted].concat())
     }
 }
 
