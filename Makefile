@@ -28,7 +28,7 @@ demo-node: root ## Delete images from a throw-away containerd of this machine, w
 	@$(CARGO) run --locked --quiet --example demo
 
 .PHONY: tools
-tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny)
+tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny, cargo-cyclonedx)
 	@tests/tools/build
 
 .PHONY: lint

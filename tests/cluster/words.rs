@@ -95,7 +95,12 @@ async fn kubectl_reads_well(cluster: &Cluster) {
         fs::write(&file, &page).expect("the page can be written");
     }
     let kept = fs::read_to_string(&file).expect("there is a page");
-    assert_eq!(steady(&kept), steady(&page), "docs/kubectl.md is stale: run the test with UPDATE_DOCS=1");
+    let [kept, page] = [steady(&kept), steady(&page)];
+    let only = |these: &[String], those: &[String]| {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>()
+    };
+    let (gone, new) = (only(&kept, &page), only(&page, &kept));
+    assert!(kept == page, "docs/kubectl.md is stale: run with UPDATE_DOCS=1. Gone: {gone:#?}, new: {new:#?}");
 }
 
 /// What of a page is the same each time, whatever the order of lines of the same second.
