@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::Memory;
+
 const KIB: f64 = 1024.0;
 const MB: f64 = 1e6;
 
@@ -162,4 +164,17 @@ pub(crate) fn print(runs: &[Figures]) {
         let cells = runs.iter().map(|run| format!(" {} |", row.cell(run))).collect::<String>();
         println!("| {} | {} |{cells}", row.what, row.goal);
     }
+}
+
+/// The lines of the agent's memory. Says whether they are good enough.
+pub(crate) fn print_memory(memory: Memory) -> bool {
+    let rows = [
+        ("idle", memory.idle, 20.0),
+        ("while it deletes 500 of 1,000 images, at most", memory.deleting, 40.0),
+    ];
+    println!("\n| the memory of an agent | goal | measured |\n|---|---|---|");
+    for (when, bytes, goal) in rows {
+        println!("| {when} | under {goal} MB | {:.1} MB |", bytes / MB);
+    }
+    rows.iter().all(|(_, bytes, goal)| *bytes < goal * MB)
 }

@@ -1,10 +1,10 @@
 //! One run: a cluster of so many nodes, and everything that is measured on it.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use futures::StreamExt;
 use kube::api::{Patch, PatchParams};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::sleep;
 
+use crate::Job;
 use crate::agents::Agents;
 use crate::bed::{Daemon, eventually};
 use crate::cluster::{self, Cluster};
@@ -24,7 +25,7 @@ use crate::etcd;
 use crate::figures::{Figures, Many};
 use crate::fleet;
 use crate::meter::Reading;
-use crate::scripted::Image;
+use crate::scripted::{self, Image};
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -36,9 +37,6 @@ pub(crate) struct Plan {
     pub(crate) many: usize,
 }
 
-/// Set for the process that serves the scripted nodes: how many, and how many images they have.
-pub(crate) const NODES: &str = "SECATEUR_SCALE_NODES";
-
 /// So long without a request means that what was asked for is done.
 const QUIET: Duration = Duration::from_secs(2);
 /// Status updates of somebody else's deletion.
@@ -47,11 +45,6 @@ const UPDATES: u32 = 10;
 /// The two images of a deletion.
 fn images_of(deletion: usize) -> [String; 2] {
     ["cart", "checkout"].map(|name| format!("registry.example.com/shop/{name}:1.4.{deletion}"))
-}
-
-/// The images of every scripted node.
-pub(crate) fn images(deletions: usize) -> Vec<Image> {
-    (0..=deletions).flat_map(images_of).map(Image::new).collect()
 }
 
 /// Makes the cluster, and measures.
@@ -64,7 +57,7 @@ pub(crate) async fn run(home: &Path, plan: Plan) -> Figures {
     let places = fleet::settle(&cluster, plan.nodes).await;
     said("nodes and pods are made");
     let sockets = home.join("nodes");
-    let _nodes = serve_nodes(&sockets, plan, &cluster.logs()).await;
+    let _nodes = start_nodes(&sockets, plan, &cluster.logs()).await;
     let controller = Controller::start(&cluster).await;
     let agents = Agents::start(places, &cluster.config().await, &sockets).await;
     said("all agents are ready");
@@ -83,17 +76,28 @@ pub(crate) async fn run(home: &Path, plan: Plan) -> Figures {
 }
 
 /// Starts the scripted nodes in a process of their own, and waits for their sockets.
-async fn serve_nodes(sockets: &Path, plan: Plan, logs: &Path) -> Daemon {
+async fn start_nodes(sockets: &Path, plan: Plan, logs: &Path) -> Daemon {
+    let job = serde_json::to_string(&Job::Nodes(plan)).expect("a job is JSON");
     let mut command = Command::new(env::current_exe().expect("the program has a path"));
-    command.arg(sockets).env(NODES, format!("{} {}", plan.nodes, plan.many));
+    command.arg(job).arg(sockets);
     let nodes = Daemon::spawn(&mut command, &logs.join("nodes.log"));
     let ready = ready_file(sockets);
     eventually("the scripted nodes", async || ready.exists().then_some(())).await;
     nodes
 }
 
+/// In that process: serves the nodes of a plan, until it is killed. Every node has the images of all deletions.
+pub(crate) async fn serve(sockets: &Path, plan: Plan) {
+    let images: Vec<Image> = (0..=plan.many).flat_map(images_of).map(Image::new).collect();
+    let ready = ready_file(sockets);
+    scripted::serve(sockets, plan.nodes, &images, || {
+        fs::write(ready, "").expect("the directory can be written")
+    })
+    .await;
+}
+
 /// The file that is there when all sockets are.
-pub(crate) fn ready_file(sockets: &Path) -> PathBuf {
+fn ready_file(sockets: &Path) -> PathBuf {
     sockets.join("ready")
 }
 
@@ -236,13 +240,13 @@ fn since<'a>(before: &'a [Reading], now: &'a [Reading]) -> impl Iterator<Item = 
 
 /// What a watch hears of deletions until all have come to their end.
 #[derive(Debug, Default)]
-struct Followed {
-    last: BTreeMap<String, ImageDeletionStatus>,
+pub(crate) struct Followed {
+    pub(crate) last: BTreeMap<String, ImageDeletionStatus>,
     updates: usize,
     largest: usize,
 }
 
-async fn follow(client: kube::Client, names: Vec<String>) -> Followed {
+pub(crate) async fn follow(client: kube::Client, names: Vec<String>) -> Followed {
     let deletions: Api<ImageDeletion> = Api::all(client);
     let mut events = std::pin::pin!(watcher(deletions, watcher::Config::default()));
     let mut followed = Followed::default();
@@ -263,7 +267,8 @@ async fn follow(client: kube::Client, names: Vec<String>) -> Followed {
     followed
 }
 
-fn manifest(name: &str, spec: serde_json::Value) -> String {
+/// An `ImageDeletion` as people write it.
+pub(crate) fn manifest(name: &str, spec: serde_json::Value) -> String {
     json!({"apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletion", "metadata": {"name": name}, "spec": spec})
         .to_string()
 }
