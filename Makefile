@@ -109,6 +109,12 @@ bench: root tools ## Measure deletions beside ctr and the CRI, planning, and fol
 	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
 	$(CARGO) bench --locked --bench plan --bench status
 
+N ?= 500 1000 5000
+
+.PHONY: scale
+scale: root tools ## Measure what a deletion costs clusters of N="500 1000 5000" nodes, and an agent its node (needs root)
+	N='$(N)' $(CARGO) test --locked --release --all-features --test scale -- --ignored --nocapture
+
 .PHONY: cluster-up
 cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
 	@tests/tools/build

@@ -41,26 +41,46 @@ enum State {
     Trying,
     /// It is tried again at this time.
     Again(Instant),
-    /// It was tried at this time, and something holds its images.
-    Held(Instant),
+    /// It was tried, and something holds its images.
+    Held(Hold),
     /// Nothing is left to do here.
     Done,
+}
+
+/// A wait for whatever holds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hold {
+    /// When the deletion was tried.
+    tried: Instant,
+    /// When the wait is over.
+    until: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Entry {
     state: State,
+    /// Whether the watch tells no more of it.
+    has_left: bool,
     /// When to try again because of what happened while it was being tried, should something hold its images.
     meanwhile: Option<Instant>,
 }
 
 impl Entry {
+    /// A deletion that is not known yet.
+    const NEW: Self = Self { state: State::New, has_left: false, meanwhile: None };
+
+    /// When it is to be tried again whatever happens.
+    fn again(&self) -> Option<Instant> {
+        match self.state {
+            State::Again(at) => Some(at),
+            State::Held(hold) => hold.until,
+            State::New | State::Trying | State::Done => None,
+        }
+    }
+
     /// Since when it is due to be tried again.
     fn due(&self, now: Instant) -> Option<Instant> {
-        match self.state {
-            State::Again(at) if at <= now => Some(at),
-            _ => None,
-        }
+        self.again().filter(|at| *at <= now)
     }
 }
 
@@ -72,13 +92,22 @@ impl Queue {
     /// The deletion exists. Says whether that is news.
     pub fn see(&mut self, key: Key) -> bool {
         let is_new = !self.0.contains_key(&key);
-        self.0.entry(key).or_insert(Entry { state: State::New, meanwhile: None });
+        self.0.entry(key).or_insert(Entry::NEW);
         is_new
     }
 
-    /// The deletion was removed, or has come to its end.
-    pub fn forget(&mut self, key: &Key) {
-        self.0.remove(key);
+    /// The watch tells no more of the deletion: it is forgotten as soon as nothing is left to do.
+    pub fn leave(&mut self, key: &Key) {
+        if let Some(entry) = self.0.get_mut(key) {
+            entry.has_left = true;
+        }
+        self.forget_done(key);
+    }
+
+    fn forget_done(&mut self, key: &Key) {
+        if self.0.get(key).is_some_and(|entry| entry.has_left && entry.state == State::Done) {
+            self.0.remove(key);
+        }
     }
 
     /// Only these exist.
@@ -102,18 +131,13 @@ impl Queue {
 
     /// When there is something to try again.
     pub fn wakes(&self) -> Option<Instant> {
-        self.0
-            .values()
-            .filter_map(|entry| match entry.state {
-                State::Again(at) => Some(at),
-                _ => None,
-            })
-            .min()
+        self.0.values().filter_map(Entry::again).min()
     }
 
     /// The deletion that was tried is done here.
     pub fn done(&mut self, key: &Key) {
         self.set(key, State::Done);
+        self.forget_done(key);
     }
 
     /// The deletion that was tried is to be tried again.
@@ -121,17 +145,17 @@ impl Queue {
         self.set(key, State::Again(at));
     }
 
-    /// Something holds images of the deletion that was tried from `tried` on.
-    pub fn held(&mut self, key: &Key, tried: Instant) {
+    /// Something holds images of the deletion that was tried from `tried` on. It is waited for `until` then, if that is known.
+    pub fn held(&mut self, key: &Key, tried: Instant, until: Option<Instant>) {
         let meanwhile = self.0.get(key).and_then(|entry| entry.meanwhile);
-        self.set(key, meanwhile.map_or(State::Held(tried), State::Again));
+        self.set(key, meanwhile.map_or(State::Held(Hold { tried, until }), State::Again));
     }
 
     /// What held images may have let go of them.
     pub fn released(&mut self, now: Instant) {
         for entry in self.0.values_mut() {
             match entry.state {
-                State::Held(tried) => entry.state = State::Again(now.max(tried + SPACING)),
+                State::Held(hold) => entry.state = State::Again(now.max(hold.tried + SPACING)),
                 State::Trying => entry.meanwhile = entry.meanwhile.or(Some(now + SPACING)),
                 State::New | State::Again(_) | State::Done => {}
             }
@@ -140,7 +164,7 @@ impl Queue {
 
     fn set(&mut self, key: &Key, state: State) {
         if let Some(entry) = self.0.get_mut(key) {
-            *entry = Entry { state, meanwhile: None };
+            *entry = Entry { state, meanwhile: None, has_left: entry.has_left };
         }
     }
 }
@@ -185,7 +209,7 @@ mod tests {
     fn what_is_held_is_tried_when_something_is_released_but_not_too_often() {
         let (mut queue, now) = queue(&["a"]);
         let tried = queue.next(now).unwrap();
-        queue.held(&tried, now);
+        queue.held(&tried, now, None);
         assert_eq!((queue.next(now + SPACING * 9), queue.wakes()), (None, None));
         queue.released(now);
         assert_eq!(queue.next(now), None);
@@ -201,7 +225,7 @@ mod tests {
             let begin = now + SPACING * 3 * turn;
             let tried = queue.next(begin).unwrap();
             queue.released(begin + SPACING);
-            queue.held(&tried, begin);
+            queue.held(&tried, begin, None);
             tried.name
         });
         assert_eq!(tries.collect::<String>(), "abcabcabc");
@@ -212,25 +236,48 @@ mod tests {
         let (mut queue, now) = queue(&["a"]);
         let tried = queue.next(now).unwrap();
         queue.released(now);
-        queue.held(&tried, now);
+        queue.held(&tried, now, None);
         assert_eq!((queue.next(now), queue.wakes()), (None, Some(now + SPACING)));
         assert_eq!(queue.next(now + SPACING), Some(key("a")));
-        queue.held(&tried, now + SPACING);
+        queue.held(&tried, now + SPACING, None);
         assert_eq!(queue.wakes(), None);
     }
 
     #[test]
     fn what_was_removed_is_forgotten() {
         let (mut queue, now) = queue(&["a", "b", "c"]);
-        queue.forget(&key("a"));
         queue.keep(&HashSet::from([key("c")]));
-        assert!(!queue.contains(&key("b")));
+        assert!(!queue.contains(&key("a")) && !queue.contains(&key("b")));
         assert_eq!((queue.next(now), queue.next(now)), (Some(key("c")), None));
-        queue.forget(&key("c"));
+        queue.keep(&HashSet::new());
         queue.done(&key("c"));
         assert!(
             !queue.contains(&key("c")),
             "a deletion that was removed while it was tried does not come back"
         );
+    }
+
+    #[test]
+    fn what_has_left_the_watch_is_forgotten_when_it_is_done() {
+        let (mut queue, now) = queue(&["a", "b"]);
+        queue.leave(&key("a"));
+        assert_eq!(queue.next(now), Some(key("a")), "it is not done yet");
+        queue.held(&key("a"), now, None);
+        assert!(queue.contains(&key("a")));
+        queue.done(&key("a"));
+        assert!(!queue.contains(&key("a")));
+        queue.done(&key("b"));
+        assert!(queue.contains(&key("b")), "the next list would show it as a new one");
+        queue.leave(&key("b"));
+        assert!(!queue.contains(&key("b")));
+    }
+
+    #[test]
+    fn what_is_held_is_looked_at_when_the_wait_is_over() {
+        let (mut queue, now) = queue(&["a"]);
+        let (tried, until) = (queue.next(now).unwrap(), now + SPACING * 9);
+        queue.held(&tried, now, Some(until));
+        assert_eq!((queue.next(now + SPACING), queue.wakes()), (None, Some(until)));
+        assert_eq!(queue.next(until), Some(key("a")));
     }
 }

@@ -8,6 +8,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use kube::Resource;
 use kube::ResourceExt;
 use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
@@ -16,10 +17,11 @@ use tracing::{Instrument, error_span};
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
-use super::cluster::Metadata;
+use super::cluster::Heard;
 use super::connection::{Connection, Link};
 use super::draft::Draft;
 use super::error::AttemptError;
+use super::known::Known;
 use super::queue::{Key, Queue};
 use crate::telemetry::health::Health;
 
@@ -46,8 +48,8 @@ pub struct Worker<'a> {
     connection: Connection,
     health: Health,
     queue: Queue,
-    /// The deletions that the watch has listed so far, while it lists them.
-    listing: HashSet<Key>,
+    /// What the watch has told of the deletions in the queue.
+    known: HashMap<Key, Known>,
     /// Whether the watch has listed everything at least once.
     has_listed: bool,
     drafts: HashMap<Key, Draft>,
@@ -70,7 +72,7 @@ impl<'a> Worker<'a> {
             connection,
             health,
             queue: Queue::default(),
-            listing: HashSet::new(),
+            known: HashMap::new(),
             has_listed: false,
             drafts: HashMap::new(),
             failures: HashMap::new(),
@@ -111,22 +113,27 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn hear(&mut self, event: Result<Event<Metadata>, watcher::Error>) {
-        match event {
-            Ok(Event::Init) => self.listing.clear(),
-            Ok(Event::InitApply(deletion)) => {
-                self.listing.insert(key(&deletion));
-                self.see(&deletion);
-            }
-            Ok(Event::InitDone) => {
-                self.queue.keep(&std::mem::take(&mut self.listing));
+    fn hear(&mut self, heard: Result<Heard, watcher::Error>) {
+        match heard {
+            Ok(Heard::Unfinished(deletions)) => {
+                let listed: HashSet<Key> = deletions.iter().map(key).collect();
+                self.queue.keep(&listed);
+                listed.into_iter().for_each(|key| self.see(key, true));
                 self.has_listed = true;
                 self.health.has(API_SERVER);
                 self.forget_drafts();
             }
-            Ok(Event::Apply(deletion)) => self.see(&deletion),
-            Ok(Event::Delete(deletion)) => {
-                self.queue.forget(&key(&deletion));
+            Ok(Heard::New(deletion)) => {
+                let key = key(&*deletion);
+                self.see(key.clone(), false);
+                self.known.insert(key, Known::told(*deletion));
+            }
+            Ok(Heard::Left(deletion)) => {
+                let key = key(&*deletion);
+                if let Some(known) = self.known.get(&key) {
+                    known.unwatch();
+                }
+                self.queue.leave(&key);
                 self.forget_drafts();
             }
             Err(error) => self.complain(&error),
@@ -142,16 +149,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn see(&mut self, deletion: &Metadata) {
-        let key = key(deletion);
+    /// Of a deletion that is not new in the cluster there may be a report.
+    fn see(&mut self, key: Key, may_have_report: bool) {
         if self.queue.see(key.clone()) {
-            self.drafts.insert(key, Draft::new(!self.has_listed));
+            self.drafts.insert(key, Draft::new(may_have_report));
         }
     }
 
     fn forget_drafts(&mut self) {
         self.drafts.retain(|key, _| self.queue.contains(key));
         self.failures.retain(|key, _| self.queue.contains(key));
+        self.known.retain(|key, _| self.queue.contains(key));
         self.waiting_for_pods.retain(|key| self.queue.contains(key));
     }
 
@@ -165,8 +173,9 @@ impl<'a> Worker<'a> {
         }
         let key = self.queue.next(now)?;
         let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
+        let known = self.known.get(&key).cloned().unwrap_or_default();
         self.pods_changed = false;
-        Some(attempt(self.attempts, link, key, draft))
+        Some(attempt(self.attempts, link, key, known, draft))
     }
 
     /// When there may be something to do that nothing else tells of.
@@ -208,7 +217,8 @@ impl<'a> Worker<'a> {
             Ok(Standing::Done) => {
                 self.failures.remove(&key);
                 self.waiting_for_pods.remove(&key);
-                return self.queue.done(&key);
+                self.queue.done(&key);
+                return self.forget_drafts();
             }
             Ok(Standing::Held) => {
                 self.failures.remove(&key);
@@ -216,7 +226,7 @@ impl<'a> Worker<'a> {
                     self.waiting_for_pods.insert(key.clone());
                     draft.held = draft.held.filter(|_| !self.pods_changed);
                 }
-                self.queue.held(&key, tried);
+                self.queue.held(&key, tried, draft.until.map(instant));
             }
             Err(error) => {
                 let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
@@ -261,11 +271,11 @@ fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
     .boxed_local()
 }
 
-fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing<'_> {
+fn attempt(attempts: &Attempts, link: Link, key: Key, known: Known, mut draft: Draft) -> Doing<'_> {
     let span = error_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
     async move {
         let tried = Instant::now();
-        let result = attempts.attempt(&link, &key, &mut draft).await;
+        let result = attempts.attempt(&link, &key, &known, &mut draft).await;
         (Job::Attempt { key, draft: Box::new(draft), tried }, result)
     }
     .instrument(span)
@@ -277,13 +287,18 @@ fn news<P>(event: &Result<Event<P>, watcher::Error>) -> Option<()> {
     matches!(event, Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone)).then_some(())
 }
 
-fn key(deletion: &Metadata) -> Key {
-    let created = deletion.metadata.creation_timestamp.as_ref();
+fn key(deletion: &impl Resource) -> Key {
+    let created = deletion.meta().creation_timestamp.as_ref();
     Key {
         created: created.map_or(Timestamp::MIN, |time| time.0),
         name: deletion.name_any(),
         uid: deletion.uid().unwrap_or_default(),
     }
+}
+
+/// The same time on the clock of timers.
+fn instant(time: Timestamp) -> Instant {
+    Instant::now() + Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default()
 }
 
 async fn until(time: Option<Instant>) -> Option<()> {

@@ -11,6 +11,7 @@ mod access;
 mod bed;
 mod chart;
 mod cluster;
+mod comparison;
 mod deletion;
 mod metrics;
 mod smoke;
@@ -35,8 +36,16 @@ fn main() -> ExitCode {
 }
 
 fn tests() -> Vec<suite::Test> {
-    [smoke::tests(), chart::tests(), deletion::tests(), access::tests(), metrics::tests(), words::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        smoke::tests(),
+        chart::tests(),
+        deletion::tests(),
+        access::tests(),
+        metrics::tests(),
+        words::tests(),
+        comparison::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
