@@ -206,7 +206,9 @@ impl<'a> Execution<'a> {
             if left.blobs.get(config).is_none_or(|stored| stored.snapshotters.is_empty()) {
                 continue;
             }
-            let holders = containerd.holders_of(config).await?;
+            let Some(holders) = containerd.holders_of(config).await? else {
+                continue;
+            };
             let rows = containerd.list_images().await?;
             let used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
             released |= !used && containerd.release_snapshots(config).await?;

@@ -12,6 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::blobs::Blob;
 use super::client::Containerd;
 use super::error::{CallError, Error};
 use super::images::Row;
@@ -170,7 +171,7 @@ impl OpenJournal {
         let Some(stored) = containerd.blob(&blob).await? else {
             return Ok(None);
         };
-        let Some(data) = containerd.read_blob(&blob, JOURNAL_MAX).await? else {
+        let Some(Blob::Whole(data)) = containerd.read_blob(&blob, JOURNAL_MAX).await? else {
             return Ok(None);
         };
         let journal = serde_json::from_slice(&data).ok();

@@ -19,6 +19,7 @@ mod image;
 mod index;
 pub(crate) mod leftovers;
 mod store;
+mod strange;
 pub(crate) mod tools;
 mod version;
 mod wait;

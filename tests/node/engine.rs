@@ -4,6 +4,7 @@ mod agreement;
 mod batch;
 mod content;
 mod deletion;
+mod hostile;
 mod ids;
 mod kill;
 mod limits;
