@@ -29,6 +29,7 @@ impl Daemon {
     }
 
     /// The process.
+    #[allow(dead_code, reason = "only the tests of scale look at it")]
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }

@@ -70,6 +70,11 @@ impl Cluster {
         logs(&self.home)
     }
 
+    /// The processes of etcd and of the API server.
+    pub(crate) fn processes(&self) -> [u32; 2] {
+        [&self.control.etcd, &self.control.api_server].map(|service| service.id().expect("it was started"))
+    }
+
     /// A client of the API with every right.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()

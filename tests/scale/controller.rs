@@ -1,11 +1,11 @@
 //! The controller: the real program, with its service account's token, in a process whose memory can be read.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::bed::eventually;
 use crate::cluster::{Cluster, NAMESPACE, Service};
 use crate::fleet::token;
+use crate::process::memory;
 
 const LISTEN: &str = "127.0.0.1:9464";
 
@@ -49,15 +49,11 @@ impl Controller {
 
     /// The most memory that it had resident, in bytes.
     pub(crate) fn peak(&self) -> f64 {
-        memory(self.0.id().expect("it runs"), "VmHWM")
+        memory(self.id(), "VmHWM")
     }
-}
 
-/// What `/proc` says of a process's memory, in bytes: `VmRSS` now, `VmHWM` at most.
-pub(crate) fn memory(process: u32, what: &str) -> f64 {
-    let status = std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"));
-    let status = status.expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.expect("a process has memory") * 1024.0
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id().expect("it was started")
+    }
 }

@@ -17,6 +17,7 @@ mod figures;
 mod fleet;
 mod memory;
 mod meter;
+mod process;
 mod run;
 mod scripted;
 #[path = "../cluster/world.rs"]

@@ -11,8 +11,9 @@ use tokio::time::sleep;
 
 use crate::bed::{Containerd, Cri, Daemon, Image, Places, Setup, Version, config, eventually};
 use crate::cluster::{Cluster, NAMESPACE, Service};
-use crate::controller::{Controller, memory};
+use crate::controller::Controller;
 use crate::fleet::{self, Place};
+use crate::process::memory;
 use crate::run::{follow, manifest};
 
 /// What was measured, in bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -25,6 +25,7 @@ use crate::etcd;
 use crate::figures::{Figures, Many};
 use crate::fleet;
 use crate::meter::Reading;
+use crate::process::seconds;
 use crate::scripted::{self, Image};
 
 /// What a run does.
@@ -57,11 +58,11 @@ pub(crate) async fn run(home: &Path, plan: Plan) -> Figures {
     let places = fleet::settle(&cluster, plan.nodes).await;
     said("nodes and pods are made");
     let sockets = home.join("nodes");
-    let _nodes = start_nodes(&sockets, plan, &cluster.logs()).await;
+    let nodes = start_nodes(&sockets, plan, &cluster.logs()).await;
     let controller = Controller::start(&cluster).await;
     let agents = Agents::start(places, &cluster.config().await, &sockets).await;
     said("all agents are ready");
-    let run = Run { cluster, controller, agents, plan };
+    let run = Run { cluster, controller, agents, nodes, plan };
     let mut figures = Figures { nodes: plan.nodes, ..Figures::default() };
     run.idle(&mut figures).await;
     said("the idle time is over");
@@ -105,6 +106,7 @@ struct Run {
     cluster: Cluster,
     controller: Controller,
     agents: Agents,
+    nodes: Daemon,
     plan: Plan,
 }
 
@@ -122,10 +124,11 @@ impl Run {
         let (before, stored, writes) = (self.agents.read(), etcd::stored_bytes(), self.status_writes().await);
         let (client, name) = (self.cluster.client(), "one");
         let following = tokio::spawn(follow(client, vec![name.to_owned()]));
-        let begin = Instant::now();
+        let (begin, busy) = (Instant::now(), self.busy());
         self.cluster.apply(&manifest(name, json!({"images": images_of(0)})));
         let followed = following.await.expect("the watch goes on");
         figures.seconds = begin.elapsed().as_secs_f64();
+        self.tell_busy(busy);
         figures.controller = self.controller.peak();
         let status = &followed.last[name];
         assert_eq!(status.phase, Phase::Complete, "{status:?}");
@@ -194,10 +197,11 @@ impl Run {
             })
             .collect();
         let following = tokio::spawn(follow(self.cluster.client(), names));
-        let begin = Instant::now();
+        let (begin, busy) = (Instant::now(), self.busy());
         self.cluster.apply(&manifests.join("\n---\n"));
         let followed = following.await.expect("the watch goes on");
         let seconds = begin.elapsed().as_secs_f64();
+        self.tell_busy(busy);
         let is_done = |status: &&ImageDeletionStatus| {
             status.phase == Phase::Complete && status.nodes.deleted as usize == self.plan.nodes
         };
@@ -224,6 +228,22 @@ impl Run {
             }
             before = now;
         }
+    }
+
+    /// The seconds that each process has had of the cores: etcd, the API server, the controller, agents and scripted nodes.
+    fn busy(&self) -> [f64; 5] {
+        let [etcd, api_server] = self.cluster.processes();
+        [etcd, api_server, self.controller.id(), process::id(), self.nodes.id()].map(seconds)
+    }
+
+    fn tell_busy(&self, before: [f64; 5]) {
+        let now = self.busy();
+        let [etcd, api_server, controller, agents, nodes] =
+            [0, 1, 2, 3, 4].map(|index| format!("{:.1} s", now[index] - before[index]));
+        eprintln!(
+            "the cores were busy with: the API server {api_server}, etcd {etcd}, agents {agents}, scripted nodes {nodes}, \
+             the controller {controller}"
+        );
     }
 
     /// The status writes that the API server has counted.

@@ -32,6 +32,7 @@ impl Service {
     }
 
     /// Its process, if it was started.
+    #[allow(dead_code, reason = "only the tests of scale look at it")]
     pub(crate) fn id(&self) -> Option<u32> {
         self.daemon().as_ref().map(Daemon::id)
     }
