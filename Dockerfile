@@ -15,7 +15,7 @@ COPY Cargo.toml Cargo.lock Makefile ./
 COPY benches benches
 COPY tests tests
 COPY src src
-RUN make binary TARGETARCH="$TARGETARCH" REVISION="$REVISION" && install target/image/build/secateur /secateur
+RUN make binary sbom TARGETARCH="$TARGETARCH" REVISION="$REVISION" && cp target/image/build/* /
 
 FROM scratch
 ARG VERSION
@@ -25,7 +25,7 @@ LABEL org.opencontainers.image.title="secateur" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
-COPY --from=build /secateur /secateur
+COPY --from=build /secateur /secateur.cdx.json /
 # The chart lets agents be root: the socket of containerd is root's.
 USER 65532:65532
 ENTRYPOINT ["/secateur"]

@@ -28,7 +28,7 @@ demo-node: root ## Delete images from a throw-away containerd of this machine, w
 	@$(CARGO) run --locked --quiet --example demo
 
 .PHONY: tools
-tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny)
+tools: ## Install and build what the tests need (Debian packages, containerd 2.x, cargo-deny, cargo-cyclonedx)
 	@tests/tools/build
 
 .PHONY: lint
@@ -80,23 +80,38 @@ triple_arm64 := aarch64-unknown-linux-gnu
 triple = $(or $(triple_$(TARGETARCH)),$(error no image for $(TARGETARCH): TARGETARCH is amd64 or arm64))
 
 .PHONY: image
-image: target/image/secateur.tar ## Build the image, an OCI archive: target/image/secateur.tar, localhost/secateur:dev
-	@stat --printf='%n: %s bytes\n' target/image/build/secateur $<
+image: target/image/secateur.tar ## Build the image, an OCI archive with a list of its crates beside it: target/image
+	@stat --printf='%n: %s bytes\n' target/image/build/secateur $< target/image/secateur.cdx.json
 
-target/image/secateur.tar: target/image/build/secateur Dockerfile
+target/image/secateur.tar: target/image/build/secateur target/image/build/secateur.cdx.json Dockerfile tests/tools/image
 	tests/tools/image $@ $(<D) $(TARGETARCH) $(REVISION)
 
 .PHONY: binary
 binary: target/image/build/secateur ## Build the static binary of the image: target/image/build/secateur
 
-# Static, without the tables for unwinding (a panic aborts), and with its relocations packed.
-image_rustflags := -C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs
+# Static, without the tables for unwinding (a panic aborts), and with its relocations packed. Where it was built does not show.
+image_rustflags = -C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs \
+	--remap-path-prefix=$(CURDIR)=/secateur --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
 # cargo knows what has changed. A binary that has not keeps its time.
 target/image/build/secateur: always
 	SECATEUR_REVISION='$(REVISION)' RUSTFLAGS='$(image_rustflags)' \
 		$(CARGO) build --locked --profile dist --bin secateur --target $(triple)
 	@install -D -C target/$(triple)/dist/secateur $@
+
+.PHONY: sbom
+sbom: target/image/build/secateur.cdx.json ## List the crates of the binary, as CycloneDX: target/image/build/secateur.cdx.json
+
+# cargo-cyclonedx writes beside Cargo.toml, and says where that is. A list that has not changed keeps its time.
+target/image/build/secateur.cdx.json: always
+	cyclonedx=$$(tests/tools/build cyclonedx) && SOURCE_DATE_EPOCH=0 "$$cyclonedx" cyclonedx -qq --format json --spec-version 1.5 \
+		--target $(triple) --no-build-deps --override-filename secateur.cdx
+	@sed -i 's|path+file://$(CURDIR)#|path+file:///secateur#|g' secateur.cdx.json
+	@install -D -C -m 644 secateur.cdx.json $@ && install -C -m 644 secateur.cdx.json target/image && rm secateur.cdx.json
+
+.PHONY: reproducible
+reproducible: ## Build the image of this commit twice, in different places, and compare (takes a while)
+	tests/tools/reproducible
 
 .PHONY: always
 
@@ -106,6 +121,12 @@ CONTAINERD ?= v2
 bench: root tools ## Measure deletions beside ctr and the CRI, planning, and folding reports (CONTAINERD=v1 for 1.6)
 	$(CARGO) test --locked --release --all-features --test node -- --ignored --nocapture bench::$(CONTAINERD)
 	$(CARGO) bench --locked --bench plan --bench status
+
+N ?= 500 1000 5000
+
+.PHONY: scale
+scale: root tools ## Measure what a deletion costs clusters of N="500 1000 5000" nodes, and an agent its node (needs root)
+	N='$(N)' $(CARGO) test --locked --release --all-features --test scale -- --ignored --nocapture
 
 .PHONY: cluster-up
 cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)

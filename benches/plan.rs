@@ -49,7 +49,7 @@ fn node(images: usize) -> Result<Node, Failure> {
         let layers =
             [digest(3, 0)?, digest(4, 0)?, digest(5, number)?, digest(6, number)?, digest(7, number)?];
         let config = Config { digest: config, chains: ChainId::of(&layers) };
-        let content = Content { configs: vec![config], partial: false };
+        let content = Content { configs: vec![config], ..Content::default() };
         node.contents.push((target, Arc::new(content)));
     }
     for number in 0..CONTAINERS {

@@ -1,6 +1,6 @@
 //! The agent of one node: it hears of `ImageDeletion`s, lets its node carry them out, and reports.
 //!
-//! One standing watch, on metadata ([`cluster`]); a [`queue`] that says which deletion comes next; an [`attempt`] at it, which
+//! One standing watch, of deletions without a status ([`cluster`]); a [`queue`] that says which deletion comes next; an [`attempt`] at it, which
 //! ends in a report or is tried again; a [`connection`] to containerd that is made anew whenever it breaks; a [`worker`] that
 //! brings these together. What is decided about images is not decided here, and nothing here knows of other nodes.
 
@@ -10,6 +10,7 @@ mod cluster;
 mod connection;
 mod draft;
 mod error;
+mod known;
 mod membership;
 mod owner;
 mod pods;
@@ -20,6 +21,7 @@ mod worker;
 use std::path::PathBuf;
 
 use kube::Client;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::image::Pattern;
@@ -65,6 +67,7 @@ pub async fn run(
         metrics,
         protect: settings.protect,
         pod: settings.pod,
+        own: OnceCell::new(),
     };
     Worker::new(&attempts, connection, health).work(cancel).await;
 }

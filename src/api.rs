@@ -11,6 +11,7 @@ pub mod deletion;
 pub mod entry;
 pub mod problem;
 pub mod quantity;
+pub mod reason;
 pub mod report;
 pub mod result;
 mod schema;

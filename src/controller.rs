@@ -39,6 +39,7 @@ use desk::{Desk, Done};
 use failure::Failure;
 use leader::{Candidate, Term};
 use ledger::Ledger;
+pub use note::Kind as NoteKind;
 pub use observer::{ErrorKind, Observer};
 use order::{StatusWrite, Target};
 use watch::{Input, Watches};

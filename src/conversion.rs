@@ -160,6 +160,7 @@ mod tests {
                 image: format!("sha256:{}", "a1".repeat(32)).parse().unwrap(),
                 subject: "app:v1".into(),
                 cause,
+                doubt: None,
             };
             let expected = Conflict {
                 image: "app".into(),

@@ -1,21 +1,29 @@
 //! One attempt at one deletion: read what it needs, let the node do it, report, and let the node forget it.
 
+use std::time::Duration;
+
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::connection::Link;
 use super::draft::Draft;
 use super::error::{ApiError, AttemptError};
+use super::known::Known;
 use super::membership::Membership;
 use super::owner::Owner;
 use super::pods;
 use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::conversion::Asked;
-use crate::image::{Pattern, Request, Rules};
-use crate::node::{Done, Operation, Outcome, Progress, Turn, Watch};
+use crate::image::{self, Pattern, Request, Rules};
+use crate::node::{Done, Needs, Operation, Outcome, Progress, Turn, Unknown, Watch};
 use crate::telemetry::metrics::AgentMetrics;
+
+/// How long the pods may take to be listed while images are away. They are put back after that.
+const SHORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What is the same for every attempt of an agent.
 pub struct Attempts {
@@ -29,6 +37,17 @@ pub struct Attempts {
     pub protect: Vec<Pattern>,
     /// The agent's own pod, by namespace and name.
     pub pod: Option<(String, String)>,
+    /// What was read of it, once: it does not change in the agent's life.
+    pub own: OnceCell<OwnPod>,
+}
+
+/// The agent's own pod, as far as that matters.
+#[derive(Debug)]
+pub struct OwnPod {
+    /// Its service account.
+    account: Option<String>,
+    /// What protects its images.
+    images: Vec<Pattern>,
 }
 
 /// Where a deletion stands on this node after an attempt.
@@ -42,15 +61,20 @@ pub enum Standing {
 
 impl Attempts {
     /// Tries a deletion. What it removes is in the node's journal until it is reported.
-    pub async fn attempt(&self, link: &Link, key: &Key, draft: &mut Draft) -> Result<Standing, AttemptError> {
-        if let Some(held) = &draft.held
-            && !draft.is_late(self.cluster.now())
+    pub async fn attempt(
+        &self,
+        link: &Link,
+        key: &Key,
+        known: &Known,
+        draft: &mut Draft,
+    ) -> Result<Standing, AttemptError> {
+        if let Some(held) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
             && !may_be_free(link, held).await?
         {
             return Ok(Standing::Held);
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
-        let Some(deletion) = self.cluster.deletion(&key.owner()).await? else {
+        let Some(deletion) = self.look(key, known).await? else {
             return Ok(Standing::Done);
         };
         if draft.may_have_report
@@ -67,6 +91,24 @@ impl Attempts {
             return Ok(Standing::Done);
         }
         self.carry_out(link, turn, &deletion, draft).await
+    }
+
+    /// The deletion as it is; `None` if it has come to its end, or is gone. What the watch has told of is not read again, and
+    /// of a deletion that has left the watch no more is read than whether it has changed: its status may be long.
+    async fn look(&self, key: &Key, known: &Known) -> Result<Option<ImageDeletion>, ApiError> {
+        if let Some(deletion) = known.current() {
+            return Ok(Some(deletion.clone()));
+        }
+        let owner = key.owner();
+        let Some(last) = known.last() else {
+            return self.cluster.deletion(&owner).await;
+        };
+        let Some(now) = self.cluster.unfinished_one(&owner).await? else {
+            return Ok(None);
+        };
+        let has_changed = now.metadata.generation != last.metadata.generation
+            || now.metadata.deletion_timestamp != last.metadata.deletion_timestamp;
+        if has_changed { self.cluster.deletion(&owner).await } else { Ok(Some(last.clone())) }
     }
 
     async fn carry_out(
@@ -100,8 +142,7 @@ impl Attempts {
         if may_pass {
             return Err(AttemptError::Interrupted);
         }
-        draft.hold(operation);
-        draft.deadline = deletion.deadline();
+        draft.hold(operation, deletion.deadline());
         Ok(standing)
     }
 
@@ -116,6 +157,7 @@ impl Attempts {
 
     /// Ends what killed operations have begun on this node, and reports it.
     pub async fn recover(&self, link: &Link) -> Result<(), AttemptError> {
+        self.membership.prepare().await?;
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let done = link.node.recover(turn, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, None).await?;
@@ -129,10 +171,10 @@ impl Attempts {
         deletion: &ImageDeletion,
         asked: &Asked,
     ) -> Result<Operation, AttemptError> {
-        let pods = self.cluster.pods().await?;
+        let pods = self.pods().await?;
         Ok(Operation {
             owner: Owner::of(deletion).to_string(),
-            request: Request { entries: asked.entries(), rules: self.rules(link, deletion, &pods) },
+            request: Request { entries: asked.entries(), rules: self.rules(link, deletion) },
             pods: pods.iter().filter_map(pods::needs).collect(),
         })
     }
@@ -140,7 +182,20 @@ impl Attempts {
     /// An operation that is neither shown nor ended early: an agent that has no time left leaves it to the journal.
     fn unwatched(&self) -> Watch<'_> {
         fn ignore(_: Progress) {}
-        Watch { cancel: CancellationToken::new(), progress: &ignore, needs: &self.cluster }
+        Watch { cancel: CancellationToken::new(), progress: &ignore, needs: self }
+    }
+
+    /// The pods of this node, but for the agents' own once that was found among them.
+    async fn pods(&self) -> Result<Vec<Pod>, ApiError> {
+        let account = self.own.get().and_then(|own| own.account.as_deref());
+        let pods = self.cluster.pods(account).await?;
+        if let Some(own) = pods.iter().find(|pod| self.is_own(pod)).and_then(|pod| pod.spec.as_ref()) {
+            let account = own.service_account_name.clone();
+            let images = pods::images(own).flat_map(pods::patterns).collect();
+            // Whoever was first has found the same.
+            let _ = self.own.set(OwnPod { account, images });
+        }
+        Ok(pods)
     }
 
     /// What is left on the node is found by the next operation if this fails.
@@ -152,12 +207,11 @@ impl Attempts {
     }
 
     /// The image of the pods' sandboxes and those of the agent's own pod are protected always.
-    fn rules(&self, link: &Link, deletion: &ImageDeletion, pods: &[Pod]) -> Rules {
-        let own = pods.iter().find(|pod| self.is_own(pod)).and_then(|pod| pod.spec.as_ref());
-        if own.is_none() {
+    fn rules(&self, link: &Link, deletion: &ImageDeletion) -> Rules {
+        if self.own.get().is_none() {
             tracing::warn!("the agent's own pod is unknown, so its image is protected by the rules only");
         }
-        let own = own.into_iter().flat_map(pods::images).flat_map(pods::patterns);
+        let own = self.own.get().into_iter().flat_map(|own| own.images.iter().cloned());
         let protect = self.protect.iter().cloned().chain(link.sandbox.clone()).chain(own).collect();
         Rules { force: deletion.spec.force, prune: deletion.spec.prune, protect }
     }
@@ -165,6 +219,14 @@ impl Attempts {
     fn is_own(&self, pod: &Pod) -> bool {
         let own = self.pod.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
         own.is_some() && own == pod.metadata.namespace.as_deref().zip(pod.metadata.name.as_deref())
+    }
+}
+
+/// The node asks in the middle of an operation, while the images that it is about are away.
+impl Needs for Attempts {
+    fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
+        let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
+        Box::pin(async move { Ok(pods.await??.iter().filter_map(pods::needs).collect()) })
     }
 }
 

@@ -4,36 +4,49 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
-use futures::Stream;
-use futures::future::BoxFuture;
+use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
+use super::backoff::Backoff;
 use super::error::ApiError;
 use super::owner::Owner;
-use super::pods::needs;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
 use crate::clock::{Clock, timed};
-use crate::image;
-use crate::node::{Needs, Unknown};
 
 /// Who writes the fields of a report.
 const FIELD_MANAGER: &str = "secateur-agent";
 /// How long a request may take. A watch takes as long as it wants.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How long the pods may take to be listed while images are away. They are put back after that.
-const SHORT_DEADLINE: Duration = Duration::from_secs(5);
-/// Deletions that have come to their end are of no more interest: they leave the watch.
+/// The longest time between two tries to list deletions.
+const LONGEST: Duration = Duration::from_secs(30);
+/// New deletions. With its first status a deletion leaves the watch, so that no agent hears of any status.
+const NEW: &str = "status.phase=";
+/// Deletions that have not come to their end.
 const UNFINISHED: &str = "status.phase!=Complete,status.phase!=Failed";
+/// Pods that have finished need no image.
+const UNFINISHED_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
-/// The metadata of a deletion: all that an agent watches.
+/// The metadata of a deletion.
 pub type Metadata = PartialObjectMeta<ImageDeletion>;
+
+/// What the standing watch tells.
+#[derive(Debug)]
+pub enum Heard {
+    /// These have not come to their end, and there are no others.
+    Unfinished(Vec<Metadata>),
+    /// This one is new, or its spec is.
+    New(Box<ImageDeletion>),
+    /// This one has a status now, or was removed: no more is heard of it.
+    Left(Box<ImageDeletion>),
+}
 
 /// The cluster, as the agent of one node sees it.
 #[derive(Clone)]
@@ -55,7 +68,7 @@ impl Cluster {
         self.clock.now()
     }
 
-    /// When that time will be here.
+    /// The same time on the clock of timers.
     pub fn instant_of(&self, time: Timestamp) -> Instant {
         Instant::now() + self.clock.until(time)
     }
@@ -66,9 +79,38 @@ impl Cluster {
     }
 
     /// The standing watch. It ends never, and goes on with a growing delay while the API server is not there.
-    pub fn watch(&self) -> impl Stream<Item = Result<watcher::Event<Metadata>, watcher::Error>> + use<> {
-        let deletions: Api<Metadata> = Api::all(self.client.clone());
-        watcher(deletions, watcher::Config::default().fields(UNFINISHED)).default_backoff()
+    pub fn watch(&self) -> impl Stream<Item = Result<Heard, watcher::Error>> + use<> {
+        let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
+        let cluster = self.clone();
+        let events = watcher(deletions, watcher::Config::default().fields(NEW)).default_backoff();
+        events.flat_map(move |event| {
+            let one = |heard| stream::once(std::future::ready(heard)).boxed();
+            match event {
+                Ok(Event::Init | Event::InitApply(_)) => stream::empty().boxed(),
+                Ok(Event::InitDone) => cluster.clone().unfinished().boxed(),
+                Ok(Event::Apply(deletion)) => one(Ok(Heard::New(Box::new(deletion)))),
+                Ok(Event::Delete(deletion)) => one(Ok(Heard::Left(Box::new(deletion)))),
+                Err(error) => one(Err(error)),
+            }
+        })
+    }
+
+    /// What there is when the watch begins, those with a status among them. It is asked for until there is an answer.
+    fn unfinished(self) -> impl Stream<Item = Result<Heard, watcher::Error>> {
+        let deletions: Api<ImageDeletion> = Api::all(self.client);
+        stream::unfold(Some(Backoff::up_to(LONGEST)), move |backoff| {
+            let deletions = deletions.clone();
+            async move {
+                let mut backoff = backoff?;
+                match deletions.list_metadata(&ListParams::default().fields(UNFINISHED)).await {
+                    Ok(listed) => Some((Ok(Heard::Unfinished(listed.items)), None)),
+                    Err(error) => {
+                        tokio::time::sleep(backoff.next()).await;
+                        Some((Err(watcher::Error::InitialListFailed(error)), Some(backoff)))
+                    }
+                }
+            }
+        })
     }
 
     /// Says whenever a pod of this node changes or goes. Only for as long as a pod is waited for.
@@ -86,6 +128,15 @@ impl Cluster {
         Ok(found.filter(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
     }
 
+    /// The metadata of a deletion that has not come to its end; `None` if it has, or is gone.
+    pub async fn unfinished_one(&self, owner: &Owner) -> Result<Option<Metadata>, ApiError> {
+        let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
+        let selected = ListParams::default().fields(&format!("metadata.name={},{UNFINISHED}", owner.name));
+        let found =
+            answer("look for the ImageDeletion", &owner.name, deletions.list_metadata(&selected)).await?;
+        Ok(found.items.into_iter().find(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
+    }
+
     /// What this node has reported on the deletion with this UID.
     pub async fn report(&self, uid: &str) -> Result<Option<ImageDeletionReport>, ApiError> {
         let reports: Api<ImageDeletionReport> = Api::all(self.client.clone());
@@ -93,10 +144,15 @@ impl Cluster {
         answer("get the ImageDeletionReport", &name, reports.get_opt(&name)).await
     }
 
-    /// The pods that are bound to this node: a consistent read, not one of a cache.
-    pub async fn pods(&self) -> Result<Vec<Pod>, ApiError> {
+    /// The unfinished pods that are bound to this node, without those of a service account: a consistent read, not one of a
+    /// cache.
+    pub async fn pods(&self, without: Option<&str>) -> Result<Vec<Pod>, ApiError> {
         let pods: Api<Pod> = Api::all(self.client.clone());
-        let selected = ListParams::default().fields(&self.of_this_node());
+        let mut fields = format!("{},{UNFINISHED_PODS}", self.of_this_node());
+        if let Some(account) = without {
+            fields += &format!(",spec.serviceAccountName!={account}");
+        }
+        let selected = ListParams::default().fields(&fields);
         Ok(answer("list the pods of node", &self.node, pods.list(&selected)).await?.items)
     }
 
@@ -106,26 +162,22 @@ impl Cluster {
         answer("get the node", &self.node, nodes.get_metadata(&self.node)).await
     }
 
-    /// Writes a report, whether it is new or not.
+    /// Writes a report, whether it is new or not. Only the metadata come back.
     pub async fn apply(&self, report: &ImageDeletionReport) -> Result<(), ApiError> {
         let reports: Api<ImageDeletionReport> = Api::all(self.client.clone());
         let name = report.name_any();
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        answer("apply the ImageDeletionReport", &name, reports.patch(&name, &params, &Patch::Apply(report)))
-            .await
-            .map(drop)
+        answer(
+            "apply the ImageDeletionReport",
+            &name,
+            reports.patch_metadata(&name, &params, &Patch::Apply(report)),
+        )
+        .await
+        .map(drop)
     }
 
     fn of_this_node(&self) -> String {
         format!("spec.nodeName={}", self.node)
-    }
-}
-
-/// The node asks in the middle of an operation, while the images that it is about are away.
-impl Needs for Cluster {
-    fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
-        let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
-        Box::pin(async move { Ok(pods.await??.iter().filter_map(needs).collect()) })
     }
 }
 

@@ -22,8 +22,8 @@ pub struct Draft {
     pub reported: Vec<ImageResult>,
     /// What something held at the last attempt.
     pub held: Option<Operation>,
-    /// When it is held no longer.
-    pub deadline: Option<Timestamp>,
+    /// Until when that is waited for.
+    pub until: Option<Timestamp>,
     /// What was done and is counted once it was reported.
     pub uncounted: Vec<ImageResult>,
     /// How many images were put back, which is counted with it.
@@ -40,7 +40,7 @@ impl Draft {
             started: Time(now),
             reported: Vec::new(),
             held: None,
-            deadline: None,
+            until: None,
             uncounted: Vec::new(),
             put_back: 0,
             results: HashMap::new(),
@@ -88,18 +88,19 @@ impl Draft {
         images.map(|image| self.results.get(image).cloned().unwrap_or_else(|| untried(image))).collect()
     }
 
-    /// Keeps what is held of an operation, to be tried again. The pods of that time count only where their changes are heard of.
-    pub fn hold(&mut self, mut operation: Operation) {
+    /// Whether what is held is waited for no longer, as far as is known.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Keeps what is held of an operation, to be tried again `until` the deletion is over. The pods of that time count only where their changes are heard of.
+    pub fn hold(&mut self, mut operation: Operation, until: Option<Timestamp>) {
+        self.until = until;
         operation.request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
         if !self.is_held_by_pod() {
             operation.pods.clear();
         }
         self.held = Some(operation);
-    }
-
-    /// Whether it is held until a deadline that has come.
-    pub fn is_late(&self, now: Timestamp) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Whether this node has reported on the deletion.
@@ -226,11 +227,11 @@ mod tests {
         let request = Request { entries, ..Request::default() };
         let pod = crate::image::Pod { namespace: "shop".into(), name: "cart".into(), images: vec![] };
         let operation = Operation { request, pods: vec![pod], ..Operation::default() };
-        draft.hold(operation.clone());
+        draft.hold(operation.clone(), None);
         let alone = draft.held.take().unwrap();
         assert!(alone.pods.is_empty() && !draft.waits_for_pod(), "nobody would say that the pod has gone");
         draft.add([ImageResult { conflicts: vec![conflict("pending")], ..result("a", Outcome::Conflict) }]);
-        draft.hold(operation);
+        draft.hold(operation, None);
         assert!(draft.waits_for_pod());
         assert_eq!(draft.held.unwrap().pods.len(), 1);
         let held = alone.request.entries;

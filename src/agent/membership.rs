@@ -22,6 +22,11 @@ impl Membership {
         Self { cluster, joined: OnceCell::new() }
     }
 
+    /// Reads what does not change, so that it need not be read when a deletion comes.
+    pub async fn prepare(&self) -> Result<(), ApiError> {
+        self.joined().await.map(|_| ())
+    }
+
     /// Whether the node acts on the deletion now: it is under way, was created when the node was there already, and selects
     /// the node by its labels, which do not matter any more once the node has reported.
     pub async fn acts_on(&self, deletion: &ImageDeletion, has_reported: bool) -> Result<bool, ApiError> {
@@ -38,11 +43,15 @@ impl Membership {
         let Some(created) = &deletion.metadata.creation_timestamp else {
             return Ok(false);
         };
+        Ok(created.0 < self.joined().await?)
+    }
+
+    async fn joined(&self) -> Result<Timestamp, ApiError> {
         let joined = self.joined.get_or_try_init(async || {
             let node = self.cluster.node().await?;
             Ok::<_, ApiError>(node.metadata.creation_timestamp.map_or(Timestamp::MIN, |time| time.0))
         });
-        Ok(created.0 < *joined.await?)
+        joined.await.copied()
     }
 }
 

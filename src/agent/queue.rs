@@ -41,48 +41,46 @@ enum State {
     Trying,
     /// It is tried again at this time.
     Again(Instant),
-    /// It was tried at this time, and something holds its images, until perhaps its deadline comes.
-    Held(Instant, Option<Instant>),
+    /// It was tried, and something holds its images.
+    Held(Hold),
     /// Nothing is left to do here.
     Done,
+}
+
+/// A wait for whatever holds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hold {
+    /// When the deletion was tried.
+    tried: Instant,
+    /// When the wait is over.
+    until: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Entry {
     state: State,
-    /// Which of its versions has been seen: its deadline may change.
-    generation: i64,
+    /// Whether the watch tells no more of it.
+    has_left: bool,
     /// When to try again because of what happened while it was being tried, should something hold its images.
     meanwhile: Option<Instant>,
 }
 
-/// What is known of a deletion that was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sighting {
-    /// It was never seen before.
-    New,
-    /// What may change of it has changed.
-    Changed,
-    /// It is as it was.
-    Known,
-}
-
 impl Entry {
-    /// What held its images may have let go of them, or what it says has changed.
-    fn release(&mut self, now: Instant) {
+    /// A deletion that is not known yet.
+    const NEW: Self = Self { state: State::New, has_left: false, meanwhile: None };
+
+    /// When it is to be tried again whatever happens.
+    fn again(&self) -> Option<Instant> {
         match self.state {
-            State::Held(tried, _) => self.state = State::Again(now.max(tried + SPACING)),
-            State::Trying => self.meanwhile = self.meanwhile.or(Some(now + SPACING)),
-            State::New | State::Again(_) | State::Done => {}
+            State::Again(at) => Some(at),
+            State::Held(hold) => hold.until,
+            State::New | State::Trying | State::Done => None,
         }
     }
 
     /// Since when it is due to be tried again.
     fn due(&self, now: Instant) -> Option<Instant> {
-        match self.state {
-            State::Again(at) | State::Held(_, Some(at)) if at <= now => Some(at),
-            _ => None,
-        }
+        self.again().filter(|at| *at <= now)
     }
 }
 
@@ -91,23 +89,25 @@ impl Entry {
 pub struct Queue(BTreeMap<Key, Entry>);
 
 impl Queue {
-    /// The deletion exists in this version. Says whether that is news; one that waits is tried again then.
-    pub fn see(&mut self, key: Key, generation: i64, now: Instant) -> Sighting {
-        let Some(entry) = self.0.get_mut(&key) else {
-            self.0.insert(key, Entry { state: State::New, generation, meanwhile: None });
-            return Sighting::New;
-        };
-        if entry.generation == generation {
-            return Sighting::Known;
-        }
-        entry.generation = generation;
-        entry.release(now);
-        Sighting::Changed
+    /// The deletion exists. Says whether that is news.
+    pub fn see(&mut self, key: Key) -> bool {
+        let is_new = !self.0.contains_key(&key);
+        self.0.entry(key).or_insert(Entry::NEW);
+        is_new
     }
 
-    /// The deletion was removed, or has come to its end.
-    pub fn forget(&mut self, key: &Key) {
-        self.0.remove(key);
+    /// The watch tells no more of the deletion: it is forgotten as soon as nothing is left to do.
+    pub fn leave(&mut self, key: &Key) {
+        if let Some(entry) = self.0.get_mut(key) {
+            entry.has_left = true;
+        }
+        self.forget_done(key);
+    }
+
+    fn forget_done(&mut self, key: &Key) {
+        if self.0.get(key).is_some_and(|entry| entry.has_left && entry.state == State::Done) {
+            self.0.remove(key);
+        }
     }
 
     /// Only these exist.
@@ -131,18 +131,13 @@ impl Queue {
 
     /// When there is something to try again.
     pub fn wakes(&self) -> Option<Instant> {
-        self.0
-            .values()
-            .filter_map(|entry| match entry.state {
-                State::Again(at) | State::Held(_, Some(at)) => Some(at),
-                _ => None,
-            })
-            .min()
+        self.0.values().filter_map(Entry::again).min()
     }
 
     /// The deletion that was tried is done here.
     pub fn done(&mut self, key: &Key) {
         self.set(key, State::Done);
+        self.forget_done(key);
     }
 
     /// The deletion that was tried is to be tried again.
@@ -150,20 +145,26 @@ impl Queue {
         self.set(key, State::Again(at));
     }
 
-    /// Something holds images of the deletion that was tried from `tried` on. It is not waited for longer than to its deadline.
-    pub fn held(&mut self, key: &Key, tried: Instant, deadline: Option<Instant>) {
+    /// Something holds images of the deletion that was tried from `tried` on. It is waited for `until` then, if that is known.
+    pub fn held(&mut self, key: &Key, tried: Instant, until: Option<Instant>) {
         let meanwhile = self.0.get(key).and_then(|entry| entry.meanwhile);
-        self.set(key, meanwhile.map_or(State::Held(tried, deadline), State::Again));
+        self.set(key, meanwhile.map_or(State::Held(Hold { tried, until }), State::Again));
     }
 
     /// What held images may have let go of them.
     pub fn released(&mut self, now: Instant) {
-        self.0.values_mut().for_each(|entry| entry.release(now));
+        for entry in self.0.values_mut() {
+            match entry.state {
+                State::Held(hold) => entry.state = State::Again(now.max(hold.tried + SPACING)),
+                State::Trying => entry.meanwhile = entry.meanwhile.or(Some(now + SPACING)),
+                State::New | State::Again(_) | State::Done => {}
+            }
+        }
     }
 
     fn set(&mut self, key: &Key, state: State) {
         if let Some(entry) = self.0.get_mut(key) {
-            *entry = Entry { state, meanwhile: None, ..*entry };
+            *entry = Entry { state, meanwhile: None, has_left: entry.has_left };
         }
     }
 }
@@ -179,9 +180,8 @@ mod tests {
 
     fn queue(names: &[&str]) -> (Queue, Instant) {
         let mut queue = Queue::default();
-        let now = Instant::now();
-        names.iter().for_each(|name| assert_eq!(queue.see(key(name), 1, now), Sighting::New));
-        (queue, now)
+        names.iter().for_each(|name| assert!(queue.see(key(name))));
+        (queue, Instant::now())
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(queue.next(now), Some(key("b")));
         assert_eq!(queue.next(now), None);
         assert_eq!(queue.wakes(), Some(later));
-        queue.see(key("c"), 1, later);
+        queue.see(key("c"));
         assert_eq!(queue.next(later), Some(key("c")), "a new one goes before one that is tried again");
         assert_eq!(queue.next(later), Some(key("a")));
     }
@@ -244,31 +244,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_tried_at_its_deadline_and_when_that_changes() {
-        let (mut queue, now) = queue(&["a"]);
-        let (tried, deadline) = (queue.next(now).unwrap(), now + SPACING * 60);
-        queue.held(&tried, now, Some(deadline));
-        assert_eq!((queue.next(now + SPACING * 59), queue.wakes()), (None, Some(deadline)));
-        assert_eq!(queue.next(deadline), Some(key("a")));
-        queue.held(&tried, now, Some(deadline));
-        assert_eq!(queue.see(key("a"), 1, now), Sighting::Known);
-        assert_eq!(queue.next(now + SPACING), None);
-        assert_eq!(queue.see(key("a"), 2, now), Sighting::Changed);
-        assert_eq!(queue.next(now + SPACING), Some(key("a")));
-    }
-
-    #[test]
     fn what_was_removed_is_forgotten() {
         let (mut queue, now) = queue(&["a", "b", "c"]);
-        queue.forget(&key("a"));
         queue.keep(&HashSet::from([key("c")]));
-        assert!(!queue.contains(&key("b")));
+        assert!(!queue.contains(&key("a")) && !queue.contains(&key("b")));
         assert_eq!((queue.next(now), queue.next(now)), (Some(key("c")), None));
-        queue.forget(&key("c"));
+        queue.keep(&HashSet::new());
         queue.done(&key("c"));
         assert!(
             !queue.contains(&key("c")),
             "a deletion that was removed while it was tried does not come back"
         );
+    }
+
+    #[test]
+    fn what_has_left_the_watch_is_forgotten_when_it_is_done() {
+        let (mut queue, now) = queue(&["a", "b"]);
+        queue.leave(&key("a"));
+        assert_eq!(queue.next(now), Some(key("a")), "it is not done yet");
+        queue.held(&key("a"), now, None);
+        assert!(queue.contains(&key("a")));
+        queue.done(&key("a"));
+        assert!(!queue.contains(&key("a")));
+        queue.done(&key("b"));
+        assert!(queue.contains(&key("b")), "the next list would show it as a new one");
+        queue.leave(&key("b"));
+        assert!(!queue.contains(&key("b")));
+    }
+
+    #[test]
+    fn what_is_held_is_looked_at_when_the_wait_is_over() {
+        let (mut queue, now) = queue(&["a"]);
+        let (tried, until) = (queue.next(now).unwrap(), now + SPACING * 9);
+        queue.held(&tried, now, Some(until));
+        assert_eq!((queue.next(now + SPACING), queue.wakes()), (None, Some(until)));
+        assert_eq!(queue.next(until), Some(key("a")));
     }
 }

@@ -8,6 +8,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
+use kube::Resource;
 use kube::ResourceExt;
 use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
@@ -16,11 +17,12 @@ use tracing::{Instrument, error_span};
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
-use super::cluster::Metadata;
+use super::cluster::Heard;
 use super::connection::{Connection, Link};
 use super::draft::Draft;
 use super::error::AttemptError;
-use super::queue::{Key, Queue, Sighting};
+use super::known::Known;
+use super::queue::{Key, Queue};
 use crate::telemetry::health::Health;
 
 /// What `readyz` calls it.
@@ -46,8 +48,8 @@ pub struct Worker<'a> {
     connection: Connection,
     health: Health,
     queue: Queue,
-    /// The deletions that the watch has listed so far, while it lists them.
-    listing: HashSet<Key>,
+    /// What the watch has told of the deletions in the queue.
+    known: HashMap<Key, Known>,
     /// Whether the watch has listed everything at least once.
     has_listed: bool,
     drafts: HashMap<Key, Draft>,
@@ -56,8 +58,6 @@ pub struct Worker<'a> {
     waiting_for_pods: HashSet<Key>,
     /// Whether a pod has changed since the last attempt began.
     pods_changed: bool,
-    /// Whether the deletion that is being tried has changed since.
-    spec_changed: bool,
     /// The connection on which everything that was killed has been ended.
     recovered: u64,
     recover_at: Instant,
@@ -72,13 +72,12 @@ impl<'a> Worker<'a> {
             connection,
             health,
             queue: Queue::default(),
-            listing: HashSet::new(),
+            known: HashMap::new(),
             has_listed: false,
             drafts: HashMap::new(),
             failures: HashMap::new(),
             waiting_for_pods: HashSet::new(),
             pods_changed: false,
-            spec_changed: false,
             recovered: 0,
             recover_at: Instant::now(),
             recover_failures: Backoff::up_to(LONGEST),
@@ -114,22 +113,27 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn hear(&mut self, event: Result<Event<Metadata>, watcher::Error>) {
-        match event {
-            Ok(Event::Init) => self.listing.clear(),
-            Ok(Event::InitApply(deletion)) => {
-                self.listing.insert(key(&deletion));
-                self.see(&deletion);
-            }
-            Ok(Event::InitDone) => {
-                self.queue.keep(&std::mem::take(&mut self.listing));
+    fn hear(&mut self, heard: Result<Heard, watcher::Error>) {
+        match heard {
+            Ok(Heard::Unfinished(deletions)) => {
+                let listed: HashSet<Key> = deletions.iter().map(key).collect();
+                self.queue.keep(&listed);
+                listed.into_iter().for_each(|key| self.see(key, true));
                 self.has_listed = true;
                 self.health.has(API_SERVER);
                 self.forget_drafts();
             }
-            Ok(Event::Apply(deletion)) => self.see(&deletion),
-            Ok(Event::Delete(deletion)) => {
-                self.queue.forget(&key(&deletion));
+            Ok(Heard::New(deletion)) => {
+                let key = key(&*deletion);
+                self.see(key.clone(), false);
+                self.known.insert(key, Known::told(*deletion));
+            }
+            Ok(Heard::Left(deletion)) => {
+                let key = key(&*deletion);
+                if let Some(known) = self.known.get(&key) {
+                    known.unwatch();
+                }
+                self.queue.leave(&key);
                 self.forget_drafts();
             }
             Err(error) => self.complain(&error),
@@ -145,16 +149,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn see(&mut self, deletion: &Metadata) {
-        let (key, generation) = (key(deletion), deletion.metadata.generation.unwrap_or_default());
-        match self.queue.see(key.clone(), generation, Instant::now()) {
-            Sighting::New => drop(self.drafts.insert(key, self.draft(!self.has_listed))),
-            // What was read of it is of an earlier time now, or what is being read.
-            Sighting::Changed => match self.drafts.get_mut(&key) {
-                Some(draft) => draft.held = None,
-                None => self.spec_changed = true,
-            },
-            Sighting::Known => {}
+    /// Of a deletion that is not new in the cluster there may be a report.
+    fn see(&mut self, key: Key, may_have_report: bool) {
+        if self.queue.see(key.clone()) {
+            let draft = self.draft(may_have_report);
+            self.drafts.insert(key, draft);
         }
     }
 
@@ -165,6 +164,7 @@ impl<'a> Worker<'a> {
     fn forget_drafts(&mut self) {
         self.drafts.retain(|key, _| self.queue.contains(key));
         self.failures.retain(|key, _| self.queue.contains(key));
+        self.known.retain(|key, _| self.queue.contains(key));
         self.waiting_for_pods.retain(|key| self.queue.contains(key));
     }
 
@@ -178,8 +178,9 @@ impl<'a> Worker<'a> {
         }
         let key = self.queue.next(now)?;
         let draft = self.drafts.remove(&key).unwrap_or_else(|| self.draft(true));
-        (self.pods_changed, self.spec_changed) = (false, false);
-        Some(attempt(self.attempts, link, key, draft))
+        let known = self.known.get(&key).cloned().unwrap_or_default();
+        self.pods_changed = false;
+        Some(attempt(self.attempts, link, key, known, draft))
     }
 
     /// When there may be something to do that nothing else tells of.
@@ -221,7 +222,8 @@ impl<'a> Worker<'a> {
             Ok(Standing::Done) => {
                 self.failures.remove(&key);
                 self.waiting_for_pods.remove(&key);
-                return self.queue.done(&key);
+                self.queue.done(&key);
+                return self.forget_drafts();
             }
             Ok(Standing::Held) => {
                 self.failures.remove(&key);
@@ -229,9 +231,8 @@ impl<'a> Worker<'a> {
                     self.waiting_for_pods.insert(key.clone());
                     draft.held = draft.held.filter(|_| !self.pods_changed);
                 }
-                draft.held = draft.held.filter(|_| !self.spec_changed);
-                let deadline = draft.deadline.map(|time| self.attempts.cluster.instant_of(time));
-                self.queue.held(&key, tried, deadline);
+                let until = draft.until.map(|time| self.attempts.cluster.instant_of(time));
+                self.queue.held(&key, tried, until);
             }
             Err(error) => {
                 let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
@@ -276,11 +277,11 @@ fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
     .boxed_local()
 }
 
-fn attempt(attempts: &Attempts, link: Link, key: Key, mut draft: Draft) -> Doing<'_> {
+fn attempt(attempts: &Attempts, link: Link, key: Key, known: Known, mut draft: Draft) -> Doing<'_> {
     let span = error_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
     async move {
         let tried = Instant::now();
-        let result = attempts.attempt(&link, &key, &mut draft).await;
+        let result = attempts.attempt(&link, &key, &known, &mut draft).await;
         (Job::Attempt { key, draft: Box::new(draft), tried }, result)
     }
     .instrument(span)
@@ -292,8 +293,8 @@ fn news<P>(event: &Result<Event<P>, watcher::Error>) -> Option<()> {
     matches!(event, Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone)).then_some(())
 }
 
-fn key(deletion: &Metadata) -> Key {
-    let created = deletion.metadata.creation_timestamp.as_ref();
+fn key(deletion: &impl Resource) -> Key {
+    let created = deletion.meta().creation_timestamp.as_ref();
     Key {
         created: created.map_or(Timestamp::MIN, |time| time.0),
         name: deletion.name_any(),

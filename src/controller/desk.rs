@@ -173,7 +173,7 @@ fn reference(target: &Target) -> ObjectReference {
 fn event(note: &Note) -> Event {
     Event {
         type_: if note.kind.is_warning() { EventType::Warning } else { EventType::Normal },
-        reason: note.kind.reason().to_owned(),
+        reason: note.kind.reason(),
         note: Some(note.text.clone()),
         action: ACTION.to_owned(),
         secondary: None,

@@ -2,6 +2,8 @@
 //!
 //! It follows from what the status was and what it becomes, so that a controller that starts again repeats nothing.
 
+use schemars::JsonSchema;
+
 use crate::api::result::Conflict;
 use crate::api::status::{ImageDeletionStatus, NodeResult, Phase};
 
@@ -20,8 +22,8 @@ pub(super) struct Note {
 }
 
 /// What can happen to a deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Kind {
     /// Its nodes are known.
     Started,
     /// A node was the first to leave an image alone.
@@ -34,13 +36,8 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The reason of the Event.
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::Started => "Started",
-            Self::Conflict => "Conflict",
-            Self::Completed => "Completed",
-            Self::Failed => "Failed",
-        }
+    pub(super) fn reason(self) -> String {
+        format!("{self:?}")
     }
 
     /// Whether somebody should have a look.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::container::{Container, Pod, State};
 use super::digest::ImageId;
+use super::illegible::Illegible;
 use super::inventory::Inventory;
 use super::record::Record;
 use super::rules::Rules;
@@ -19,6 +20,8 @@ pub struct Conflict {
     pub subject: Box<str>,
     /// What holds it.
     pub cause: Cause,
+    /// What of the image can't be read, if anything is: who uses it is not certain then.
+    pub doubt: Option<Illegible>,
 }
 
 /// What holds an image.
@@ -76,26 +79,26 @@ impl fmt::Display for Conflict {
             Hardness::Soft => "must be forced",
         };
         write!(f, "conflict: unable to delete {} ({forcing}) - ", self.subject)?;
+        let (is, may) = if self.doubt.is_some() { ("may be", "may be") } else { ("is being", "is") };
         match &self.cause {
             Cause::RunningContainer(container) => {
-                write!(f, "image is being used by running container {}", container.short())
+                write!(f, "image {is} used by running container {}", container.short())?;
             }
             Cause::StoppedContainer(container) => {
-                write!(f, "image is being used by stopped container {}", container.short())
+                write!(f, "image {is} used by stopped container {}", container.short())?;
             }
             Cause::UsedReference(container) => {
-                write!(
-                    f,
-                    "container {} is using its referenced image {}",
-                    container.short(),
-                    self.image.short()
-                )
+                let (container, image) = (container.short(), self.image.short());
+                write!(f, "container {container} {may} using its referenced image {image}")?;
             }
-            Cause::MultipleReferences => f.write_str("image is referenced in multiple repositories"),
-            Cause::Pinned => f.write_str("image is pinned"),
-            Cause::Protected(rule) => write!(f, "image is protected by {rule}"),
-            Cause::PendingPod(pod) => write!(f, "image is needed by pod {}/{}", pod.namespace, pod.name),
+            Cause::MultipleReferences => return f.write_str("image is referenced in multiple repositories"),
+            Cause::Pinned => return f.write_str("image is pinned"),
+            Cause::Protected(rule) => return write!(f, "image is protected by {rule}"),
+            Cause::PendingPod(pod) => {
+                return write!(f, "image is needed by pod {}/{}", pod.namespace, pod.name);
+            }
         }
+        self.doubt.iter().try_for_each(|illegible| write!(f, ", for its content cannot be read: {illegible}"))
     }
 }
 
@@ -128,7 +131,8 @@ pub(super) fn against_deletion(
     }
     causes.extend(guards(inventory.records_of(image)?, rules));
     causes.extend(pending(inventory, image, &containers)?);
-    Ok(about(image, image.short(), causes))
+    let doubt = inventory.content(image)?.illegible.as_ref();
+    Ok(about(image, image.short(), doubt, causes))
 }
 
 /// What has come to hold an image since its deletion was decided, and blocks it. Several references do not: they were all
@@ -152,7 +156,7 @@ pub(super) fn against_removal<'a>(
     records: impl Iterator<Item = &'a Arc<Record>>,
     rules: &Rules,
 ) -> Vec<Conflict> {
-    about(image, image.short(), guards(records, rules))
+    about(image, image.short(), None, guards(records, rules))
 }
 
 /// Every conflict with taking the last name, `subject`, from an image that containers use.
@@ -166,8 +170,9 @@ pub(super) fn against_last_name(
     let used = containers.iter().cloned().map(Cause::UsedReference);
     let mut held = guards(inventory.records_of(image)?, rules);
     held.extend(pending(inventory, image, containers)?);
-    let mut conflicts = about(image, subject, used);
-    conflicts.extend(about(image, image.short(), held));
+    let doubt = inventory.content(image)?.illegible.as_ref();
+    let mut conflicts = about(image, subject, doubt, used);
+    conflicts.extend(about(image, image.short(), doubt, held));
     Ok(conflicts)
 }
 
@@ -201,9 +206,13 @@ fn guards<'a>(records: impl Iterator<Item = &'a Arc<Record>>, rules: &Rules) -> 
     causes
 }
 
-fn about(image: &ImageId, subject: &str, causes: impl IntoIterator<Item = Cause>) -> Vec<Conflict> {
-    causes
-        .into_iter()
-        .map(|cause| Conflict { image: image.clone(), subject: subject.into(), cause })
-        .collect()
+fn about(
+    image: &ImageId,
+    subject: &str,
+    doubt: Option<&Illegible>,
+    causes: impl IntoIterator<Item = Cause>,
+) -> Vec<Conflict> {
+    let about =
+        |cause| Conflict { image: image.clone(), subject: subject.into(), cause, doubt: doubt.cloned() };
+    causes.into_iter().map(about).collect()
 }

@@ -68,6 +68,11 @@ pub struct Pod {
 }
 
 impl Container {
+    /// What is known about each image that it was made from.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        std::iter::once(&self.image).chain(&self.volumes)
+    }
+
     /// The first 12 characters of the ID, as people read it.
     pub fn short(&self) -> &str {
         shorten(&self.id)

@@ -2,6 +2,7 @@
 
 use super::chain::ChainId;
 use super::digest::Digest;
+use super::illegible::Illegible;
 
 /// The configs that a target leads to. A manifest has one; an index has one for each platform whose manifest is there;
 /// a target whose own content is gone has none.
@@ -11,6 +12,8 @@ pub struct Content {
     pub configs: Vec<Config>,
     /// Whether something that it names could lead to more configs and is not there.
     pub partial: bool,
+    /// What of it is there and can't be read, if anything is: there may be more configs and root file systems than these.
+    pub illegible: Option<Illegible>,
 }
 
 /// One image config and the root file system that it describes.
@@ -32,7 +35,12 @@ impl Config {
 impl Content {
     /// Whether it may have configs that are not known: then a record named by a digest is taken at its word.
     pub const fn may_have_more(&self) -> bool {
-        self.partial || self.configs.is_empty()
+        self.partial || self.illegible.is_some() || self.configs.is_empty()
+    }
+
+    /// Whether a container's image name is all that there is to tell that it has this root file system.
+    pub fn hides_roots(&self) -> bool {
+        self.illegible.is_some() || self.configs.iter().all(|config| config.chains.is_empty())
     }
 
     /// Whether one of the configs has that digest.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use thiserror::Error;
 
 /// How many hex digits a shortened digest or container ID shows.
@@ -37,8 +38,21 @@ pub enum InvalidDigest {
 impl Digest {
     /// The digest whose 32 bytes sha256 has computed.
     pub(crate) fn sha256(bytes: &[u8]) -> Self {
-        let encoded: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("sha256:{encoded}").into())
+        Self(format!("sha256:{}", hex(bytes)).into())
+    }
+
+    /// Whether it is the digest of these bytes.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        let computed = match self.algorithm() {
+            "sha512" => hex(&Sha512::digest(bytes)),
+            "sha384" => hex(&Sha384::digest(bytes)),
+            _ => hex(&Sha256::digest(bytes)),
+        };
+        computed == self.encoded()
+    }
+
+    fn algorithm(&self) -> &str {
+        self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
     }
 
     /// The whole digest, `sha256:…`.
@@ -77,6 +91,10 @@ impl FromStr for Digest {
         }
         Ok(Self(text.into()))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_algorithm(text: &str) -> bool {
@@ -179,6 +197,23 @@ mod tests {
         ];
         for (text, verdict) in rows {
             assert_eq!(text.parse::<Digest>().map(|_| ()), verdict, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_of_the_bytes_that_it_names() {
+        let rows = [
+            // printf abc | sha256sum, sha384sum, sha512sum
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "sha384:cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed\
+             8086072ba1e7cc2358baeca134c825a7",
+            "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+             2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        ];
+        for text in rows {
+            let digest: Digest = text.parse().unwrap();
+            assert!(digest.is_of(b"abc"), "{text}");
+            assert!(!digest.is_of(b"abd"), "{text}");
         }
     }
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::conflict::{ActiveReference, Conflict, against_deletion, against_last_name, against_removal};
 use super::digest::ImageId;
+use super::illegible::Illegible;
 use super::inventory::{Inventory, Parts};
 use super::lineage;
 use super::query::Query;
@@ -78,6 +79,8 @@ pub enum Reason {
     ParentNamed(ImageId),
     /// Pruning stops at this parent, for something holds it.
     ParentHeld(Conflict),
+    /// The image goes although not all of it can be read.
+    Illegible(Illegible),
 }
 
 /// Why nothing is done.
@@ -141,6 +144,12 @@ impl Plan {
         })
     }
 
+    /// What people should know of the plan even if they don't ask for reasons.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let is_warning = |reason: &&Reason| matches!(reason, Reason::Illegible(_));
+        self.reasons.iter().filter(is_warning).map(ToString::to_string)
+    }
+
     /// What the report of the plan says once it is carried out.
     pub fn report(&self) -> Vec<Removal> {
         self.steps.iter().filter_map(Step::report).collect()
@@ -167,6 +176,10 @@ impl fmt::Display for Reason {
                 write!(f, "pruning stops at parent {}: it has a name", parent.short())
             }
             Self::ParentHeld(conflict) => write!(f, "pruning stops at a parent: {conflict}"),
+            Self::Illegible(illegible) => write!(
+                f,
+                "not all of the image could be read, so not all that it had is counted: {illegible}"
+            ),
         }
     }
 }
@@ -284,6 +297,7 @@ impl Planner<'_> {
         }
         let mut steps = removal_of(self.image, self.parts);
         let mut reasons = unparsable(&self.parts.named);
+        reasons.extend(self.inventory.content(self.image)?.illegible.clone().map(Reason::Illegible));
         if self.rules.prune {
             self.prune(&mut steps, &mut reasons)?;
         }

@@ -7,6 +7,7 @@ mod conflicts;
 mod docker;
 mod fixture;
 mod idle;
+mod illegible;
 mod lineage;
 mod messages;
 mod names;

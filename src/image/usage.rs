@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::backlog::Extent;
 use super::chain::ChainId;
 use super::container::{Container, Evidence, Pod, State};
 use super::content::Content;
@@ -48,7 +49,7 @@ impl Usage {
     pub(super) fn new(inventory: &Inventory, containers: Vec<Arc<Container>>, pods: Vec<Arc<Pod>>) -> Self {
         let mut usage = Self::default();
         for container in &containers {
-            for evidence in std::iter::once(&container.image).chain(&container.volumes) {
+            for evidence in container.evidence() {
                 let added = usage.add(inventory, container, evidence);
                 added.unwrap_or_else(|unread| usage.unread.extend(unread));
             }
@@ -108,7 +109,22 @@ impl Usage {
         Ok(())
     }
 
-    /// The containers that use an image: running ones first, then by ID.
+    /// The containers of which no image on the node accounts for all that they were made from. Any of them may use an image
+    /// that can't be read.
+    fn astray(&self, inventory: &Inventory) -> Result<Vec<Arc<Container>>, Unread> {
+        inventory.require(Extent::All)?;
+        let mut astray = Vec::new();
+        for container in &self.containers {
+            for evidence in container.evidence() {
+                if !leads_somewhere(inventory, evidence)? {
+                    astray.push(Arc::clone(container));
+                }
+            }
+        }
+        Ok(astray)
+    }
+
+    /// The containers that use an image, or may use it as far as it can't be read: running ones first, then by ID.
     pub fn containers(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Container>>, Unread> {
         self.require_names()?;
         let content = inventory.content(image)?;
@@ -123,8 +139,11 @@ impl Usage {
                 }
             }
         }
-        if content.configs.iter().all(|config| config.chains.is_empty()) {
+        if content.hides_roots() {
             found.extend(self.by_name_on_chain.get(image).into_iter().flatten().cloned());
+        }
+        if content.illegible.is_some() {
+            found.extend(self.astray(inventory)?);
         }
         found.sort_by(|a, b| (a.state == State::Stopped, &a.id).cmp(&(b.state == State::Stopped, &b.id)));
         found.dedup_by(|a, b| a.id == b.id);
@@ -173,6 +192,35 @@ fn means(
         Some(named) if named != image => Ok(!inventory.content(named)?.has_root(root)),
         _ => Ok(true),
     }
+}
+
+/// Whether the image that the evidence tells is there.
+fn leads_somewhere(inventory: &Inventory, evidence: &Evidence) -> Result<bool, Unread> {
+    match evidence {
+        Evidence::Config(digest) => is_known(inventory, digest),
+        Evidence::Chain { chain, name } => {
+            if inventory.rooted(chain).next().is_some() {
+                return Ok(true);
+            }
+            let named = Named::of(inventory, name)?.into_image(inventory)?;
+            named.map_or(Ok(false), |image| Ok(inventory.content(&image)?.hides_roots()))
+        }
+        Evidence::Name(name) => {
+            let Named { image, digest } = Named::of(inventory, name)?;
+            Ok(image.is_some() || digest.map_or(Ok(false), |digest| is_known(inventory, &digest))?)
+        }
+    }
+}
+
+/// Whether the digest stands for an image that is there.
+fn is_known(inventory: &Inventory, digest: &Digest) -> Result<bool, Unread> {
+    if inventory.has_image(&ImageId::new(digest.clone()))?
+        || inventory.with_config(digest.as_str()).next().is_some()
+    {
+        return Ok(true);
+    }
+    let told = inventory.record(digest.as_str())?;
+    told.map_or(Ok(false), |record| inventory.is_config(digest, &record.target))
 }
 
 impl Named {

@@ -19,6 +19,10 @@ const CONTENT_REFERENCE: &str = "containerd.io/gc.ref.content";
 /// By this label, with a snapshotter's name after it, a config keeps the root file system that it describes.
 const SNAPSHOT_REFERENCE: &str = "containerd.io/gc.ref.snapshot.";
 
+/// How many times what keeps a blob is itself looked for: a config is kept by a manifest and that by an index, so an index may
+/// be in an index a dozen times over.
+const LEVELS_MAX: usize = 16;
+
 /// What the store knows of a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -28,6 +32,15 @@ pub struct Stored {
     pub snapshotters: Vec<String>,
     /// Whether it keeps other blobs.
     pub keeps_blobs: bool,
+}
+
+/// What was read of a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blob {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Nothing, for it is larger than was asked for.
+    Larger,
 }
 
 impl Stored {
@@ -45,21 +58,22 @@ impl Containerd {
         ContentClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX)
     }
 
-    /// A blob of at most `limit` bytes; none if it is not there or larger.
-    pub async fn read_blob(&self, digest: &Digest, limit: usize) -> Result<Option<Vec<u8>>, CallError> {
-        let request = ReadContentRequest { digest: digest.to_string(), offset: 0, size: 0 };
+    /// A blob, if it has at most `limit` bytes; none if it is not there.
+    pub async fn read_blob(&self, digest: &Digest, limit: usize) -> Result<Option<Blob>, CallError> {
+        let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+        let request = ReadContentRequest { digest: digest.to_string(), offset: 0, size: one_more };
         let reading = within(DEADLINE, "content.Read", digest.as_str(), async {
             let mut blob = Vec::new();
             let mut answers = self.content().read(request).await?.into_inner();
             while let Some(answer) = answers.message().await? {
                 if blob.len() + answer.data.len() > limit {
-                    return Ok(None);
+                    return Ok(Blob::Larger);
                 }
                 blob.extend(answer.data);
             }
-            Ok(Some(blob))
+            Ok(Blob::Whole(blob))
         });
-        Ok(found(reading.await)?.flatten())
+        found(reading.await)
     }
 
     /// What the store knows of a blob; none if it is not there.
@@ -99,12 +113,12 @@ impl Containerd {
         Ok(stored)
     }
 
-    /// Everything that keeps one of these blobs, them included, up to the indexes: by the labels of the blobs, without
-    /// reading any. One pass over the store for each level.
-    pub async fn holders_of(&self, blob: &Digest) -> Result<HashSet<Digest>, CallError> {
+    /// Everything that keeps this blob, itself included, up to the indexes: by the labels of the blobs, without reading any. One
+    /// pass over the store for each level; none where there are more levels than are followed.
+    pub async fn holders_of(&self, blob: &Digest) -> Result<Option<HashSet<Digest>>, CallError> {
         let mut holders = HashSet::from([blob.clone()]);
         let mut level: HashSet<String> = HashSet::from([blob.to_string()]);
-        while !level.is_empty() {
+        for _ in 0..LEVELS_MAX {
             let mut above = HashSet::new();
             self.each_blob(|info| {
                 let mut references = info.labels.iter().filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
@@ -116,9 +130,12 @@ impl Containerd {
                 }
             })
             .await?;
+            if above.is_empty() {
+                return Ok(Some(holders));
+            }
             level = above;
         }
-        Ok(holders)
+        Ok(None)
     }
 
     /// Lets a config keep no root file system any longer. Says whether it did.

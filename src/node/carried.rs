@@ -71,14 +71,14 @@ impl Carried {
         EntryResult {
             outcome,
             removals,
-            messages: self.messages(),
+            messages: self.messages(plan),
             reasons: plan.reasons.clone(),
             may_pass: self.failed.as_ref().is_some_and(CallError::may_pass),
             ..EntryResult::default()
         }
     }
 
-    fn messages(&self) -> Vec<String> {
+    fn messages(&self, plan: &Plan) -> Vec<String> {
         let moved = self.moved.iter().map(|(name, to)| {
             format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
         });
@@ -91,6 +91,6 @@ impl Carried {
             }
         });
         let failed = self.failed.iter().map(ToString::to_string);
-        moved.chain(stays).chain(failed).collect()
+        moved.chain(stays).chain(failed).chain(plan.warnings()).collect()
     }
 }

@@ -12,7 +12,7 @@ use containerd_client::types::v1::Status as TaskStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::begun::Begun;
-use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within};
+use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within, within};
 use super::cri::CriContainer;
 use super::error::CallError;
 use crate::image::{Container, Evidence, Owner, State};
@@ -33,6 +33,23 @@ pub(super) struct KnownContainers(Mutex<HashMap<Box<str>, Arc<Origin>>>);
 struct Origin {
     image: Evidence,
     volumes: Vec<Evidence>,
+}
+
+/// What matters of a container as containerd lists it. Its specification and what the CRI keeps beside it are much more.
+#[derive(Debug)]
+struct Listed {
+    id: String,
+    image: String,
+    snapshotter: String,
+    snapshot_key: String,
+    owner: Option<Owner>,
+}
+
+impl Listed {
+    fn of(container: ContainerdContainer) -> Self {
+        let ContainerdContainer { id, image, snapshotter, snapshot_key, labels, .. } = container;
+        Self { id, image, snapshotter, snapshot_key, owner: owner(&labels) }
+    }
 }
 
 impl Containerd {
@@ -62,7 +79,7 @@ impl Containerd {
                         || told.is_some_and(|told| told.running);
                     Ok::<_, CallError>((
                         Container {
-                            owner: owner(&listed.labels),
+                            owner: listed.owner,
                             id: listed.id.into(),
                             state: if running { State::Running } else { State::Stopped },
                             image: origin.image.clone(),
@@ -83,11 +100,7 @@ impl Containerd {
         Ok(containers)
     }
 
-    async fn origin(
-        &self,
-        container: &ContainerdContainer,
-        told: Option<&CriContainer>,
-    ) -> Result<Origin, CallError> {
+    async fn origin(&self, container: &Listed, told: Option<&CriContainer>) -> Result<Origin, CallError> {
         let volumes = match told {
             Some(_) => self.image_volumes(&container.id).await?,
             None => Vec::new(),
@@ -99,7 +112,7 @@ impl Containerd {
         Ok(Origin { image, volumes })
     }
 
-    async fn evidence(&self, container: &ContainerdContainer) -> Result<Evidence, CallError> {
+    async fn evidence(&self, container: &Listed) -> Result<Evidence, CallError> {
         let name: Box<str> = container.image.as_str().into();
         if container.snapshot_key.is_empty() {
             return Ok(Evidence::Name(name));
@@ -111,10 +124,19 @@ impl Containerd {
         })
     }
 
-    async fn list_containers(&self) -> Result<Vec<ContainerdContainer>, CallError> {
+    /// One message for each container: what users write into their pods' specifications is in it, and a message has a bound.
+    async fn list_containers(&self) -> Result<Vec<Listed>, CallError> {
         let mut client = ContainersClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX);
         let request = ListContainersRequest { filters: Vec::new() };
-        Ok(call_within(LONG_DEADLINE, "containers.List", "", client.list(request)).await?.containers)
+        within(LONG_DEADLINE, "containers.List", "", async {
+            let mut answers = client.list_stream(request).await?.into_inner();
+            let mut listed = Vec::new();
+            while let Some(answer) = answers.message().await? {
+                listed.extend(answer.container.map(Listed::of));
+            }
+            Ok(listed)
+        })
+        .await
     }
 
     async fn list_tasks(&self) -> Result<HashMap<String, TaskStatus>, CallError> {

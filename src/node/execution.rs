@@ -55,16 +55,20 @@ impl<'a> Execution<'a> {
         if self.plans.is_empty() || watch.cancel.is_cancelled() {
             return Ok(self.plans.iter().map(|plan| Carried::default().result(plan)).collect());
         }
-        let (journal, holdings) = tokio::join!(self.journal().open(&self.node.containerd), self.measure());
-        let journal = journal?;
-        stop_at("journal-open");
-        let carried = self.plans.iter().map(|_| Carried::default()).collect();
-        let (results, journal) = self.finish(carried, journal, holdings, watch).await?;
+        let mut carried: Vec<_> = self.plans.iter().map(|_| Carried::default()).collect();
+        let removing = async {
+            let journal = self.journal().open(&self.node.containerd).await?;
+            stop_at("journal-open");
+            self.remove_all(&mut carried, watch).await;
+            Ok::<_, Error>(journal)
+        };
+        let (journal, holdings) = tokio::join!(removing, self.measure());
+        let (results, journal) = self.finish(carried, journal?, holdings, watch).await?;
         journals.push(journal);
         Ok(results)
     }
 
-    /// Everything after the journal: also what is left to do of a journal that was found.
+    /// Everything after the removal: also what is left to do of a journal that was found.
     pub(super) async fn finish(
         mut self,
         mut carried: Vec<Carried>,
@@ -73,11 +77,9 @@ impl<'a> Execution<'a> {
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
         let (containerd, holdings) = (&self.node.containerd, holdings?);
-        let prepare = async |containerd| Ok::<_, Error>(Collection::prepare(containerd).await?);
-        self.remove_all(&mut carried, watch).await;
         stop_at("removed");
-        let ((), collection) =
-            tokio::try_join!(self.look_again(&mut carried, &holdings, watch), prepare(containerd))?;
+        let prepare = async { Ok::<_, Error>(Collection::prepare(containerd).await?) };
+        let ((), collection) = tokio::try_join!(self.look_again(&mut carried, &holdings, watch), prepare)?;
         stop_at("looked-again");
         journal.settle(containerd).await?;
         stop_at("settled");
@@ -134,7 +136,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Removes the records of every plan; plans that touch the same image one after another.
-    async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) {
+    pub(super) async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) {
         let total = self.plans.len();
         let mut slots: HashMap<usize, &mut Carried> = carried.iter_mut().enumerate().collect();
         let groups: Vec<Vec<(&Plan, &mut Carried)>> = groups(&self.plans)
@@ -203,7 +205,9 @@ impl<'a> Execution<'a> {
             if left.blobs.get(config).is_none_or(|stored| stored.snapshotters.is_empty()) {
                 continue;
             }
-            let holders = containerd.holders_of(config).await?;
+            let Some(holders) = containerd.holders_of(config).await? else {
+                continue;
+            };
             let rows = containerd.list_images().await?;
             let used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
             released |= !used && containerd.release_snapshots(config).await?;

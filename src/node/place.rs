@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use containerd_client::services::v1::Lease;
 use sha2::{Digest as _, Sha256};
 
+use super::blobs::Blob;
 use super::client::Containerd;
 use super::error::CallError;
 use super::journal::{JOURNAL_LABEL, expiry};
@@ -147,8 +148,10 @@ impl Place {
         }
         let Ok(blob) = label(JOURNAL_LABEL).parse::<Digest>() else { return Ok(None) };
         let Some(stored) = containerd.blob(&blob).await? else { return Ok(None) };
-        let text = containerd.read_blob(&blob, JOURNAL_MAX).await?;
-        Ok(text.and_then(|text| found(Form::Blob(blob), text, !stored.keeps_blobs)))
+        let Some(Blob::Whole(text)) = containerd.read_blob(&blob, JOURNAL_MAX).await? else {
+            return Ok(None);
+        };
+        Ok(found(Form::Blob(blob), text, !stored.keeps_blobs))
     }
 
     /// Holds the content no longer.

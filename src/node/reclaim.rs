@@ -1,8 +1,8 @@
 //! What left the disk, measured.
 //!
-//! Before the removal every blob and every snapshot of the images that are to go is looked up, with its size; after the
-//! collection, which of *those* are still there. The difference is what was reclaimed. What others removed meanwhile is not
-//! among them, so it is never counted; and what several images share is counted once, for the first of them.
+//! Before the collection every blob and every snapshot of the images that are to go is looked up, with its size; after it,
+//! which of *those* are still there. The difference is what was reclaimed. What others removed meanwhile is not among
+//! them, so it is never counted; and what several images share is counted once, for the first of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

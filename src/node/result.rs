@@ -90,6 +90,7 @@ impl EntryResult {
         Self {
             outcome: plan.fate.into(),
             removals: plan.report(),
+            messages: plan.warnings().collect(),
             reasons: plan.reasons.clone(),
             ..Self::default()
         }

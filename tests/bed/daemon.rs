@@ -28,6 +28,12 @@ impl Daemon {
         Self { process }
     }
 
+    /// The process.
+    #[allow(dead_code, reason = "only the tests of scale look at it")]
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The exit status, where the daemon has ended.
     pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.process.try_wait().expect("the daemon is a child")

@@ -20,6 +20,7 @@ mod index;
 pub(crate) mod leftovers;
 mod stock;
 mod store;
+mod strange;
 pub(crate) mod tools;
 mod version;
 mod wait;

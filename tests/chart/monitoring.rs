@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::helm::{MONITORING_KINDS, Rendered, chart_file};
 
+/// When each alert fires, and when not.
+const ALERTS: &str = include_str!("alerts.yaml");
+
 /// The metrics that there are, a histogram by its buckets.
 const METRICS: [&str; 11] = [
     "secateur_build_info",
@@ -70,16 +73,49 @@ fn promtool_finds_nothing_in_the_rules() {
 
 #[test]
 fn alerts_fire_when_they_should_and_only_then() {
-    let tests = include_str!("alerts.yaml");
     promtool(
         &["test", "rules", "alerts.yaml"],
-        &[("alerts.yaml", tests), ("rules.yaml", &rules().to_string())],
+        &[("alerts.yaml", ALERTS), ("rules.yaml", &rules().to_string())],
     );
+}
+
+/// A case where the alert is quiet counts only if there are series of every metric that the alert asks for.
+#[test]
+fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
+    let cases: Value = serde_saphyr::from_str(ALERTS).unwrap();
     let rules = rules();
-    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
-        let alert = rule["alert"].as_str().unwrap();
-        assert!(tests.contains(&format!("alertname: {alert}\n")), "alerts.yaml does not test {alert}");
+    let all: Vec<&Value> = rules["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap())
+        .collect();
+    assert!(all.len() >= 7);
+    for rule in all {
+        let alert = rule["alert"].as_str().expect("every rule is an alert");
+        let metrics: BTreeSet<_> = metrics_of(rule["expr"].as_str().unwrap());
+        let [mut fires, mut is_quiet] = [false; 2];
+        for case in cases["tests"].as_array().unwrap() {
+            let series = case["input_series"].as_array().unwrap().iter();
+            let given: BTreeSet<_> =
+                series.flat_map(|series| metrics_of(series["series"].as_str().unwrap())).collect();
+            for test in
+                case["alert_rule_test"].as_array().unwrap().iter().filter(|test| test["alertname"] == alert)
+            {
+                match test["exp_alerts"].as_array().unwrap().is_empty() {
+                    true => is_quiet |= metrics.is_subset(&given),
+                    false => fires = true,
+                }
+            }
+        }
+        assert!(fires && is_quiet, "alerts.yaml: {alert} fires: {fires}, is quiet: {is_quiet}");
     }
+}
+
+/// The metrics that an expression or a series names.
+fn metrics_of(expression: &str) -> BTreeSet<String> {
+    let words = expression.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    words.filter(|word| *word == "up" || word.starts_with("secateur_")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -102,9 +138,9 @@ fn queries_are_about_the_metrics_that_there_are() {
         .iter()
         .map(|rule| rule["expr"].as_str().unwrap().to_owned());
     let text = of_alerts.chain(queries()).collect::<Vec<_>>().join("\n");
-    let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
-    let named: BTreeSet<_> = words.filter(|word| word.starts_with("secateur_")).collect();
-    assert_eq!(named, BTreeSet::from(METRICS));
+    let mut named = metrics_of(&text);
+    named.remove("up");
+    assert_eq!(named, METRICS.map(str::to_owned).into());
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod pods;
 mod prometheus;
 mod secateur;
 mod service;
+mod thief;
 mod vitals;
 
 use std::fs;
@@ -43,6 +44,7 @@ pub(crate) use self::pods::Pod;
 pub(crate) use self::prometheus::{Prometheus, fetch};
 pub(crate) use self::secateur::NAMESPACE as SECATEUR;
 pub(crate) use self::service::Service;
+pub(crate) use self::thief::{TOKEN, Thief};
 pub(crate) use self::vitals::Vitals;
 use crate::bed::eventually;
 use crate::world;

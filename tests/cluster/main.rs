@@ -12,6 +12,7 @@ mod bed;
 mod chance;
 mod chart;
 mod cluster;
+mod comparison;
 mod deletion;
 mod limits;
 mod metrics;
@@ -50,6 +51,7 @@ fn tests() -> Vec<suite::Test> {
         limits::tests(),
         races::tests(),
         soak::tests(),
+        comparison::tests(),
     ]
     .into_iter()
     .flatten()

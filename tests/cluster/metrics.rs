@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::bed::{Image, eventually};
-use crate::cluster::{Cluster, Prometheus, fetch};
+use crate::cluster::{Cluster, Pod, Prometheus, fetch};
 use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Shared: promtool_finds_nothing_in_the_metrics, every_pod_is_alive_and_ready;
-        Alone: counters_agree_with_the_status, readyz_says_that_containerd_is_away]
+    tests![Shared: promtool_finds_nothing_in_the_metrics, every_pod_is_alive_and_ready, no_metric_names_an_image;
+        Alone: counters_agree_with_the_status, every_query_of_the_dashboard_finds_something,
+        readyz_says_that_containerd_is_away]
 }
 
 async fn promtool_finds_nothing_in_the_metrics(cluster: &Cluster) {
@@ -26,6 +27,21 @@ async fn promtool_finds_nothing_in_the_metrics(cluster: &Cluster) {
         let output = Command::new("promtool").args(["check", "metrics"]).stdin(input).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success() && said.is_empty(), "{pod}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
+async fn no_metric_names_an_image(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let node = cluster.node_b();
+    node.import(&Image::new("docker.io/metrics/stranger:v1").layer("stranger")).await;
+    cluster
+        .delete("metrics-stranger", json!({"images": ["metrics/stranger:v1", "metrics/unheard:v1"]}))
+        .await;
+    for (pod, address) in cluster.secateur_pods() {
+        let metrics = fetch(&format!("http://{address}/metrics")).expect("the pod serves metrics");
+        for name in ["stranger", "unheard", "sha256"] {
+            assert!(!metrics.contains(name), "{pod} names {name}: {metrics}");
+        }
     }
 }
 
@@ -79,6 +95,59 @@ async fn counters_agree_with_the_status(cluster: &Cluster) {
         (complete as usize == listed.lines().count()).then_some(())
     })
     .await;
+}
+
+/// After deletions, a conflict and an error. What nothing here makes happen is 0.
+async fn every_query_of_the_dashboard_finds_something(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let prometheus = Prometheus::start(cluster).await;
+    let node = cluster.node_b();
+    node.daemon.kill();
+    eventually("the agent to count an error", async || {
+        let errors = prometheus.values(r#"secateur_errors_total{kind="containerd", node="node-b"}"#)?;
+        (errors.iter().sum::<f64>() > 0.0).then_some(())
+    })
+    .await;
+    node.daemon.start();
+    node.await_containerd().await;
+    cluster.namespace("metrics-dashboard").await;
+    for name in ["docker.io/metrics/used:v1", "docker.io/metrics/unused:v1"] {
+        node.import(&Image::new(name).layer(name)).await;
+    }
+    let pod = Pod::new("metrics-dashboard", "holds", "docker.io/metrics/used:v1", node);
+    cluster.run_pod(&pod);
+    let images = json!({"images": ["metrics/used:v1", "metrics/unused:v1"]});
+    assert_eq!(cluster.delete("metrics-dashboard", images).await.nodes.conflicted, 1);
+
+    let queries = queries_of_the_dashboard();
+    assert!(queries.len() >= 15, "{queries:#?}");
+    for query in queries {
+        let may_be_nothing =
+            query.contains("secateur_rollbacks_total") || query.contains(r#"phase="Failed""#);
+        eventually(&format!("something to be found by {query}"), async || {
+            let values = prometheus.values(&query)?;
+            let holds = |value: &f64| value.is_finite() && (may_be_nothing || *value > 0.0);
+            values.iter().any(holds).then_some(())
+        })
+        .await;
+    }
+    eventually("every alert to be evaluated", async || prometheus.broken_alerts().filter(Vec::is_empty))
+        .await;
+    cluster.delete_pod(&pod);
+}
+
+/// The queries of the chart's dashboard, with a value for each variable.
+fn queries_of_the_dashboard() -> Vec<String> {
+    let dashboard: Value =
+        serde_json::from_str(include_str!("../../charts/secateur/files/dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries = targets.map(|target| target["expr"].as_str().unwrap());
+    queries
+        .map(|query| {
+            query.replace("$__rate_interval", "5m").replace("$__range", "5m").replace("$namespace", ".*")
+        })
+        .collect()
 }
 
 /// Sums of counters over all agents.

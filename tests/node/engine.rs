@@ -5,6 +5,7 @@ mod batch;
 mod content;
 mod deletion;
 mod full;
+mod hostile;
 mod ids;
 mod kill;
 mod limits;

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{Standing, Tally};
 use crate::api::deletion::ImageDeletion;
+use crate::api::reason::Reason;
 use crate::api::result::Outcome;
 
 /// The longest list of node names in a message, in bytes.
@@ -12,7 +13,7 @@ const MAX_NAMES_BYTES: usize = 1024;
 /// What a condition says, before it is compared with what it said last time.
 struct Finding {
     holds: bool,
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
@@ -39,7 +40,7 @@ pub(super) fn all(
             last_transition_time: unchanged.map_or(now, |condition| &condition.last_transition_time).clone(),
             message: finding.message,
             observed_generation: deletion.metadata.generation,
-            reason: finding.reason.to_owned(),
+            reason: finding.reason.to_string(),
             status: status.to_owned(),
             type_: type_.to_owned(),
         }
@@ -49,13 +50,13 @@ pub(super) fn all(
 
 fn complete(tally: &Tally<'_>, standing: Standing, dry_run: bool) -> Finding {
     let reason = match standing {
-        Standing::Pending => "WaitingForNodes",
-        Standing::Active if tally.missing().next().is_some() => "WaitingForNodes",
-        Standing::Active => "WaitingForConflicts",
-        Standing::Complete if tally.desired.is_empty() => "NoNodes",
-        Standing::Complete => "AllNodesReported",
-        Standing::NodesFailed => "NodesFailed",
-        Standing::DeadlineExceeded => "DeadlineExceeded",
+        Standing::Pending => Reason::WaitingForNodes,
+        Standing::Active if tally.missing().next().is_some() => Reason::WaitingForNodes,
+        Standing::Active => Reason::WaitingForConflicts,
+        Standing::Complete if tally.desired.is_empty() => Reason::NoNodes,
+        Standing::Complete => Reason::AllNodesReported,
+        Standing::NodesFailed => Reason::NodesFailed,
+        Standing::DeadlineExceeded => Reason::DeadlineExceeded,
     };
     let mut message = progress(tally);
     if !standing.is_final() {
@@ -100,12 +101,14 @@ fn conflicted(tally: &Tally<'_>) -> Finding {
     match names(tally.with_conflicts()) {
         Some(nodes) => Finding {
             holds: true,
-            reason: "ConflictsReported",
+            reason: Reason::ConflictsReported,
             message: format!("images left alone on {nodes}"),
         },
-        None => {
-            Finding { holds: false, reason: "NoConflicts", message: "no node reported a conflict".to_owned() }
-        }
+        None => Finding {
+            holds: false,
+            reason: Reason::NoConflicts,
+            message: "no node reported a conflict".to_owned(),
+        },
     }
 }
 
@@ -120,19 +123,21 @@ fn failed(tally: &Tally<'_>, standing: Standing, deadline_seconds: u64) -> Findi
                 tally.missing(),
             );
             append(&mut message, "failed on ", tally.with_outcome(Outcome::Failed));
-            Finding { holds: true, reason: "DeadlineExceeded", message }
+            Finding { holds: true, reason: Reason::DeadlineExceeded, message }
         }
         Standing::NodesFailed => {
             let message = format!("failed on {}", failed.unwrap_or_default());
-            Finding { holds: true, reason: "NodesFailed", message }
+            Finding { holds: true, reason: Reason::NodesFailed, message }
         }
         Standing::Pending | Standing::Active | Standing::Complete => match failed {
             Some(nodes) => Finding {
                 holds: false,
-                reason: "WaitingForNodes",
+                reason: Reason::WaitingForNodes,
                 message: format!("failed on {nodes}; the other nodes are not done yet"),
             },
-            None => Finding { holds: false, reason: "NoFailure", message: "no node has failed".to_owned() },
+            None => {
+                Finding { holds: false, reason: Reason::NoFailure, message: "no node has failed".to_owned() }
+            }
         },
     }
 }

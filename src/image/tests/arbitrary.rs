@@ -71,10 +71,11 @@ fn entry() -> impl Strategy<Value = String> {
 fn content() -> impl Strategy<Value = Content> {
     let config =
         (select(&CONFIGS[..]), select(&STACKS[..])).prop_map(|(config, layers)| (digest(config), layers));
-    vec(config, 0..3).prop_map(|configs| {
+    (vec(config, 0..3), prop::bool::weighted(0.1)).prop_map(|(configs, is_illegible)| {
         let configs: BTreeMap<_, _> = configs.into_iter().collect();
         let configs = configs.into_iter().map(|(digest, layers)| Config { digest, chains: chains(layers) });
-        Content { configs: configs.collect(), ..Content::default() }
+        let illegible = is_illegible.then(|| Illegible { document: digest("e5"), flaw: Flaw::NotJson });
+        Content { configs: configs.collect(), illegible, ..Content::default() }
     })
 }
 

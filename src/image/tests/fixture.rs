@@ -122,6 +122,13 @@ impl Node {
         self
     }
 
+    /// Something of the image's content is there and can't be read; what was told of it before was.
+    pub fn illegible(mut self, id: &str) -> Self {
+        let illegible = Illegible { document: digest(id), flaw: Flaw::NotJson };
+        self.contents.entry(image(id)).or_default().illegible = Some(illegible);
+        self
+    }
+
     pub fn container(mut self, container: Container) -> Self {
         self.containers.push(container);
         self

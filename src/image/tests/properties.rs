@@ -47,7 +47,7 @@ fn leads_to(node: &Node, evidence: &Evidence, image: &ImageId) -> bool {
         let told = |record: &Record| record.target == *image && *record.name == *digest.as_str();
         image.digest() == digest
             || content.has_config(digest)
-            || content.configs.is_empty() && node.records.iter().any(told)
+            || content.may_have_more() && node.records.iter().any(told)
     };
     match evidence {
         Evidence::Config(digest) => has_digest(digest),
@@ -61,19 +61,20 @@ fn leads_to(node: &Node, evidence: &Evidence, image: &ImageId) -> bool {
             let fits = |image: &ImageId| content(image).has_root(chain);
             match named {
                 Some(named) if fits(&named) => named == *image,
-                Some(named) if named == *image => {
-                    content(image).configs.iter().all(|config| config.chains.is_empty())
-                }
+                Some(named) if named == *image && content(image).hides_roots() => true,
                 _ => fits(image),
             }
         }
     }
 }
 
+/// Whether the container uses the image, or may use it because nothing else that is there explains it.
 fn uses(node: &Node, container: &Container, image: &ImageId) -> bool {
-    std::iter::once(&container.image)
-        .chain(&container.volumes)
-        .any(|evidence| leads_to(node, evidence, image))
+    let leads_nowhere =
+        |evidence: &&Evidence| !node.records.iter().any(|record| leads_to(node, evidence, &record.target));
+    let is_illegible = node.contents.get(image).is_some_and(|content| content.illegible.is_some());
+    container.evidence().any(|evidence| leads_to(node, evidence, image))
+        || is_illegible && container.evidence().any(|evidence| leads_nowhere(&evidence))
 }
 
 fn is_used(node: &Node, image: &ImageId, state: impl Fn(State) -> bool) -> bool {

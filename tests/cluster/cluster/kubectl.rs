@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 use super::Cluster;
 use super::control::kubernetes;
 use crate::bed::tools::tool;
@@ -37,6 +39,22 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn apply_dry_run(&self, yaml: &str) -> String {
         succeeded(&mut self.kubectl_command(&["apply", "--dry-run=server", "-f", "-"]), yaml)
+    }
+
+    /// What the API server would make of some YAML.
+    #[track_caller]
+    pub(crate) fn dry_run(&self, yaml: &str) -> Value {
+        self.try_dry_run(yaml).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// What the API server would make of some YAML, or what it says against it.
+    pub(crate) fn try_dry_run(&self, yaml: &str) -> Result<Value, String> {
+        let output =
+            output(&mut self.kubectl_command(&["create", "--dry-run=server", "-f", "-", "-o", "json"]), yaml);
+        match output.status.success() {
+            true => Ok(serde_json::from_slice(&output.stdout).expect("kubectl prints JSON")),
+            false => Err(text(output.stderr)),
+        }
     }
 
     /// `kubectl apply` of some YAML that the API server must refuse. Returns what it says.

@@ -78,6 +78,18 @@ impl Cluster {
     pub(crate) fn has_secateur(&self) -> bool {
         self.secateur.initialized()
     }
+
+    /// What the chart renders to with some values, from one of its templates.
+    pub(crate) fn rendered(&self, template: &str, values: &str) -> String {
+        let chart = project("charts/secateur");
+        let chart = chart.to_str().expect("the path is text");
+        let template = format!("templates/{template}");
+        let fixed = ["template", RELEASE, chart, "--namespace", NAMESPACE];
+        // As if the Prometheus operator were there.
+        let kinds = ["--api-versions", "monitoring.coreos.com/v1/PodMonitor"];
+        let wanted = ["--set", values, "--show-only", &template];
+        self.helm([&fixed[..], &kinds, &wanted].concat())
+    }
 }
 
 impl Node {
@@ -88,6 +100,13 @@ impl Node {
 
     /// Sends a signal to the process of a running container, by the name that it has in its pod.
     pub(crate) async fn signal_container(&self, namespace: &str, name: &str, signal: Signal) {
+        let running = self.container_pids(namespace, name).await;
+        let [pid] = running[..] else { panic!("{} runs {} containers {name}", self.name(), running.len()) };
+        kill(Pid::from_raw(pid), signal).expect("the container's process takes signals");
+    }
+
+    /// The processes of the running containers that have a name in their pods.
+    pub(crate) async fn container_pids(&self, namespace: &str, name: &str) -> Vec<i32> {
         let labels = [("io.kubernetes.pod.namespace", namespace), ("io.kubernetes.container.name", name)];
         let label_selector = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let filter = ContainerFilter { label_selector, ..ContainerFilter::default() };
@@ -100,13 +119,11 @@ impl Node {
             self.client().tasks().list(request).await.expect("containerd lists tasks").into_inner().tasks;
         let running =
             tasks.into_iter().filter(|task| task.status() == Status::Running && ids.contains(&task.id));
-        let running: Vec<i32> = running.map(|task| task.pid.cast_signed()).collect();
-        let [pid] = running[..] else { panic!("{} runs {} containers {name}", self.name(), running.len()) };
-        kill(Pid::from_raw(pid), signal).expect("the container's process takes signals");
+        running.map(|task| task.pid.cast_signed()).collect()
     }
 }
 
 /// A file or directory of the project.
-fn project(path: &str) -> PathBuf {
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -31,6 +31,12 @@ impl Service {
         &self.name
     }
 
+    /// Its process, if it was started.
+    #[allow(dead_code, reason = "only the tests of scale look at it")]
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.daemon().as_ref().map(Daemon::id)
+    }
+
     /// Starts it, unless it runs. It does not wait until the daemon answers.
     pub(crate) fn start(&self) {
         let mut daemon = self.daemon();

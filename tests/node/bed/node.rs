@@ -7,7 +7,7 @@ use std::thread;
 
 use nix::mount::{MsFlags, mount};
 
-use super::{Containerd, Cri, Daemon, Home, Imported, Places, Setup, Version, config, log_tail};
+use super::{Containerd, Cri, Daemon, Digest, Home, Imported, Places, Setup, Version, config, log_tail};
 
 /// The network of the node's pods, which only a few of the tests' pods use.
 const PODS: &str = "10.88.0.0/16";
@@ -54,6 +54,13 @@ impl Node {
     /// The directory for a test's own files; it goes with the node.
     pub(crate) fn directory(&self) -> &std::path::Path {
         self.home.path()
+    }
+
+    /// Writes something else where the store has content, behind its back.
+    pub(crate) fn tamper(&self, digest: &Digest, content: &[u8]) {
+        let blobs =
+            Places::below(self.home.path()).root.join("io.containerd.content.v1.content/blobs/sha256");
+        std::fs::write(blobs.join(digest.hex()), content).expect("the store's files can be written");
     }
 
     /// Kills the daemon, as a crash would. Containers go on.

@@ -6,7 +6,7 @@ use secateur::node::Outcome;
 
 use super::APP;
 use super::deletion::{Deletion, Ran, belongings, deleted, names, untagged};
-use crate::bed::{Cri, Image, Imported, Node, Setup, State, Version, both};
+use crate::bed::{Cri, Image, Imported, NAMESPACE, Node, Setup, State, Version, both};
 
 both!(
     containers_of_pods_hold_their_image_in_every_state,
@@ -193,12 +193,13 @@ async fn images_in_a_namespace_without_cri_are_deleted(version: Version) {
     let app = node.import(&Image::new(APP).layer("one")).await;
     let archive = node.directory().join("app.tar");
     let archive = archive.to_str().unwrap();
-    node.ctr(["images", "export", archive, APP]).await;
-    let mut import = vec!["images", "import", archive];
-    if version == Version::V2 {
-        import.insert(2, "--local");
-    }
-    node.ctr_in("other", &import).await;
+    // Without `--local`, `ctr` 2.x may end before it has written all of an archive.
+    let local: &[&str] = match version {
+        Version::V1 => &[],
+        Version::V2 => &["--local"],
+    };
+    node.ctr_in(NAMESPACE, &[&["images", "export"], local, &[archive, APP]].concat()).await;
+    node.ctr_in("other", &[&["images", "import"], local, &[archive]].concat()).await;
     node.ctr_in("other", &["containers", "create", APP, "user"]).await;
     let deletion = || Deletion::of(&["app:v1"]).in_namespace("other");
 
