@@ -2,7 +2,7 @@
 //!
 //! Dependencies point one way: [`cli`], [`agent`] → [`node`] → [`image`], with [`api`] and [`telemetry`] beside them and
 //! [`conversion`] between [`node`] and [`api`]. [`image`] decides and does no I/O, [`node`] reads the node and carries decisions
-//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them.
+//! out. [`controller`] knows [`api`] alone; [`plain`] is for whoever says something to people; [`cli`] starts all of them.
 
 pub mod agent;
 pub mod api;
@@ -11,4 +11,5 @@ pub mod controller;
 pub mod conversion;
 pub mod image;
 pub mod node;
+pub mod plain;
 pub mod telemetry;

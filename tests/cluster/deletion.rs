@@ -1,6 +1,7 @@
 //! The main job: a person applies an `ImageDeletion` and reads in its status what happened on every node.
 
 mod faults;
+mod hostile;
 mod idle;
 mod manners;
 mod names;
@@ -16,10 +17,18 @@ use crate::cluster::Cluster;
 use crate::suite::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
-    [idle::tests(), used::tests(), names::tests(), manners::tests(), nodes::tests(), faults::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        idle::tests(),
+        used::tests(),
+        names::tests(),
+        manners::tests(),
+        nodes::tests(),
+        hostile::tests(),
+        faults::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Imports `docker.io/<NAME>` on both nodes.

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::{Standing, Tally};
 use crate::api::deletion::ImageDeletion;
 use crate::api::result::Outcome;
+use crate::plain::plain;
 
 /// The longest list of node names in a message, in bytes.
 const MAX_NAMES_BYTES: usize = 1024;
@@ -37,7 +38,7 @@ pub(super) fn all(
             previous.iter().find(|condition| condition.type_ == type_ && condition.status == status);
         Condition {
             last_transition_time: unchanged.map_or(now, |condition| &condition.last_transition_time).clone(),
-            message: finding.message,
+            message: plain(&finding.message).into_owned(),
             observed_generation: deletion.metadata.generation,
             reason: finding.reason.to_owned(),
             status: status.to_owned(),
