@@ -34,6 +34,7 @@ tools: ## Install and build what the tests need (Debian packages, containerd 2.x
 .PHONY: lint
 lint: ## Check format, lints, and the dependencies' licences, bans and sources
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	deny=$$(tests/tools/build deny) && "$$deny" --locked --log-level error check licenses bans sources
 
@@ -59,8 +60,20 @@ limits: root tools image ## Print what as much as is allowed, and as much as may
 	$(CARGO) test --locked --all-features --test cluster -- limits:: --nocapture
 	$(CARGO) test --locked --all-features --test node -- engine::many:: engine::full:: --nocapture
 
+FUZZ_TARGETS ?= reference document plan
+SECONDS_EACH ?= 600
+
 .PHONY: fuzz
-fuzz: ## Read 1,000,000 arbitrary texts as references, queries and patterns
+fuzz: ## Fuzz what reads strangers' input, each target for SECONDS_EACH (600) seconds: make fuzz FUZZ_TARGETS=plan
+	# Nothing here is unsafe, so no sanitizer is needed, and with none it builds with a stable compiler.
+	cd fuzz && fuzz=$$(../tests/tools/build fuzz) && for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/found/$$target; \
+		"$$fuzz" fuzz run --sanitizer none $$target target/found/$$target corpus/$$target -- \
+			-max_total_time=$(SECONDS_EACH) -max_len=16384 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1; \
+	done
+
+.PHONY: texts
+texts: ## Read 1,000,000 arbitrary texts as references, queries and patterns
 	PROPTEST_CASES=1000000 $(CARGO) test --locked --release --lib -- --nocapture reference::tests
 
 .PHONY: crds

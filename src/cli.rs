@@ -30,6 +30,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::api::crds;
+use crate::telemetry::logs::Plain;
 use args::{Arguments, Command};
 use error::Error;
 use exit::Exit;
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     }
     let exit = start(arguments).unwrap_or_else(|error| {
         if !error.is_silent() {
-            screen::complain(&error);
+            error.sentences().iter().for_each(screen::complain);
         }
         error.exit()
     });
@@ -88,8 +89,8 @@ fn log(verbose: u8) {
         _ => LevelFilter::DEBUG,
     };
     let words = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(screen::Screen::stderr().colours)
+        .with_writer(|| Plain::text(io::stderr()))
+        .with_ansi(false)
         .with_target(false)
         .without_time();
     tracing_subscriber::registry()

@@ -6,10 +6,14 @@ pub use asked::{Asked, Validity};
 
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
 use crate::image::{Cause, Container, Hardness, Removal, State};
+use crate::plain::plain;
 use crate::{image, node};
 
 /// The most messages of one entry that are repeated in full; its conflicts are all there, each with its own.
 const MESSAGES: usize = 3;
+
+/// The longest name that is reported whole, in characters.
+const NAME_MAX: usize = 1024;
 
 /// What came of an entry, as the API says it.
 pub fn image_result(result: &node::EntryResult) -> ImageResult {
@@ -35,7 +39,7 @@ fn outcome(outcome: node::Outcome) -> Outcome {
 
 fn record(removal: &Removal) -> Record {
     match removal {
-        Removal::Untagged(name) => Record::Untagged(name.clone()),
+        Removal::Untagged(name) => Record::Untagged(bounded(name)),
         Removal::Deleted(image) => Record::Deleted(image.to_string()),
     }
 }
@@ -49,7 +53,7 @@ fn conflict(entry: &str, found: &image::Conflict) -> Conflict {
         namespace,
         pod,
         container,
-        message: found.to_string(),
+        message: plain(&found.to_string()).into_owned(),
     }
 }
 
@@ -65,6 +69,14 @@ fn kind(cause: &Cause) -> ConflictKind {
         Cause::Pinned => ConflictKind::Pinned,
         Cause::Protected(_) => ConflictKind::Protected,
         Cause::PendingPod(_) => ConflictKind::PendingPod,
+    }
+}
+
+/// A reference is shorter than this; containerd takes names of megabytes, and reports must fit into etcd.
+fn bounded(name: &str) -> String {
+    match name.char_indices().nth(NAME_MAX) {
+        None => name.to_owned(),
+        Some((end, _)) => format!("{}...", &name[..end]),
     }
 }
 
@@ -101,7 +113,7 @@ fn message(messages: &[String]) -> Option<String> {
         }
     }
     let more = distinct.len().saturating_sub(MESSAGES);
-    let mut text = distinct[..distinct.len() - more].join("; ");
+    let mut text = plain(&distinct[..distinct.len() - more].join("; ")).into_owned();
     if more > 0 {
         text.push_str(&format!("; and {more} more"));
     }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::plain::plain;
+
 /// The longest message of a node or a conflict that a status repeats, in characters.
 const MAX_MESSAGE: usize = 256;
 
@@ -39,10 +41,11 @@ pub(super) fn cut(message: &str) -> String {
     cut_to(MAX_MESSAGE, message)
 }
 
-/// The message, cut where it has more characters.
-pub(super) fn cut_to(characters: usize, message: &str) -> String {
+/// The message as it prints, cut where it has more characters.
+pub(crate) fn cut_to(characters: usize, message: &str) -> String {
+    let message = plain(message);
     match message.char_indices().nth(characters) {
-        None => message.to_owned(),
+        None => message.into_owned(),
         Some((end, _)) => format!("{}...", &message[..end]),
     }
 }

@@ -112,13 +112,13 @@ pub fn table<'a>(results: impl IntoIterator<Item = &'a ImageResult>, screen: Scr
     let mut table = Table::new(columns).paint("OUTCOME", colour);
     for result in results {
         table.add([
-            short(&result.image).to_owned(),
-            word(result.outcome).to_owned(),
+            short(&result.image).into(),
+            word(result.outcome).into(),
             match result.reclaimed_bytes {
-                0 => "-".to_owned(),
-                bytes => quantity::human(bytes),
+                0 => "-".into(),
+                bytes => quantity::human(bytes).into(),
             },
-            happened(result).join("\n"),
+            happened(result).into(),
         ]);
     }
     table.render(screen)
@@ -187,7 +187,7 @@ fn problems(result: &ImageResult) -> Vec<String> {
         let is_told = |message: &str| result.outcome == Outcome::Absent || message.contains(&result.image);
         let told = result.message.iter().map(|message| match is_told(message) {
             true => message.clone(),
-            false => format!("{}: {message}", result.image.escape_debug()),
+            false => format!("{}: {message}", result.image),
         });
         return told.collect();
     }

@@ -38,7 +38,7 @@ impl Asked {
 
     /// Why the others are not valid.
     pub fn refused(&self) -> impl Iterator<Item = String> {
-        self.entries.invalid().map(|invalid| format!("{}: {invalid}", invalid.text().escape_debug()))
+        self.entries.invalid().map(|invalid| format!("{}: {invalid}", invalid.text()))
     }
 
     /// A result for every entry, in order; `results` are those of the valid ones.

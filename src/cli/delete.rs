@@ -6,7 +6,7 @@ use super::asked::Asked;
 use super::confirm;
 use super::error::Error;
 use super::exit::Exit;
-use super::screen::{Screen, say};
+use super::screen::{self, Screen};
 use super::session::{Session, print};
 use crate::conversion::image_result;
 use crate::image::{Request, Rules};
@@ -48,5 +48,5 @@ pub fn removes_any(results: &[EntryResult]) -> bool {
 /// Shows a person on stderr what would be deleted.
 pub fn show(results: &[EntryResult]) {
     let results: Vec<_> = results.iter().map(image_result).collect();
-    say(table(&results, Screen::stderr()));
+    screen::show(table(&results, Screen::stderr()));
 }

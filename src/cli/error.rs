@@ -89,6 +89,16 @@ impl Error {
         }
     }
 
+    /// What to say of it, each in a line of its own.
+    pub fn sentences(&self) -> Vec<String> {
+        let text = self.to_string();
+        match self {
+            // The API server's words for all that is wrong with an object.
+            Self::Deletion { .. } => text.lines().map(str::to_owned).collect(),
+            _ => vec![text],
+        }
+    }
+
     /// Whether there is nothing to say: whoever read our output has seen enough.
     pub fn is_silent(&self) -> bool {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)

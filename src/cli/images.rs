@@ -118,14 +118,14 @@ fn table(images: &[Listed], now: Timestamp, screen: Screen) -> String {
     for listed in images {
         table.add([
             match &listed.names[..] {
-                [] => "(dangling)".to_owned(),
-                names => names.iter().map(|name| short_name(name)).collect::<Vec<_>>().join("\n"),
+                [] => "(dangling)".into(),
+                names => names.iter().map(|name| short_name(name)).collect::<Vec<_>>().into(),
             },
-            listed.image.short().to_owned(),
-            quantity::human(listed.size.unique),
-            quantity::human(listed.size.shared),
-            age(now.duration_since(listed.created)),
-            keepers(listed).join("\n"),
+            listed.image.short().into(),
+            quantity::human(listed.size.unique).into(),
+            quantity::human(listed.size.shared).into(),
+            age(now.duration_since(listed.created)).into(),
+            keepers(listed).into(),
         ]);
     }
     table.render(screen)

@@ -126,12 +126,12 @@ fn summary(deletion: &ImageDeletion, screen: Screen) -> String {
         let metadata = &deletion.metadata;
         let name = metadata.name.as_ref().or(metadata.generate_name.as_ref());
         table.add([
-            name.cloned().unwrap_or_default(),
-            format!("{:?}", status.phase),
-            status.nodes_reported.clone(),
-            status.nodes.deleted.to_string(),
-            status.nodes.conflicted.to_string(),
-            status.reclaimed.clone(),
+            name.cloned().unwrap_or_default().into(),
+            format!("{:?}", status.phase).into(),
+            status.nodes_reported.as_str().into(),
+            status.nodes.deleted.to_string().into(),
+            status.nodes.conflicted.to_string().into(),
+            status.reclaimed.as_str().into(),
         ]);
     }
     table.render(screen)

@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use anstyle::{AnsiColor, Style};
 use terminal_size::{Width, terminal_size_of};
 
+use crate::plain::plain;
+
 /// Where something is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
@@ -50,15 +52,18 @@ impl Screen {
     }
 }
 
-/// Says something on stderr. If nobody listens, nobody misses it.
+/// Says something on stderr, in one line. If nobody listens, nobody misses it.
 pub fn say(what: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{what}");
+    show(plain(&what.to_string()));
 }
 
-/// Says on stderr what went wrong, each line of it.
+/// Says on stderr what went wrong, in one line.
 pub fn complain(what: impl Display) {
     let error = Screen::stderr().paint("error:", AnsiColor::Red);
-    for line in what.to_string().lines() {
-        say(format_args!("{error} {line}"));
-    }
+    show(format_args!("{error} {}", plain(&what.to_string())));
+}
+
+/// Writes something to stderr as it is: it was made for a terminal.
+pub fn show(what: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{what}");
 }

@@ -4,6 +4,7 @@ use anstyle::AnsiColor;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row};
 
 use super::screen::Screen;
+use crate::plain::plain;
 
 /// The space between two columns.
 const GAP: u16 = 2;
@@ -42,11 +43,33 @@ impl Column {
     }
 }
 
+/// What is in a column of a row, in lines of their own.
+#[derive(Debug, Clone)]
+pub struct Cell(Vec<String>);
+
+impl From<&str> for Cell {
+    fn from(line: &str) -> Self {
+        Self(vec![plain(line).into_owned()])
+    }
+}
+
+impl From<String> for Cell {
+    fn from(line: String) -> Self {
+        line.as_str().into()
+    }
+}
+
+impl From<Vec<String>> for Cell {
+    fn from(lines: Vec<String>) -> Self {
+        Self(lines.iter().map(|line| plain(line).into_owned()).collect())
+    }
+}
+
 /// A table in the making.
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
     paint: Option<Paint>,
 }
 
@@ -69,8 +92,8 @@ impl Table {
         self
     }
 
-    /// Adds a row. A cell may have several lines.
-    pub fn add<const N: usize>(&mut self, row: [String; N]) {
+    /// Adds a row.
+    pub fn add<const N: usize>(&mut self, row: [Cell; N]) {
         self.rows.push(row.into());
     }
 
@@ -83,7 +106,7 @@ impl Table {
         table.load_style(comfy_table::presets::NOTHING);
         table.set_header(Row::from(self.columns.iter().map(|column| column.title).collect::<Vec<_>>()));
         for row in &self.rows {
-            table.add_row(Row::from(row.clone()));
+            table.add_row(Row::from(row.iter().map(|Cell(lines)| lines.join("\n")).collect::<Vec<_>>()));
         }
         match screen.width {
             Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
@@ -136,7 +159,8 @@ mod tests {
             [Column::text("IMAGE"), Column::word("OUTCOME"), Column::number("SIZE"), Column::text("WHAT")];
         let mut table =
             Table::new(columns).paint("OUTCOME", |word| (word == "Failed").then_some(AnsiColor::Red));
-        table.add(["app:v1", "Deleted", "1.9Mi", "untagged app:v1\ndeleted 276aff71fc50"].map(str::to_owned));
+        let happened = ["untagged app:v1", "deleted 276aff71fc50"].map(str::to_owned);
+        table.add(["app:v1".into(), "Deleted".into(), "1.9Mi".into(), happened.to_vec().into()]);
         table.add(
             [
                 "registry.example.com:5000/acme/team/service/api:1.2.3",
@@ -144,7 +168,7 @@ mod tests {
                 "0",
                 "something went wrong with this image, and it takes a while to say what",
             ]
-            .map(str::to_owned),
+            .map(Cell::from),
         );
         table
     }
@@ -183,6 +207,17 @@ registry.example.com:5000/acme/team/service/api:1.2.3  Failed       0  something
 ";
         let screen = Screen { width: None, colours: false };
         assert_eq!(table().render(screen), expected);
+    }
+
+    #[test]
+    fn a_hostile_name_stays_in_its_line() {
+        let mut table = Table::new([Column::text("IMAGE"), Column::word("OUTCOME")]);
+        table.add(["odd\nother:v1  Deleted\u{1b}[2J\u{202e}\u{9b}".into(), "Failed".into()]);
+        let expected = "\
+IMAGE                                          OUTCOME
+odd\\nother:v1  Deleted\\u{1b}[2J\\u{202e}\\u{9b}  Failed
+";
+        assert_eq!(table.render(Screen { width: None, colours: false }), expected);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 
 use crate::api::result::Conflict;
 use crate::api::status::{ImageDeletionStatus, NodeResult, Phase};
+use crate::plain::plain;
 
 /// The API server's bound on the text of an Event, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -57,7 +58,7 @@ pub(super) fn notes(before: Option<&ImageDeletionStatus>, after: &ImageDeletionS
         (Kind::Failed, after.phase == Phase::Failed && !had_phase(Phase::Failed)),
     ];
     let kinds = happened.into_iter().filter(|(_, happened)| *happened).map(|(kind, _)| kind);
-    kinds.map(|kind| Note { kind, text: bounded(text(kind, after)) }).collect()
+    kinds.map(|kind| Note { kind, text: bounded(plain(&text(kind, after)).into_owned()) }).collect()
 }
 
 fn holds(status: &ImageDeletionStatus, condition: &str) -> bool {

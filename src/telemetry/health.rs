@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::plain::plain;
+
 /// What stands in the way of the work, by what is missing; shared by everything that can be missing something.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<&'static str, String>>>);
@@ -19,7 +21,7 @@ impl Health {
 
     /// The part is not there, and why.
     pub fn lacks(&self, part: &'static str, why: impl ToString) {
-        self.reasons().insert(part, why.to_string());
+        self.reasons().insert(part, plain(&why.to_string()).into_owned());
     }
 
     /// The part is there.
@@ -48,8 +50,8 @@ mod tests {
         let health = Health::missing(["containerd", "API server"]);
         assert_eq!(health.complaint().unwrap(), "API server: not there yet\ncontainerd: not there yet\n");
         health.has("API server");
-        health.lacks("containerd", "no socket");
-        assert_eq!(health.complaint().unwrap(), "containerd: no socket\n");
+        health.lacks("containerd", "no\nsocket");
+        assert_eq!(health.complaint().unwrap(), "containerd: no\\nsocket\n");
         health.clone().has("containerd");
         assert_eq!(health.complaint(), None);
     }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod faults;
+mod hostile;
 mod idle;
 mod manners;
 mod names;
@@ -23,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         names::tests(),
         manners::tests(),
         nodes::tests(),
+        hostile::tests(),
         faults::tests(),
         clock::tests(),
     ]

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::bed::{Digest, Image, Imported, Node, State, Version};
 
 mod deletion;
+mod hostile;
 mod listing;
 mod object;
 mod process;

@@ -6,6 +6,7 @@ use super::{Standing, Tally};
 use crate::api::deletion::ImageDeletion;
 use crate::api::reason::Reason;
 use crate::api::result::Outcome;
+use crate::plain::plain;
 
 /// The longest list of node names in a message, in bytes.
 const MAX_NAMES_BYTES: usize = 1024;
@@ -38,7 +39,7 @@ pub(super) fn all(
             previous.iter().find(|condition| condition.type_ == type_ && condition.status == status);
         Condition {
             last_transition_time: unchanged.map_or(now, |condition| &condition.last_transition_time).clone(),
-            message: finding.message,
+            message: plain(&finding.message).into_owned(),
             observed_generation: deletion.metadata.generation,
             reason: finding.reason.to_string(),
             status: status.to_owned(),
