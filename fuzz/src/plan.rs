@@ -78,7 +78,8 @@ fn check_plan(before: &Inventory, plan: &Plan, after: &Inventory, rules: &Rules)
         assert!(is_there || !runs, "{image} is gone under a running container");
         let is_reported = plan.report().contains(&Removal::Deleted(image.clone()));
         assert_eq!(is_reported, !is_there, "{image}");
-        if !is_there && !(rules.force && *image == plan.image) {
+        let forced_away = rules.force && *image == plan.image;
+        if !is_there && !forced_away {
             assert!(users.is_empty(), "{image} was in use");
         }
     }

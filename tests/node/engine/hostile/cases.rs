@@ -153,7 +153,7 @@ async fn write(node: &Node, number: usize) -> Option<Case> {
         18 => {
             let (one, two) = (br#"{"circle":1}"#, br#"{"circle":2}"#);
             let target = node.put_strange(one, &[Digest::of(two)]).await;
-            node.put_strange(two, &[target.clone()]).await;
+            node.put_strange(two, std::slice::from_ref(&target)).await;
             Case::new("labels in a circle", target, None)
         }
         19 => Case::new("no content at all", Digest::of(b"nowhere"), None),

@@ -20,7 +20,7 @@ async fn an_image_that_cannot_be_read_stays_while_a_container_may_use_it(version
         .map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer))
         .collect();
     let content = manifest(&app, &format!(r#","layers":{}"#, json!(layers)));
-    let kept: Vec<_> = [&found.layers[..], &[found.config.clone()]].concat();
+    let kept: Vec<_> = [&found.layers[..], std::slice::from_ref(&found.config)].concat();
     let target = node.put_strange(&content, &kept).await;
     node.name_strange(HOSTILE, &target, MANIFEST, content.len().try_into().unwrap()).await;
     node.delete_record(APP).await;
