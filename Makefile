@@ -139,7 +139,7 @@ N ?= 500 1000 5000
 
 .PHONY: scale
 scale: root tools ## Measure what a deletion costs clusters of N="500 1000 5000" nodes, and an agent its node (needs root)
-	N='$(N)' $(CARGO) test --locked --release --all-features --test scale -- --ignored --nocapture
+	N='$(N)' $(CARGO) test --locked --release --test scale -- --ignored --nocapture
 
 .PHONY: cluster-up
 cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
