@@ -9,7 +9,7 @@ use containerd_client::types::Envelope;
 use containerd_client::types::v1::Process;
 use futures::stream;
 use services::{
-    Container, CreateImageResponse, CreateResponse, GetImageResponse, InfoResponse, ListContainersResponse,
+    Container, CreateImageResponse, CreateResponse, GetImageResponse, InfoResponse, ListContainerMessage,
     ListContentResponse, ListImagesResponse, ListResponse, ListTasksResponse, ReadContentResponse,
     UpdateResponse, VersionResponse, WriteAction, WriteContentResponse,
 };
@@ -33,7 +33,7 @@ pub(super) async fn answer(node: Arc<Node>, request: Request) -> Answer {
         "containerd.services.content.v1.Content" => content(&node, method, request).await,
         "containerd.services.leases.v1.Leases" => leases(&node, method, request).await,
         "containerd.services.snapshots.v1.Snapshots" => snapshot(&node, method, request).await,
-        "containerd.services.containers.v1.Containers" if method == "List" => containers(request).await,
+        "containerd.services.containers.v1.Containers" if method == "ListStream" => containers(request).await,
         "containerd.services.tasks.v1.Tasks" if method == "List" => tasks(request).await,
         "runtime.v1.RuntimeService" => cri::answer(method, request).await,
         _ => unknown(service, method),
@@ -221,9 +221,9 @@ async fn snapshot(node: &Node, method: &str, request: Request) -> Answer {
 }
 
 async fn containers(request: Request) -> Answer {
-    one(request, |_: services::ListContainersRequest| {
+    many(request, |_: services::ListContainersRequest| {
         let container = Container { id: CONTAINER.to_owned(), ..Container::default() };
-        Ok(ListContainersResponse { containers: vec![container] })
+        Ok(stream::iter([Ok(ListContainerMessage { container: Some(container) })]))
     })
     .await
 }
