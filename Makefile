@@ -49,15 +49,15 @@ test-one: root tools image ## Run the tests whose name holds T, with their outpu
 
 .PHONY: soak
 soak: root tools image ## Do everything at once on the two-node cluster, and kill what can be killed: make soak SEED=7 MINUTES=30
-	SEED='$(SEED)' MINUTES='$(MINUTES)' $(CARGO) test --locked --all-features --test cluster -- soak:: --nocapture
+	SEED='$(SEED)' MINUTES='$(MINUTES)' $(CARGO) test --locked --all-features --test cluster -- soak:: --ignored --nocapture
 
 .PHONY: races
 races: root tools image ## Delete images while pods of them start, 200 times on each containerd, and print what came of it (SEED=)
-	SEED='$(SEED)' $(CARGO) test --locked --all-features --test cluster -- races:: --nocapture
+	SEED='$(SEED)' $(CARGO) test --locked --all-features --test cluster -- races:: --ignored --nocapture
 
 .PHONY: limits
 limits: root tools image ## Print what as much as is allowed, and as much as may pile up, takes in time and memory
-	$(CARGO) test --locked --all-features --test cluster -- limits:: --nocapture
+	$(CARGO) test --locked --all-features --test cluster -- limits:: --ignored --nocapture
 	$(CARGO) test --locked --all-features --test node -- engine::many:: engine::full:: --nocapture
 
 FUZZ_TARGETS ?= reference document plan

@@ -158,6 +158,8 @@ impl Attempts {
     /// Ends what killed operations have begun on this node, and reports it.
     pub async fn recover(&self, link: &Link) -> Result<(), AttemptError> {
         self.membership.prepare().await?;
+        // The own pod is among them, and later lists are without it.
+        self.pods().await?;
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let done = link.node.recover(turn, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, None).await?;

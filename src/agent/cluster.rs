@@ -8,10 +8,10 @@ use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::core::PartialObjectMeta;
+use kube::core::{PartialObjectMeta, Request};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
@@ -20,6 +20,7 @@ use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
 use crate::clock::{Clock, timed};
+use crate::plain::plain_json;
 
 /// Who writes the fields of a report.
 const FIELD_MANAGER: &str = "secateur-agent";
@@ -164,20 +165,27 @@ impl Cluster {
 
     /// Writes a report, whether it is new or not. Only the metadata come back.
     pub async fn apply(&self, report: &ImageDeletionReport) -> Result<(), ApiError> {
-        let reports: Api<ImageDeletionReport> = Api::all(self.client.clone());
         let name = report.name_any();
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        answer(
-            "apply the ImageDeletionReport",
-            &name,
-            reports.patch_metadata(&name, &params, &Patch::Apply(report)),
-        )
-        .await
-        .map(drop)
+        let applied = async {
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            let reports = Request::new(ImageDeletionReport::url_path(&(), None));
+            let request = reports.patch_metadata(&name, &params, &Patch::Apply(report));
+            let request = request.map_err(kube::Error::BuildRequest)?.map(readable);
+            self.client.request::<PartialObjectMeta<ImageDeletionReport>>(request).await
+        };
+        answer("apply the ImageDeletionReport", &name, applied).await.map(drop)
     }
 
     fn of_this_node(&self) -> String {
         format!("spec.nodeName={}", self.node)
+    }
+}
+
+/// The API server reads what is applied as YAML, and YAML has no control characters, where JSON has some in its strings.
+fn readable(json: Vec<u8>) -> Vec<u8> {
+    match str::from_utf8(&json) {
+        Ok(text) => plain_json(text).into_owned().into_bytes(),
+        Err(_) => json,
     }
 }
 

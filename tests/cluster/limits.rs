@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const CONTROLLER: u64 = 32 << 10;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Alone: sixty_four_images_of_two_hundred_tags_go_at_once, a_thousand_deletions_are_kept]
+    tests![Long: sixty_four_images_of_two_hundred_tags_go_at_once, a_thousand_deletions_are_kept]
 }
 
 async fn sixty_four_images_of_two_hundred_tags_go_at_once(cluster: &Cluster) {

@@ -30,7 +30,7 @@ const TRIALS: usize = 2 * ALONG;
 const NAMESPACE: &str = "races";
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Alone: an_image_is_deleted_while_a_pod_of_it_starts]
+    tests![Long: an_image_is_deleted_while_a_pod_of_it_starts]
 }
 
 async fn an_image_is_deleted_while_a_pod_of_it_starts(cluster: &Cluster) {

@@ -37,7 +37,7 @@ const ACTIONS: usize = 60;
 const NAMESPACE: &str = "soak";
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Alone: whatever_happens_nothing_in_use_is_lost]
+    tests![Long: whatever_happens_nothing_in_use_is_lost]
 }
 
 async fn whatever_happens_nothing_in_use_is_lost(cluster: &Cluster) {

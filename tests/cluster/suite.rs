@@ -20,6 +20,8 @@ pub(crate) enum Use {
     Shared,
     /// Stop its daemons. Nothing else uses it meanwhile, and afterwards everything is started again.
     Alone,
+    /// As alone, and only where it is asked for by name and `--ignored`: it takes minutes.
+    Long,
 }
 
 /// The body of a test.
@@ -50,7 +52,8 @@ pub(crate) fn run(arguments: &Arguments, home: PathBuf, tests: Vec<Test>) -> Exi
     let trials = tests.into_iter().map(|test| {
         let suite = Arc::clone(&suite);
         let name = test.name.split_once("::").map_or(test.name, |(_, name)| name);
-        Trial::test(name, move || suite.run(&test))
+        let is_long = test.usage == Use::Long;
+        Trial::test(name, move || suite.run(&test)).with_ignored_flag(is_long)
     });
     let conclusion = libtest_mimic::run(arguments, trials.collect());
     world::thaw(&suite.home);
@@ -79,7 +82,7 @@ impl Suite {
                 let _turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
                 self.try_on(cluster, test)
             }
-            Use::Alone => {
+            Use::Alone | Use::Long => {
                 let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
                 let result = self.try_on(cluster, test);
                 self.runtime.block_on(cluster.recover());

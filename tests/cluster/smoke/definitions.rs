@@ -6,6 +6,7 @@ use kube::Api;
 use secateur::api::deletion::{ImageDeletion, ImageDeletionSpec};
 use secateur::api::report::ImageDeletionReport;
 
+use crate::bed::eventually;
 use crate::cluster::Cluster;
 use crate::suite::{Test, tests};
 
@@ -20,7 +21,12 @@ async fn the_definitions_are_accepted(cluster: &Cluster) {
         let flaws = r#"jsonpath={.status.conditions[?(@.type=="NonStructuralSchema")].message}"#;
         assert_eq!(cluster.kubectl(["get", "crd", name, "-o", flaws]), "");
     }
-    let explained = cluster.kubectl(["explain", "imagedeletion.spec"]);
+    // What a definition is for is published some time after it is established.
+    let explained = eventually("the API's description to have the definition", async || {
+        let output = cluster.kubectl_command(&["explain", "imagedeletion.spec"]).output().ok()?;
+        String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
+    })
+    .await;
     for field in ["images", "force", "prune", "dryRun", "nodeSelector", "onConflict", "activeDeadlineSeconds"]
     {
         assert!(explained.lines().any(|line| line.trim_start().starts_with(field)), "{field}: {explained}");
