@@ -58,7 +58,7 @@ races: root tools image ## Delete images while pods of them start, 200 times on 
 .PHONY: limits
 limits: root tools image ## Print what as much as is allowed, and as much as may pile up, takes in time and memory
 	$(CARGO) test --locked --all-features --test cluster -- limits:: --ignored --nocapture
-	$(CARGO) test --locked --all-features --test node -- engine::many:: engine::full:: --nocapture
+	$(CARGO) test --locked --all-features --test node -- engine::many:: engine::full:: --include-ignored --nocapture
 
 FUZZ_TARGETS ?= reference document plan
 SECONDS_EACH ?= 600

@@ -15,13 +15,15 @@ pub(crate) use pods::{Pod, State};
 
 /// Makes two tests of an `async fn name(version: Version)`: `name::v1` and `name::v2`.
 macro_rules! both {
-    ($($name:ident),+ $(,)?) => {$(
+    ($($(#[$attribute:meta])* $name:ident),+ $(,)?) => {$(
         mod $name {
+            $(#[$attribute])*
             #[tokio::test]
             async fn v1() {
                 super::$name(crate::bed::Version::V1).await;
             }
 
+            $(#[$attribute])*
             #[tokio::test]
             async fn v2() {
                 super::$name(crate::bed::Version::V2).await;
