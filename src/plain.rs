@@ -41,6 +41,15 @@ pub fn plain_json(document: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
+/// The body of a request that applies a JSON document. The API server reads it as YAML, which has no control characters where JSON
+/// has some in its strings.
+pub fn plain_body(json: Vec<u8>) -> Vec<u8> {
+    match str::from_utf8(&json) {
+        Ok(text) => plain_json(text).into_owned().into_bytes(),
+        Err(_) => json,
+    }
+}
+
 /// What most texts are, found out soon.
 fn is_plain_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))

@@ -20,7 +20,7 @@ use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
 use crate::clock::{Clock, timed};
-use crate::plain::plain_json;
+use crate::plain::plain_body;
 
 /// Who writes the fields of a report.
 const FIELD_MANAGER: &str = "secateur-agent";
@@ -170,7 +170,7 @@ impl Cluster {
             let params = PatchParams::apply(FIELD_MANAGER).force();
             let reports = Request::new(ImageDeletionReport::url_path(&(), None));
             let request = reports.patch_metadata(&name, &params, &Patch::Apply(report));
-            let request = request.map_err(kube::Error::BuildRequest)?.map(readable);
+            let request = request.map_err(kube::Error::BuildRequest)?.map(plain_body);
             self.client.request::<PartialObjectMeta<ImageDeletionReport>>(request).await
         };
         answer("apply the ImageDeletionReport", &name, applied).await.map(drop)
@@ -178,14 +178,6 @@ impl Cluster {
 
     fn of_this_node(&self) -> String {
         format!("spec.nodeName={}", self.node)
-    }
-}
-
-/// The API server reads what is applied as YAML, and YAML has no control characters, where JSON has some in its strings.
-fn readable(json: Vec<u8>) -> Vec<u8> {
-    match str::from_utf8(&json) {
-        Ok(text) => plain_json(text).into_owned().into_bytes(),
-        Err(_) => json,
     }
 }
 

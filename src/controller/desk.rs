@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::core::Request;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
@@ -18,6 +19,7 @@ use super::watch::reports_of;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReport;
+use crate::plain::plain_body;
 
 /// Who writes statuses and the Lease, and publishes Events.
 pub(super) const MANAGER: &str = "secateur-controller";
@@ -131,8 +133,10 @@ async fn write_status(client: Client, write: &StatusWrite) -> Result<Option<Stri
         "status": write.status,
     });
     let parameters = PatchParams::apply(MANAGER).force();
-    let api = Api::<ImageDeletion>::all(client);
-    Ok(api.patch_status(name, &parameters, &Patch::Apply(applied)).await?.resource_version())
+    let deletions = Request::new(ImageDeletion::url_path(&(), None));
+    let request = deletions.patch_subresource("status", name, &parameters, &Patch::Apply(applied));
+    let request = request.map_err(kube::Error::BuildRequest)?.map(plain_body);
+    Ok(client.request::<ImageDeletion>(request).await?.resource_version())
 }
 
 async fn list_reports(client: Client, target: &Target) -> Result<Reports, kube::Error> {
