@@ -79,6 +79,21 @@ fn all_may_go(
 
 /// What to ask for so that the image goes; none if something of it would stay. `left` is what earlier selections leave.
 fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Idle>, Unread> {
+    let before: Vec<_> = left.records_of(image)?.cloned().collect();
+    let entries = take(left, image, rules)?;
+    if entries.is_none() {
+        // An image that stays is still a child of its parent.
+        let now: Vec<_> = left.records_of(image)?.cloned().collect();
+        if now != before {
+            now.iter().for_each(|record| left.remove(&record.name));
+            before.into_iter().for_each(|record| left.insert(record));
+        }
+    }
+    Ok(entries.map(|entries| Idle { image: image.clone(), entries }))
+}
+
+/// Takes an image out of what is left, entry by entry; none if one of them can't go.
+fn take(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Vec<Entry>>, Unread> {
     let mut entries = Vec::new();
     while let Some(entry) = next_entry(left, image)? {
         let Selector::One(query) = &entry.selector else {
@@ -91,8 +106,7 @@ fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option
         }
         entries.push(entry);
     }
-    let image = image.clone();
-    Ok(Some(Idle { image, entries }))
+    Ok(Some(entries))
 }
 
 /// The entry for the first reference that the image still has, or for the image itself.
