@@ -93,7 +93,8 @@ impl Draft {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Keeps what is held of an operation, to be tried again `until` the deletion is over. The pods of that time count only where their changes are heard of.
+    /// Keeps what is held of an operation, to be tried again `until` the deletion is over. The pods of that time count only
+    /// where their changes are heard of.
     pub fn hold(&mut self, mut operation: Operation, until: Option<Timestamp>) {
         self.until = until;
         operation.request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
