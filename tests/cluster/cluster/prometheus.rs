@@ -37,8 +37,11 @@ impl Cluster {
 
 impl Prometheus {
     /// Starts it with the chart's PodMonitor and alerts, and waits until it has scraped every pod.
+    ///
+    /// It knows nothing of an earlier one: what that scraped last would pass for what is true now.
     pub(crate) async fn start(cluster: &Cluster) -> Self {
         let directory = cluster.directory().join("prometheus");
+        fs::remove_dir_all(&directory).ok();
         fs::create_dir_all(&directory).expect("the directory can be made");
         let monitor = cluster.rendered("monitoring/pod-monitor.yaml", "metrics.podMonitor=true");
         let monitor: Value = serde_saphyr::from_str(&monitor).expect("the chart renders to YAML");
