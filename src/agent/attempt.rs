@@ -131,17 +131,12 @@ impl Attempts {
         self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
         draft.take_in(told, done.results.iter().map(|result| result.put_back).sum());
-        let may_pass = done.results.iter().any(|result| result.may_pass);
         let standing = match deletion.spec.on_conflict {
-            _ if may_pass => Standing::Held,
             OnConflict::Wait if draft.has_conflict() => Standing::Held,
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
         self.report(deletion, draft, standing).await?;
         self.acknowledge(link, done).await;
-        if may_pass {
-            return Err(AttemptError::Interrupted);
-        }
         draft.hold(operation, deletion.deadline());
         Ok(standing)
     }

@@ -52,9 +52,6 @@ pub enum AttemptError {
     /// The node.
     #[error(transparent)]
     Node(#[from] node::Error),
-    /// The node could not be reached in the middle; what was done is reported.
-    #[error("containerd was away or too slow in the middle of it")]
-    Interrupted,
 }
 
 impl AttemptError {
@@ -62,7 +59,7 @@ impl AttemptError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Api(_) | Self::Node(node::Error::Needs(_)) => "api",
-            Self::Node(_) | Self::Interrupted => "containerd",
+            Self::Node(_) => "containerd",
         }
     }
 }

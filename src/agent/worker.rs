@@ -237,8 +237,11 @@ impl<'a> Worker<'a> {
             Err(error) => {
                 let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
-                self.queue.again(&key, Instant::now() + delay);
+                let next = Instant::now() + delay;
+                self.queue.again(&key, next);
                 draft.reset();
+                // What it had begun is ended first, and reported: what it had decided is not decided anew.
+                (self.recovered, self.recover_at) = (0, next);
             }
         }
         self.drafts.insert(key, draft);

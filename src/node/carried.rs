@@ -73,7 +73,6 @@ impl Carried {
             removals,
             messages: self.messages(plan),
             reasons: plan.reasons.clone(),
-            may_pass: self.failed.as_ref().is_some_and(CallError::may_pass),
             ..EntryResult::default()
         }
     }

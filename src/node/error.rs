@@ -126,6 +126,9 @@ pub enum Error {
     /// A call failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// A call failed in the middle, by something that may pass.
+    #[error("{0}: what was begun is written down on the node, and the next operation ends it")]
+    Unfinished(#[source] CallError),
     /// The lock file beside the socket can't be used.
     #[error("cannot lock {path}: {source}")]
     Lock {

@@ -59,7 +59,7 @@ impl<'a> Execution<'a> {
         let removing = async {
             let journal = self.journal().open(&self.node.containerd).await?;
             stop_at("journal-open");
-            self.remove_all(&mut carried, watch).await;
+            self.remove_all(&mut carried, watch).await?;
             Ok::<_, Error>(journal)
         };
         let (journal, holdings) = tokio::join!(removing, self.measure());
@@ -136,7 +136,11 @@ impl<'a> Execution<'a> {
     }
 
     /// Removes the records of every plan; plans that touch the same image one after another.
-    pub(super) async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// Where a call fails that may succeed later: nobody can say whether it was done, so the rest is left to the journal.
+    pub(super) async fn remove_all(&self, carried: &mut [Carried], watch: &Watch<'_>) -> Result<(), Error> {
         let total = self.plans.len();
         let mut slots: HashMap<usize, &mut Carried> = carried.iter_mut().enumerate().collect();
         let groups: Vec<Vec<(&Plan, &mut Carried)>> = groups(&self.plans)
@@ -161,6 +165,10 @@ impl<'a> Execution<'a> {
                 }
             })
             .await;
+        match carried.iter_mut().find_map(|carried| carried.failed.take_if(|error| error.may_pass())) {
+            Some(error) => Err(Error::Unfinished(error)),
+            None => Ok(()),
+        }
     }
 
     async fn remove(&self, plan: &Plan, carried: &mut Carried) -> Result<(), CallError> {

@@ -36,7 +36,7 @@ impl Node {
             } else {
                 let holdings = execution.measure().await?;
                 execution.look_again(&mut carried, &holdings, watch).await?;
-                execution.remove_all(&mut carried, watch).await;
+                execution.remove_all(&mut carried, watch).await?;
                 execution.finish(carried, open, Ok(holdings), watch).await?
             };
             let results = by_entry(entries, results);

@@ -19,8 +19,6 @@ pub struct EntryResult {
     pub messages: Vec<String>,
     /// Why it was decided so.
     pub reasons: Vec<Reason>,
-    /// Whether it failed by something that may pass.
-    pub may_pass: bool,
     /// How many images were put back, because something began to use them meanwhile.
     pub put_back: usize,
 }
@@ -55,7 +53,6 @@ impl EntryResult {
         self.reclaimed_bytes += other.reclaimed_bytes;
         self.messages.extend(other.messages);
         self.reasons.extend(other.reasons);
-        self.may_pass |= other.may_pass;
         self.put_back += other.put_back;
     }
 

@@ -1,0 +1,178 @@
+//! A node of the suite: a real containerd, what is put on it for a scenario, and what is on it afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::bed::{Containerd, Cri, Daemon, Digest, Imported, Places, Setup, Version, cgroup, config, eventually};
+use crate::scenario::{Act, Container, Scenario};
+
+/// What the IDs of our leases start with.
+const LEASES: &str = "secateur-";
+
+/// A containerd with nothing but the image of pod sandboxes.
+pub(crate) struct Machine {
+    pub(crate) containerd: Containerd,
+    home: PathBuf,
+    empty: Store,
+    _daemon: Daemon,
+}
+
+/// What a node has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Store {
+    /// The records: names and targets.
+    pub(crate) records: BTreeMap<String, Digest>,
+    pub(crate) content: BTreeSet<Digest>,
+    pub(crate) snapshots: BTreeSet<String>,
+    /// The leases of deletions.
+    pub(crate) leases: BTreeSet<String>,
+}
+
+impl Machine {
+    pub(crate) async fn start(home: &Path, version: Version) -> Self {
+        let home = home.join(format!("{version:?}"));
+        std::fs::create_dir(&home).expect("the directory is new");
+        let places = Places::below(&home);
+        config::write_network(&places, "10.88.0.0/16", &home.join("ipam"));
+        let mut command = config::command(version, Setup::default(), &places, &home);
+        let mut daemon = Daemon::spawn(&mut command, &home.join("containerd.log"));
+        let check = || assert_eq!(daemon.ended(), None, "containerd has ended");
+        let containerd = Containerd::connect(version, Cri::Enabled, places.socket, &home, check).await;
+        containerd.import_pause().await;
+        let mut machine = Self { containerd, home, empty: Store::default(), _daemon: daemon };
+        machine.empty = machine.store().await;
+        machine
+    }
+
+    /// The socket on which the agent's calls come by.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.home.join("trapped.sock")
+    }
+
+    /// Puts on the node what a scenario begins with.
+    pub(crate) async fn prepare(&self, scenario: &Scenario) -> Vec<Imported> {
+        let imported = self.containerd.import_all(&scenario.images()).await;
+        for (name, like) in &scenario.names {
+            let name = name.replace("@TARGET", &format!("@{}", imported[0].target));
+            self.containerd.put_record(&name, like).await;
+        }
+        for image in imported.iter().filter(|image| scenario.dangles == Some(&image.name)) {
+            self.containerd.put_record(&format!("moby-dangling@{}", image.target), &image.name).await;
+            self.containerd.delete_record(&image.name).await;
+        }
+        for container in &scenario.containers {
+            self.make(container).await;
+        }
+        imported
+    }
+
+    async fn make(&self, container: &Container) {
+        let Container { id, image, runs } = *container;
+        if !runs {
+            self.containerd.ctr(["containers", "create", image, id]).await;
+            return;
+        }
+        let cgroup = format!("{}/{id}", cgroup::parent(&self.home));
+        let runc = self.home.join("state/runc");
+        let runc = runc.to_str().expect("the path is text");
+        self.containerd
+            .ctr(["run", "--detach", "--null-io", "--runc-root", runc, "--cgroup", &cgroup, image, id])
+            .await;
+    }
+
+    /// Does what somebody else does meanwhile.
+    pub(crate) async fn act(&self, act: &Act) {
+        match act {
+            Act::Tag { name, like } | Act::Move { name, like } => {
+                let records = self.containerd.records().await;
+                // What it would be like may be gone by now, and then nobody can do it.
+                if records.contains_key(*like) {
+                    match records.contains_key(*name) {
+                        true => self.containerd.move_record(name, like).await,
+                        false => self.containerd.put_record(name, like).await,
+                    }
+                }
+            }
+            Act::Untag(name) => {
+                if self.containerd.record(name).await.is_some() {
+                    self.containerd.delete_record(name).await;
+                }
+            }
+            Act::Use(container) => {
+                if self.containerd.record(container.image).await.is_some() {
+                    self.make(container).await;
+                }
+            }
+            Act::Free(id) => drop(self.containerd.ctr(["containers", "rm", id]).await),
+        }
+    }
+
+    /// The IDs of all containers.
+    pub(crate) async fn containers(&self) -> Vec<String> {
+        self.containerd.ctr(["containers", "ls", "-q"]).await.lines().map(str::to_owned).collect()
+    }
+
+    /// What the node has now.
+    pub(crate) async fn store(&self) -> Store {
+        let records = self.containerd.records().await;
+        let leases = self.containerd.leases().await;
+        Store {
+            records: records.into_iter().map(|(name, record)| (name, record.target)).collect(),
+            content: self.containerd.content().await.into_keys().collect(),
+            snapshots: self.containerd.snapshots().await.into_keys().collect(),
+            leases: leases.into_keys().filter(|id| id.starts_with(LEASES)).collect(),
+        }
+    }
+
+    /// What the node keeps: what it has after a collection.
+    pub(crate) async fn kept(&self) -> Store {
+        self.containerd.collect_garbage().await;
+        self.store().await
+    }
+
+    /// Removes everything that a scenario has put on the node, and says what was left over.
+    pub(crate) async fn clear(&self) -> Result<(), String> {
+        let running = self.containerd.ctr(["tasks", "ls", "-q"]).await;
+        for task in running.lines() {
+            self.containerd.ctr(["tasks", "kill", "--signal", "KILL", task]).await;
+            eventually("the task to end", async || {
+                let tasks = self.containerd.ctr(["tasks", "ls"]).await;
+                tasks.lines().any(|line| line.starts_with(task) && line.contains("STOPPED")).then_some(())
+            })
+            .await;
+            self.containerd.ctr(["tasks", "rm", task]).await;
+        }
+        for container in self.containers().await {
+            self.containerd.ctr(["containers", "rm", &container]).await;
+        }
+        let records = self.containerd.records().await;
+        for name in records.keys().filter(|name| !self.empty.records.contains_key(*name)) {
+            self.containerd.delete_record(name).await;
+        }
+        // The CRI hears of each and may write records of its own meanwhile.
+        let mut left = self.kept().await;
+        for _ in 0..20 {
+            if left == self.empty {
+                return Ok(());
+            }
+            for name in left.records.keys().filter(|name| !self.empty.records.contains_key(*name)) {
+                self.containerd.delete_record(name).await;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            left = self.kept().await;
+        }
+        Err(format!("left on the node: {}", left.beyond(&self.empty)))
+    }
+}
+
+impl Store {
+    /// What is here and not in another, in words.
+    pub(crate) fn beyond(&self, other: &Self) -> String {
+        let records: Vec<_> =
+            self.records.iter().filter(|(name, target)| other.records.get(*name) != Some(target)).collect();
+        let content: Vec<_> = self.content.difference(&other.content).collect();
+        let snapshots: Vec<_> = self.snapshots.difference(&other.snapshots).collect();
+        let leases: Vec<_> = self.leases.difference(&other.leases).collect();
+        format!("records {records:?}, content {content:?}, snapshots {snapshots:?}, leases {leases:?}")
+    }
+}

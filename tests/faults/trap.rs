@@ -1,0 +1,228 @@
+//! What goes wrong at a call, and at which: both boundaries ask here before they pass a call on.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+/// How late a delayed call is.
+const DELAY: Duration = Duration::from_millis(150);
+/// How long nothing answers in an outage.
+const OUTAGE: Duration = Duration::from_millis(700);
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The call does not arrive, and the caller learns that the other side is away.
+    Break,
+    /// The call is done, and the caller learns that the other side is away.
+    Lose,
+    /// The call is refused for good.
+    Refuse,
+    /// The call is late.
+    Delay,
+    /// The call arrives twice.
+    Repeat,
+    /// From this call on nothing arrives for a while.
+    Outage,
+    /// The agent is killed before the call arrives.
+    KillBefore,
+    /// The agent is killed when the call is done, before it hears of that.
+    KillAfter,
+    /// Somebody else does something on the node just before the call.
+    Meddle,
+    /// The same, and then the agent is killed before the call arrives.
+    MeddleAndKill,
+}
+
+impl Kind {
+    /// What goes wrong where nobody else is at work.
+    pub(crate) const ALONE: [Self; 8] = [
+        Self::Break,
+        Self::Lose,
+        Self::Refuse,
+        Self::Delay,
+        Self::Repeat,
+        Self::Outage,
+        Self::KillBefore,
+        Self::KillAfter,
+    ];
+    /// What goes wrong where somebody else is.
+    pub(crate) const MEDDLED: [Self; 2] = [Self::Meddle, Self::MeddleAndKill];
+
+    /// Whether the same call can succeed later, so that the outcome is as without a fault.
+    pub(crate) fn passes(self) -> bool {
+        self != Self::Refuse
+    }
+
+    /// Whether the agent ends with it.
+    pub(crate) fn kills(self) -> bool {
+        matches!(self, Self::KillBefore | Self::KillAfter | Self::MeddleAndKill)
+    }
+}
+
+/// A call: its name, and how many of that name came before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) call: String,
+    pub(crate) earlier: usize,
+}
+
+/// One fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) site: Site,
+    pub(crate) kind: Kind,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { site: Site { call, earlier }, kind } = self;
+        write!(f, "{kind:?} at {call} #{}", earlier + 1)
+    }
+}
+
+/// What a boundary does with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Passes it on.
+    Pass,
+    /// Passes it on twice, and the second answer back.
+    PassTwice,
+    /// Says that the other side is away.
+    Break,
+    /// Passes it on, and says that the other side is away.
+    Lose,
+    /// Says no.
+    Refuse,
+    /// Does nothing ever.
+    Hang,
+    /// Passes it on, tells [`Trap::done`], and does nothing ever.
+    PassAndHang,
+}
+
+/// Where calls come by. It is set for one fault, and tells when that has happened.
+#[derive(Debug, Default)]
+pub(crate) struct Trap {
+    state: Mutex<State>,
+    fired: Notify,
+    resumed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_watching: bool,
+    seen: Vec<Site>,
+    counts: HashMap<String, usize>,
+    fault: Option<Fault>,
+    has_fired: bool,
+    is_dead: bool,
+    away_until: Option<Instant>,
+}
+
+impl Trap {
+    /// Counts calls from here on, and waits for that of the fault.
+    pub(crate) fn set(&self, fault: Option<Fault>) {
+        *self.state() = State { is_watching: true, fault, ..State::default() };
+    }
+
+    /// Lets everything pass, and returns the calls since it was set, and whether the fault has happened.
+    pub(crate) fn clear(&self) -> (Vec<Site>, bool) {
+        let state = std::mem::take(&mut *self.state());
+        self.resumed.notify_waiters();
+        (state.seen, state.has_fired)
+    }
+
+    /// Lets everything pass that comes, but keeps count.
+    pub(crate) fn revive(&self) {
+        self.state().is_dead = false;
+    }
+
+    /// Returns when the fault has happened that needs somebody: the agent is to be killed, or somebody to meddle.
+    pub(crate) async fn fired(&self) {
+        self.fired.notified().await;
+    }
+
+    /// Somebody has meddled: the call goes on.
+    pub(crate) fn resume(&self) {
+        self.resumed.notify_waiters();
+    }
+
+    /// What is to be done with a call that comes by.
+    pub(crate) async fn enter(&self, call: &str) -> Way {
+        let Some(kind) = self.note(call) else { return self.usual() };
+        match kind {
+            Kind::Break | Kind::Outage => Way::Break,
+            Kind::Lose => Way::Lose,
+            Kind::Refuse => Way::Refuse,
+            Kind::Repeat => Way::PassTwice,
+            Kind::Delay => {
+                sleep(DELAY).await;
+                self.usual()
+            }
+            Kind::KillBefore => {
+                self.die();
+                Way::Hang
+            }
+            Kind::KillAfter => Way::PassAndHang,
+            Kind::Meddle | Kind::MeddleAndKill => {
+                let resumed = self.resumed.notified();
+                if kind.kills() {
+                    self.state().is_dead = true;
+                }
+                self.fired.notify_one();
+                resumed.await;
+                if kind.kills() { Way::Hang } else { Way::Pass }
+            }
+        }
+    }
+
+    /// A call was passed on after which the agent is killed.
+    pub(crate) fn done(&self) {
+        self.die();
+    }
+
+    /// Whether nothing comes through, also of what began before.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state().is_dead
+    }
+
+    fn die(&self) {
+        self.state().is_dead = true;
+        self.fired.notify_one();
+    }
+
+    fn usual(&self) -> Way {
+        let state = self.state();
+        match state.away_until {
+            _ if state.is_dead => Way::Hang,
+            Some(until) if Instant::now() < until => Way::Break,
+            _ => Way::Pass,
+        }
+    }
+
+    /// Counts a call, and says what goes wrong at it.
+    fn note(&self, call: &str) -> Option<Kind> {
+        let mut state = self.state();
+        if !state.is_watching || state.is_dead {
+            return None;
+        }
+        let count = state.counts.entry(call.to_owned()).or_default();
+        let site = Site { call: call.to_owned(), earlier: *count };
+        *count += 1;
+        let kind = state.fault.as_ref().filter(|fault| fault.site == site).map(|fault| fault.kind);
+        state.seen.push(site);
+        state.has_fired |= kind.is_some();
+        if kind == Some(Kind::Outage) {
+            state.away_until = Some(Instant::now() + OUTAGE);
+        }
+        kind
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
