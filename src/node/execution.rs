@@ -32,6 +32,8 @@ pub(super) struct Execution<'a> {
     pub(super) plans: Vec<Plan>,
     pub(super) rules: Rules,
     owner: String,
+    /// Whether parents are pruned in a step of its own that follows.
+    prunes_later: bool,
 }
 
 impl<'a> Execution<'a> {
@@ -43,7 +45,12 @@ impl<'a> Execution<'a> {
         operation: &Operation,
     ) -> Self {
         let Operation { owner, request, .. } = operation.clone();
-        Self { node, survey, entries, plans, rules: request.rules, owner }
+        Self { node, survey, entries, plans, rules: request.rules, owner, prunes_later: false }
+    }
+
+    /// The same, where the image's parents are pruned in another step.
+    pub(super) fn before_pruning(self) -> Self {
+        Self { prunes_later: true, ..self }
     }
 
     /// Carries the plans out and returns what became of each. The journal is written before anything else is.
@@ -130,6 +137,7 @@ impl<'a> Execution<'a> {
             id: Journal::new_id(),
             owner: self.owner.clone(),
             force: self.rules.force,
+            prune: self.prunes_later.then(|| self.rules.protect.iter().map(ToString::to_string).collect()),
             rows: names.into_iter().filter_map(|name| self.survey.rows.get(name).cloned()).collect(),
             plans: self.entries.iter().zip(&self.plans).map(PlannedEntry::write).collect(),
         }

@@ -35,6 +35,9 @@ pub struct Journal {
     pub owner: String,
     /// Whether soft conflicts block.
     pub force: bool,
+    /// Where the image's parents are to be pruned after this: the patterns that protect them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Vec<String>>,
     /// The records that are to go, as they were.
     pub rows: Vec<Row>,
     /// What is to be done, in order.

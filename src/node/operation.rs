@@ -175,7 +175,10 @@ impl Node {
             let entry = &operation.request.entries[decision.entry];
             Some((entry.text.clone(), decision.verdict.as_ref().ok()?.clone()))
         });
-        let execution = Execution::new(self, survey, plans.unzip(), operation);
+        let mut execution = Execution::new(self, survey, plans.unzip(), operation);
+        if operation.image_alone().is_some() {
+            execution = execution.before_pruning();
+        }
         let mut carried = execution.run(watch, journals).await?.into_iter();
         Ok(results(&operation.request, &decisions, |_| carried.next().unwrap_or_default()))
     }

@@ -14,10 +14,10 @@ use super::operation::{Node, Operation, Progress, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use super::trees::Tree;
-use crate::image::{Decision, Fate, ImageId, Reach, Reason};
+use crate::image::{Decision, Fate, ImageId, Plan, Reach, Reason};
 
 /// An image as it was before it was deleted.
-struct Gone {
+pub(super) struct Gone {
     image: ImageId,
     rows: Vec<Row>,
     tree: Option<Arc<Tree>>,
@@ -50,7 +50,8 @@ impl Node {
         watch: &Watch<'_>,
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
-        let Some(gone) = decisions.iter().find_map(|decision| Gone::of(decision, &survey)) else {
+        let plans = || decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
+        let Some(gone) = plans().find_map(|plan| Gone::of(plan, &survey)) else {
             return Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await;
         };
         let collecting = Notify::new();
@@ -74,15 +75,26 @@ impl Node {
         let mut results = results?;
         let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
         if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled())
-            && let Some(Pruning { reasons, execution }) = pruning?
+            && let Some(pruning) = pruning?
         {
-            result.reasons = reasons;
-            if let Some(execution) = execution {
-                let pruned = Box::pin(execution.run(watch, journals)).await?;
-                pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
-            }
+            pruning.carry_out(result, watch, journals).await?;
         }
         Ok(results)
+    }
+
+    /// Prunes the parents of an image that a killed operation has deleted, as that operation would have.
+    pub(super) async fn prune_after(
+        &self,
+        operation: &Operation,
+        gone: &Gone,
+        result: &mut EntryResult,
+        watch: &Watch<'_>,
+        journals: &mut Vec<OpenJournal>,
+    ) -> Result<(), Error> {
+        match self.pruning(operation, gone).await? {
+            Some(pruning) => pruning.carry_out(result, watch, journals).await,
+            None => Ok(()),
+        }
     }
 
     /// Decides which parents go after an image that is gone: those that the whole operation would have pruned with it. Forcing
@@ -105,11 +117,27 @@ impl Node {
     }
 }
 
+impl Pruning<'_> {
+    /// Prunes, and adds what came of it to the image's result.
+    async fn carry_out(
+        self,
+        result: &mut EntryResult,
+        watch: &Watch<'_>,
+        journals: &mut Vec<OpenJournal>,
+    ) -> Result<(), Error> {
+        result.reasons = self.reasons;
+        if let Some(execution) = self.execution {
+            let pruned = Box::pin(execution.run(watch, journals)).await?;
+            pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
+        }
+        Ok(())
+    }
+}
+
 impl Gone {
     /// The image that a plan deletes.
-    fn of(decision: &Decision, survey: &Survey) -> Option<Self> {
-        let plan = decision.verdict.as_ref().ok().filter(|plan| plan.fate == Fate::Deleted)?;
-        Some(Self {
+    pub(super) fn of(plan: &Plan, survey: &Survey) -> Option<Self> {
+        (plan.fate == Fate::Deleted).then(|| Self {
             image: plan.image.clone(),
             rows: plan.removed().filter_map(|record| survey.rows.get(&*record.name).cloned()).collect(),
             tree: survey.trees.get(&plan.image).cloned(),

@@ -10,7 +10,8 @@ use super::execution::Execution;
 use super::images::Row;
 use super::journal::{Journal, OpenJournal};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
-use super::result::EntryResult;
+use super::pruning::Gone;
+use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use crate::image::{Record, Request, Rules, Unread};
 
@@ -23,11 +24,13 @@ impl Node {
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
-        for open in left {
+        let mut left = left.into_iter().peekable();
+        while let Some(open) = left.next() {
             tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
             let journal = open.journal.clone();
             let (mut execution, mut carried) = self.resume(&journal).await?;
             let entries = execution.entries.clone();
+            let gone = execution.plans.first().and_then(|plan| Gone::of(plan, &execution.survey));
             let (results, open) = if open.settled {
                 let holdings = execution.measure().await?;
                 execution.look_back(&mut carried, &holdings, watch).await?;
@@ -39,12 +42,19 @@ impl Node {
                 execution.remove_all(&mut carried, watch).await?;
                 execution.finish(carried, open, Ok(holdings), watch).await?
             };
-            let results = by_entry(entries, results);
+            let mut results = by_entry(entries, results);
+            done.journals.push(open);
+            let has_pruned = left.peek().is_some_and(|next| next.journal.owner == journal.owner);
+            if let Some(operation) = journal.pruning(watch).await?.filter(|_| !has_pruned)
+                && let Some(gone) = gone
+                && let Some(result) = results.iter_mut().find(|result| result.outcome == Outcome::Deleted)
+            {
+                Box::pin(self.prune_after(&operation, &gone, result, watch, &mut done.journals)).await?;
+            }
             match done.recovered.last_mut().filter(|last| last.owner == journal.owner) {
                 Some(last) => add_parents(&mut last.results, results),
                 None => done.recovered.push(Recovered { owner: journal.owner, results }),
             }
-            done.journals.push(open);
         }
         Ok(())
     }
@@ -94,6 +104,22 @@ impl Node {
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let images = records.values().map(|record| record.target.clone());
         Ok(self.read(survey, Unread::contents(images)).await?)
+    }
+}
+
+impl Journal {
+    /// The operation that prunes the parents of what this has deleted, where that was asked for.
+    async fn pruning(&self, watch: &Watch<'_>) -> Result<Option<Operation>, Error> {
+        let (Some(protect), Some(planned)) = (&self.prune, self.plans.first()) else {
+            return Ok(None);
+        };
+        let Ok(entry) = planned.entry.parse() else { return Ok(None) };
+        let protect = protect.iter().filter_map(|pattern| pattern.parse().ok()).collect();
+        Ok(Some(Operation {
+            owner: self.owner.clone(),
+            request: Request { entries: vec![entry], rules: Rules { force: false, prune: true, protect } },
+            pods: watch.needs.pods().await.map_err(Error::Needs)?,
+        }))
     }
 }
 

@@ -84,13 +84,9 @@ impl Machine {
     pub(crate) async fn act(&self, act: &Act) {
         match act {
             Act::Tag { name, like } | Act::Move { name, like } => {
-                let records = self.containerd.records().await;
                 // What it would be like may be gone by now, and then nobody can do it.
-                if records.contains_key(*like) {
-                    match records.contains_key(*name) {
-                        true => self.containerd.move_record(name, like).await,
-                        false => self.containerd.put_record(name, like).await,
-                    }
+                if self.containerd.record(like).await.is_some() {
+                    self.containerd.ctr(["images", "tag", "--force", like, name]).await;
                 }
             }
             Act::Untag(name) => {

@@ -97,6 +97,10 @@ impl Scenario {
         spec
     }
 
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.options["dryRun"] == true
+    }
+
     fn with(self, options: Value) -> Self {
         Self { options, ..self }
     }

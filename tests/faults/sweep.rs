@@ -94,6 +94,11 @@ impl Bed {
     ) -> Result<(Run, Vec<Site>, bool), String> {
         let imported = self.machine.prepare(scenario).await;
         let before = self.machine.kept().await;
+        // A new agent has read nothing yet, so that each makes the same calls.
+        self.agent.take().expect("there is an agent").kill();
+        let agent = Agent::start(&self.seat);
+        agent.ready().await;
+        self.agent = Some(agent);
         let trap = Arc::clone(&self.seat.trap);
         trap.set(fault.clone());
         self.runs += 1;

@@ -28,6 +28,10 @@ impl Run {
     /// Everything that must hold however it ended.
     pub(crate) fn check(&self, scenario: &Scenario) -> Result<(), String> {
         self.is_told_once()?;
+        if scenario.is_dry_run() {
+            let same = self.after == self.before;
+            return if same { Ok(()) } else { Err(format!("not there any more: {}", self.before.beyond(&self.after))) };
+        }
         self.what_went_was_told(scenario)?;
         self.what_was_told_went(scenario)?;
         self.containers_keep_their_images(scenario)?;

@@ -20,6 +20,7 @@ use kube::{Client, Config};
 
 use self::control::{ADVERTISED, API_SERVER, ControlPlane};
 use self::identity::Authority;
+#[allow(unused_imports, reason = "the tests of faults start no program")]
 pub(crate) use self::service::Service;
 use crate::bed::eventually;
 use crate::world;
