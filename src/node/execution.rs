@@ -9,7 +9,7 @@ use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::{Removed, Row};
-use super::journal::{Journal, OpenJournal, PlannedEntry};
+use super::journal::{Journal, OpenJournal, PlannedEntry, PlannedPruning};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Left};
 use super::result::EntryResult;
@@ -130,6 +130,13 @@ impl<'a> Execution<'a> {
         Ok(self.plans.iter().zip(&*carried).map(result).collect())
     }
 
+    /// What it takes to prune in the next step.
+    fn pruning(&self) -> Option<PlannedPruning> {
+        let plan = self.plans.first().filter(|_| self.prunes_later)?;
+        let tree = self.survey.trees.get(&plan.image)?;
+        Some(PlannedPruning::write(&self.rules, &tree.content))
+    }
+
     fn journal(&self) -> Journal {
         let names: BTreeSet<&str> =
             self.plans.iter().flat_map(Plan::removed).map(|record| &*record.name).collect();
@@ -137,7 +144,7 @@ impl<'a> Execution<'a> {
             id: Journal::new_id(),
             owner: self.owner.clone(),
             force: self.rules.force,
-            prune: self.prunes_later.then(|| self.rules.protect.iter().map(ToString::to_string).collect()),
+            prune: self.pruning(),
             rows: names.into_iter().filter_map(|name| self.survey.rows.get(name).cloned()).collect(),
             plans: self.entries.iter().zip(&self.plans).map(PlannedEntry::write).collect(),
         }

@@ -15,7 +15,7 @@ use super::client::Containerd;
 use super::error::{CallError, Error};
 use super::images::Row;
 use super::place::{Found, Place};
-use crate::image::{Fate, ImageId, Plan, Record, Step};
+use crate::image::{ChainId, Config, Content, Fate, ImageId, Plan, Record, Rules, Step};
 
 /// The label of every lease of ours: it says where the journal is.
 pub(super) const JOURNAL_LABEL: &str = "secateur.dev/journal";
@@ -35,13 +35,22 @@ pub struct Journal {
     pub owner: String,
     /// Whether soft conflicts block.
     pub force: bool,
-    /// Where the image's parents are to be pruned after this: the patterns that protect them.
+    /// Where the image's parents are to be pruned after this: what that takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prune: Option<Vec<String>>,
+    pub prune: Option<PlannedPruning>,
     /// The records that are to go, as they were.
     pub rows: Vec<Row>,
     /// What is to be done, in order.
     pub plans: Vec<PlannedEntry>,
+}
+
+/// What it takes to prune the parents of an image that may be gone from the store by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPruning {
+    /// The patterns that protect images.
+    pub protect: Vec<String>,
+    /// The image's configs: the digest of each, and the chain IDs of its layers.
+    pub configs: Vec<(String, Vec<String>)>,
 }
 
 /// The plan of one entry.
@@ -65,6 +74,37 @@ pub enum PlannedStep {
     Remove(String, Option<String>),
     /// This image is gone.
     Deleted(String),
+}
+
+impl PlannedPruning {
+    /// Writes down what the rules and the image's content say.
+    pub(super) fn write(rules: &Rules, content: &Content) -> Self {
+        let chains = |config: &Config| config.chains.iter().map(ToString::to_string).collect();
+        Self {
+            protect: rules.protect.iter().map(ToString::to_string).collect(),
+            configs: content
+                .configs
+                .iter()
+                .map(|config| (config.digest.to_string(), chains(config)))
+                .collect(),
+        }
+    }
+
+    /// Reads the rules back. Forcing does not reach parents.
+    pub(super) fn rules(&self) -> Rules {
+        let protect = self.protect.iter().filter_map(|pattern| pattern.parse().ok()).collect();
+        Rules { force: false, prune: true, protect }
+    }
+
+    /// Reads the image's content back. None if it is not ours.
+    pub(super) fn content(&self) -> Option<Content> {
+        let config = |(digest, chains): &(String, Vec<String>)| {
+            let chains = chains.iter().map(|chain| Some(ChainId::new(chain.parse().ok()?)));
+            Some(Config { digest: digest.parse().ok()?, chains: chains.collect::<Option<_>>()? })
+        };
+        let configs = self.configs.iter().map(config).collect::<Option<_>>()?;
+        Some(Content { configs, ..Content::default() })
+    }
 }
 
 impl PlannedEntry {

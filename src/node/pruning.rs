@@ -14,7 +14,7 @@ use super::operation::{Node, Operation, Progress, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use super::trees::Tree;
-use crate::image::{Decision, Fate, ImageId, Plan, Reach, Reason};
+use crate::image::{Content, Decision, Fate, ImageId, Plan, Reach, Reason};
 
 /// An image as it was before it was deleted.
 pub(super) struct Gone {
@@ -142,6 +142,12 @@ impl Gone {
             rows: plan.removed().filter_map(|record| survey.rows.get(&*record.name).cloned()).collect(),
             tree: survey.trees.get(&plan.image).cloned(),
         })
+    }
+
+    /// The image that a killed operation has deleted, with the content that it had by its journal.
+    pub(super) fn by_journal(plan: &Plan, survey: &Survey, content: Content) -> Option<Self> {
+        let tree = Tree { content, blobs: Vec::new() };
+        Some(Self { tree: Some(Arc::new(tree)), ..Self::of(plan, survey)? })
     }
 
     /// Lets a survey find the image as if it were there still.

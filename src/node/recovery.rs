@@ -8,7 +8,7 @@ use super::collection::Collection;
 use super::error::Error;
 use super::execution::Execution;
 use super::images::Row;
-use super::journal::{Journal, OpenJournal};
+use super::journal::{Journal, OpenJournal, PlannedPruning};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::pruning::Gone;
 use super::result::{EntryResult, Outcome};
@@ -30,7 +30,12 @@ impl Node {
             let journal = open.journal.clone();
             let (mut execution, mut carried) = self.resume(&journal).await?;
             let entries = execution.entries.clone();
-            let gone = execution.plans.first().and_then(|plan| Gone::of(plan, &execution.survey));
+            let content = journal.prune.as_ref().and_then(PlannedPruning::content);
+            let gone = execution
+                .plans
+                .first()
+                .zip(content)
+                .and_then(|(plan, content)| Gone::by_journal(plan, &execution.survey, content));
             let (results, open) = if open.settled {
                 let holdings = execution.measure().await?;
                 execution.look_back(&mut carried, &holdings, watch).await?;
@@ -110,14 +115,13 @@ impl Node {
 impl Journal {
     /// The operation that prunes the parents of what this has deleted, where that was asked for.
     async fn pruning(&self, watch: &Watch<'_>) -> Result<Option<Operation>, Error> {
-        let (Some(protect), Some(planned)) = (&self.prune, self.plans.first()) else {
+        let (Some(pruning), Some(planned)) = (&self.prune, self.plans.first()) else {
             return Ok(None);
         };
         let Ok(entry) = planned.entry.parse() else { return Ok(None) };
-        let protect = protect.iter().filter_map(|pattern| pattern.parse().ok()).collect();
         Ok(Some(Operation {
             owner: self.owner.clone(),
-            request: Request { entries: vec![entry], rules: Rules { force: false, prune: true, protect } },
+            request: Request { entries: vec![entry], rules: pruning.rules() },
             pods: watch.needs.pods().await.map_err(Error::Needs)?,
         }))
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::bed::{Containerd, Cri, Daemon, Digest, Imported, Places, Setup, Version, cgroup, config, eventually};
+use crate::bed::{
+    Containerd, Cri, Daemon, Digest, Imported, NAMESPACE, Places, Setup, Version, cgroup, config, eventually,
+};
 use crate::scenario::{Act, Container, Scenario};
 
 /// What the IDs of our leases start with.
@@ -84,23 +86,29 @@ impl Machine {
     pub(crate) async fn act(&self, act: &Act) {
         match act {
             Act::Tag { name, like } | Act::Move { name, like } => {
-                // What it would be like may be gone by now, and then nobody can do it.
-                if self.containerd.record(like).await.is_some() {
-                    self.containerd.ctr(["images", "tag", "--force", like, name]).await;
-                }
+                self.try_ctr(&["images", "tag", "--force", like, name]).await;
             }
-            Act::Untag(name) => {
-                if self.containerd.record(name).await.is_some() {
-                    self.containerd.delete_record(name).await;
-                }
-            }
+            Act::Untag(name) => self.try_ctr(&["images", "rm", name]).await,
             Act::Use(container) => {
-                if self.containerd.record(container.image).await.is_some() {
-                    self.make(container).await;
-                }
+                self.try_ctr(&["containers", "create", container.image, container.id]).await;
             }
-            Act::Free(id) => drop(self.containerd.ctr(["containers", "rm", id]).await),
+            Act::Free(id) => self.try_ctr(&["containers", "rm", id]).await,
         }
+    }
+
+    /// Runs `ctr`. What it is about may be gone by then, and then nobody can do it.
+    async fn try_ctr(&self, arguments: &[&str]) {
+        let mut command = tokio::process::Command::new(self.containerd.version().directory().join("ctr"));
+        command.arg("--address").arg(self.containerd.socket()).args(["--namespace", NAMESPACE]).args(arguments);
+        command.output().await.expect("ctr starts");
+    }
+
+    /// Whether a deletion has written its journal.
+    pub(crate) async fn has_journal(&self) -> bool {
+        let content = self.containerd.content().await;
+        let leases = self.containerd.leases().await;
+        let mut journals = leases.values().filter_map(|labels| labels.get("secateur.dev/journal"));
+        journals.any(|at| at == "labels" || content.keys().any(|digest| digest.as_ref() as &str == at))
     }
 
     /// The IDs of all containers.

@@ -113,7 +113,7 @@ impl Bed {
                     report = &mut finished => break report,
                     () = trap.fired() => {
                         if let Some(act) = &scenario.act {
-                            had_begun = !self.machine.store().await.leases.is_empty();
+                            had_begun = self.machine.has_journal().await;
                             self.machine.act(act).await;
                         }
                         if kind.is_some_and(Kind::kills) {

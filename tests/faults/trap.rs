@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     KillAfter,
     /// Somebody else does something on the node just before the call.
     Meddle,
+    /// The same, and the call does not arrive.
+    MeddleAndBreak,
     /// The same, and then the agent is killed before the call arrives.
     MeddleAndKill,
 }
@@ -51,7 +53,7 @@ impl Kind {
         Self::KillAfter,
     ];
     /// What goes wrong where somebody else is.
-    pub(crate) const MEDDLED: [Self; 2] = [Self::Meddle, Self::MeddleAndKill];
+    pub(crate) const MEDDLED: [Self; 3] = [Self::Meddle, Self::MeddleAndBreak, Self::MeddleAndKill];
 
     /// Whether the same call can succeed later, so that the outcome is as without a fault.
     pub(crate) fn passes(self) -> bool {
@@ -168,14 +170,18 @@ impl Trap {
                 Way::Hang
             }
             Kind::KillAfter => Way::PassAndHang,
-            Kind::Meddle | Kind::MeddleAndKill => {
+            Kind::Meddle | Kind::MeddleAndBreak | Kind::MeddleAndKill => {
                 let resumed = self.resumed.notified();
                 if kind.kills() {
                     self.state().is_dead = true;
                 }
                 self.fired.notify_one();
                 resumed.await;
-                if kind.kills() { Way::Hang } else { Way::Pass }
+                match kind {
+                    Kind::Meddle => Way::Pass,
+                    Kind::MeddleAndBreak => Way::Break,
+                    _ => Way::Hang,
+                }
             }
         }
     }
