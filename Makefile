@@ -55,6 +55,12 @@ soak: root tools image ## Do everything at once on the two-node cluster, and kil
 races: root tools image ## Delete images while pods of them start, 200 times on each containerd, and print what came of it (SEED=)
 	SEED='$(SEED)' $(CARGO) test --locked --all-features --test cluster -- races:: --ignored --nocapture
 
+SITES ?= all
+
+.PHONY: faults
+faults: root tools ## Make every fault at every call of an agent, to containerd and to the API server: make faults ONE=an_idle_image SITES=9
+	SITES='$(SITES)' $(CARGO) test --locked --all-features --test faults -- $(ONE)
+
 .PHONY: limits
 limits: root tools image ## Print what as much as is allowed, and as much as may pile up, takes in time and memory
 	$(CARGO) test --locked --all-features --test cluster -- limits:: --ignored --nocapture

@@ -39,8 +39,8 @@ async fn serve(stream: UnixStream, daemon: PathBuf, trap: Arc<Trap>) {
         let (sender, trap) = (sender.clone(), Arc::clone(&trap));
         async move { Ok::<_, Infallible>(answer(request, sender, &trap).await) }
     });
-    let connection =
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer);
+    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), answer);
     // It ends with the agent, or with its connection.
     let _ = connection.await;
 }

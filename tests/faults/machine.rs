@@ -99,7 +99,11 @@ impl Machine {
     /// Runs `ctr`. What it is about may be gone by then, and then nobody can do it.
     async fn try_ctr(&self, arguments: &[&str]) {
         let mut command = tokio::process::Command::new(self.containerd.version().directory().join("ctr"));
-        command.arg("--address").arg(self.containerd.socket()).args(["--namespace", NAMESPACE]).args(arguments);
+        command
+            .arg("--address")
+            .arg(self.containerd.socket())
+            .args(["--namespace", NAMESPACE])
+            .args(arguments);
         command.output().await.expect("ctr starts");
     }
 

@@ -2,7 +2,8 @@
 //! calls, and what must hold after each.
 //!
 //! A run begins with a node in a known state and an `ImageDeletion`, and ends with a report. `cargo test` makes faults at some of
-//! the calls of every scenario; `make faults` at all. `SITES=3` says at how many for each kind of fault, `ONLY=Lose` of which kind.
+//! the calls of every scenario; `make faults` at all. `SITES=9` says at how many for each
+//! kind of fault.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on stops and says why")]
 
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
     }
     // A world must be made by the main thread.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let trials = scenario::all().into_iter().map(|scenario| Trial::test(scenario.name, move || run(scenario.name)));
+    let trials =
+        scenario::all().into_iter().map(|scenario| Trial::test(scenario.name, move || run(scenario.name)));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
@@ -62,7 +64,8 @@ fn run(name: &str) -> Result<(), Failed> {
 
 /// Inside: sweeps a scenario on each containerd.
 async fn sweep(home: &Path, name: &str) -> ExitCode {
-    let scenario = scenario::all().into_iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
+    let scenario =
+        scenario::all().into_iter().find(|scenario| scenario.name == name).expect("there is such a scenario");
     let extent = match env::var("SITES").as_deref() {
         Ok("all") => Extent::All,
         Ok(sites) => Extent::Some(sites.parse().expect("SITES is a number or `all`")),

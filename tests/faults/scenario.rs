@@ -73,7 +73,8 @@ impl Scenario {
 
     /// Every container that there may be.
     pub(crate) fn containers(&self) -> impl Iterator<Item = Container> {
-        let other = self.act.and_then(|act| if let Act::Use(container) = act { Some(container) } else { None });
+        let other =
+            self.act.and_then(|act| if let Act::Use(container) = act { Some(container) } else { None });
         self.containers.iter().copied().chain(other)
     }
 

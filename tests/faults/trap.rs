@@ -80,6 +80,14 @@ pub(crate) struct Fault {
     pub(crate) kind: Kind,
 }
 
+impl Fault {
+    /// Whether the daemon says that what was asked for had been done before, and by nobody knows whom: such a removal is not
+    /// claimed.
+    pub(crate) fn hides_a_removal(&self) -> bool {
+        self.kind == Kind::Repeat && self.site.call == "Images/Delete"
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { site: Site { call, earlier }, kind } = self;

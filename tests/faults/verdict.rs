@@ -30,9 +30,12 @@ impl Run {
         self.is_told_once()?;
         if scenario.is_dry_run() {
             let same = self.after == self.before;
-            return if same { Ok(()) } else { Err(format!("not there any more: {}", self.before.beyond(&self.after))) };
+            return if same {
+                Ok(())
+            } else {
+                Err(format!("not there any more: {}", self.before.beyond(&self.after)))
+            };
         }
-        self.what_went_was_told(scenario)?;
         self.what_was_told_went(scenario)?;
         self.containers_keep_their_images(scenario)?;
         self.nothing_leaks()?;
@@ -45,6 +48,11 @@ impl Run {
         if told != expected {
             return Err(format!("reported {told:?} instead of {expected:?}; {}", self.messages()));
         }
+        self.ends_like(clean)
+    }
+
+    /// Nothing is on the node that is not there after a run without a fault, and nothing is missing.
+    pub(crate) fn ends_like(&self, clean: &Self) -> Result<(), String> {
         if self.after != clean.after {
             return Err(format!(
                 "too much is left: {}; too little: {}",
@@ -91,7 +99,8 @@ impl Run {
         gone.map(|(name, target)| (name.as_str(), target)).filter(|(name, _)| is_reference(name)).collect()
     }
 
-    fn what_went_was_told(&self, scenario: &Scenario) -> Result<(), String> {
+    /// Whatever is gone is in the report.
+    pub(crate) fn what_went_was_told(&self, scenario: &Scenario) -> Result<(), String> {
         let told: BTreeSet<&Record> = self.records().collect();
         for name in self.gone().into_keys().filter(|name| !scenario.may_touch(name)) {
             if !told.contains(&Record::Untagged(familiar(name))) {
@@ -100,7 +109,10 @@ impl Run {
         }
         for image in self.lost() {
             if !told.contains(&Record::Deleted(image.target.to_string())) && scenario.act.is_none() {
-                return Err(format!("{} is gone, and nobody said so: {told:?}", image.target.as_ref() as &str));
+                return Err(format!(
+                    "{} is gone, and nobody said so: {told:?}",
+                    image.target.as_ref() as &str
+                ));
             }
         }
         Ok(())
@@ -114,7 +126,9 @@ impl Run {
                     let is_back = self.after.records.keys().any(|there| is_it(&there));
                     !is_back || scenario.may_touch_familiar(name)
                 }
-                Record::Deleted(image) => !self.after.content.iter().any(|there| (there.as_ref() as &str) == image),
+                Record::Deleted(image) => {
+                    !self.after.content.iter().any(|there| (there.as_ref() as &str) == image)
+                }
             };
             if !went {
                 return Err(format!("{record:?} was told, and it is there"));
@@ -130,7 +144,8 @@ impl Run {
 
     /// The content and the root file system of what a container is made of.
     fn containers_keep_their_images(&self, scenario: &Scenario) -> Result<(), String> {
-        let used = scenario.containers().filter(|container| self.containers.iter().any(|id| id == container.id));
+        let used =
+            scenario.containers().filter(|container| self.containers.iter().any(|id| id == container.id));
         for container in used {
             let is_it = |image: &&Imported| image.name == container.image;
             let image = self.imported.iter().find(is_it).expect("a container has an image of the scenario");
@@ -204,5 +219,8 @@ fn is_reference(name: &str) -> bool {
 
 /// How a report calls a name.
 fn familiar(name: &str) -> String {
-    name.strip_prefix("docker.io/library/").or_else(|| name.strip_prefix("docker.io/")).unwrap_or(name).to_owned()
+    name.strip_prefix("docker.io/library/")
+        .or_else(|| name.strip_prefix("docker.io/"))
+        .unwrap_or(name)
+        .to_owned()
 }
