@@ -1,4 +1,5 @@
-//! One run of containerd's collector. It collects when a lease ends and its end is waited for, so one is made for that.
+//! One run of containerd's collector. It collects when a lease ends and its end is waited for: that of a journal, which has held
+//! the content until then, or one that is made for nothing else.
 
 use std::collections::HashMap;
 
@@ -24,6 +25,11 @@ impl Collection {
         let labels = HashMap::from([(JOURNAL_LABEL.to_owned(), NO_JOURNAL.to_owned()), expiry()]);
         containerd.create_lease(&lease, labels).await?;
         Ok(Self { lease })
+    }
+
+    /// Collects when a lease ends that there is, and that held what is to be collected.
+    pub(super) fn at_the_end_of(lease: &str) -> Self {
+        Self { lease: lease.to_owned() }
     }
 
     /// Waits until everything that nothing holds any longer has left the disk.

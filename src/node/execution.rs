@@ -85,7 +85,7 @@ impl<'a> Execution<'a> {
     ) -> Result<(Vec<EntryResult>, OpenJournal), Error> {
         let (containerd, holdings) = (&self.node.containerd, holdings?);
         stop_at("removed");
-        let prepare = async { Ok::<_, Error>(Collection::prepare(containerd).await?) };
+        let prepare = async { Ok::<_, Error>(journal.collection(containerd).await?) };
         let ((), collection) = tokio::try_join!(self.look_again(&mut carried, &holdings, watch), prepare)?;
         stop_at("looked-again");
         journal.settle(containerd).await?;

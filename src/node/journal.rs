@@ -12,6 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::client::Containerd;
+use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::Row;
 use super::place::{Found, Place};
@@ -187,11 +188,19 @@ impl OpenJournal {
         Ok(left)
     }
 
-    /// The outcome is certain: nothing is held any longer.
+    /// The outcome is certain: from the collection that [was made for this](Self::collection) on, nothing is held any longer.
     pub(super) async fn settle(&mut self, containerd: &Containerd) -> Result<(), CallError> {
         self.place.let_go(containerd).await?;
         self.settled = true;
         Ok(())
+    }
+
+    /// Prepares the collection of what the journal holds until then.
+    pub(super) async fn collection(&self, containerd: &Containerd) -> Result<Collection, CallError> {
+        match self.place.holder().filter(|_| !self.settled) {
+            Some(holder) => Ok(Collection::at_the_end_of(holder)),
+            None => Collection::prepare(containerd).await,
+        }
     }
 
     /// The outcome was reported: nothing is left of the journal.

@@ -1,8 +1,9 @@
 //! Where a journal is written down, and what holds the content that it names until the outcome is certain.
 //!
-//! Usually it is a blob under a lease, whose labels keep the content: one write for everything. A full disk has no room for
-//! a blob, and that is when people delete images. Then it is in the labels of the lease, for which the daemon's database has
-//! room for long, and a second lease holds the content.
+//! That of a few images is in the labels of a lease, and a second lease holds their content: no file is written, and the end
+//! of the second lease both lets go of the content and has it collected. For many images this would be a write for each, so
+//! theirs is a blob under a lease, whose labels keep the content: one write for everything. A full disk has no room for a blob,
+//! and that is when people delete images. Then it is in labels too, for which the daemon's database has room for long.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -30,6 +31,10 @@ const PART_LABEL: &str = "secateur.dev/journal-part.";
 const JOURNAL_MAX: usize = 64 << 20;
 /// How many bytes of a journal a label takes: with its key it may have 4,096.
 const PART_MAX: usize = 4_000;
+/// A lease takes a write for each image that it holds: a blob that holds more than this is sooner written.
+const FEW: usize = 4;
+/// A longer text is written as a blob: all that is in labels goes over the wire when leases are listed.
+const SHORT: usize = 8 * PART_MAX;
 
 /// Where a journal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +69,20 @@ impl Place {
         text: String,
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
+        if images.len() <= FEW && text.len() <= SHORT {
+            return Self::write_labels(containerd, &lease, owner, &text, images).await;
+        }
         let failure = match Self::write_blob(containerd, &lease, owner, &text, images).await {
             Ok(place) => return Ok(place),
             Err(failure) => failure,
         };
-        tracing::warn!(error = %failure, "no room for a journal of the usual form, so it is written into labels");
-        let written = Self::write_labels(containerd, &lease, owner, &text, images).await;
-        written.map_err(|also| {
+        tracing::warn!(error = %failure, "no room for a journal that is a blob, so it is written into labels");
+        let written = async {
+            let place = Self::write_labels(containerd, &lease, owner, &text, images).await?;
+            containerd.delete_lease(&lease, Collect::Later).await?;
+            Ok(place)
+        };
+        written.await.map_err(|also: CallError| {
             tracing::warn!(error = %also, "nor is there room in labels");
             failure
         })
@@ -93,12 +105,12 @@ impl Place {
     /// The lease with the journal is made last: without it, the one that holds the content began nothing.
     async fn write_labels(
         containerd: &Containerd,
-        blobs_lease: &str,
+        stem: &str,
         owner: &str,
         text: &str,
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
-        let (lease, holder) = (format!("{blobs_lease}-labels"), format!("{blobs_lease}-holds"));
+        let (lease, holder) = (format!("{stem}-labels"), format!("{stem}-holds"));
         containerd.create_lease(&holder, labels(HOLDS, owner)).await?;
         for image in images {
             containerd.hold_content(&holder, image.digest()).await?;
@@ -107,7 +119,6 @@ impl Place {
         labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
         labels.extend(parts(text));
         containerd.create_lease(&lease, labels).await?;
-        containerd.delete_lease(blobs_lease, Collect::Later).await?;
         Ok(Self { lease, form: Form::Labels { holder } })
     }
 
@@ -154,11 +165,19 @@ impl Place {
         Ok(found(Form::Blob(blob), text, !stored.keeps_blobs))
     }
 
-    /// Holds the content no longer.
+    /// Holds the content no longer, where that takes a step of its own.
     pub(super) async fn let_go(&self, containerd: &Containerd) -> Result<(), CallError> {
         match &self.form {
             Form::Blob(blob) => containerd.clear_labels(blob).await,
-            Form::Labels { holder } => containerd.delete_lease(holder, Collect::Later).await,
+            Form::Labels { .. } => Ok(()),
+        }
+    }
+
+    /// The lease that holds the content, where one does: it is let go of when that lease ends.
+    pub(super) fn holder(&self) -> Option<&str> {
+        match &self.form {
+            Form::Blob(_) => None,
+            Form::Labels { holder } => Some(holder),
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::carried::Carried;
-use super::collection::Collection;
 use super::error::Error;
 use super::execution::Execution;
 use super::images::Row;
@@ -39,7 +38,7 @@ impl Node {
             let (results, open) = if open.settled {
                 let holdings = execution.measure().await?;
                 execution.look_back(&mut carried, &holdings, watch).await?;
-                let collection = Collection::prepare(&self.containerd).await?;
+                let collection = open.collection(&self.containerd).await?;
                 (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
             } else {
                 let holdings = execution.measure().await?;

@@ -9,7 +9,7 @@ use super::error::CallError;
 use super::images::{IMAGES_MAX, Row};
 use super::operation::Node;
 use super::trees::Tree;
-use crate::image::{Container, Decision, ImageId, Inventory, Pod, Reach, Request, Unread, decide};
+use crate::image::{Decision, ImageId, Inventory, Pod, Reach, Request, Unread, decide};
 
 /// How many things are read at once.
 const CONCURRENCY: usize = 32;
@@ -30,10 +30,6 @@ pub struct Survey {
 }
 
 impl Survey {
-    fn new(containers: Vec<Container>, pods: Vec<Pod>) -> Self {
-        Self { inventory: Inventory::without_records(containers, pods), ..Self::default() }
-    }
-
     /// Adds the records that there are within `reach`.
     fn learn_records(&mut self, reach: Reach, rows: Vec<Row>) {
         self.inventory.learn_records(reach, rows.iter().filter_map(Row::record));
@@ -59,10 +55,25 @@ impl Node {
     }
 
     async fn look(&self, reach: Reach, pods: Vec<Pod>) -> Result<Survey, CallError> {
-        let ((reach, rows), containers) =
-            tokio::try_join!(self.records(reach), self.containerd.containers(&self.known, Vec::new()))?;
-        let mut survey = Survey::new(containers, pods);
+        let (mut survey, containers) =
+            tokio::try_join!(self.look_at_records(reach), self.containerd.containers(&self.known, Vec::new()))?;
+        survey.inventory.observe(containers, pods);
+        Ok(survey)
+    }
+
+    /// Looks at the records within `reach`. Whoever asks for some names asks for all of the images that they mean next.
+    async fn look_at_records(&self, reach: Reach) -> Result<Survey, CallError> {
+        let mut survey = Survey::default();
+        let (reach, rows) = self.records(reach).await?;
+        let images: BTreeSet<ImageId> = match reach {
+            Reach::All => BTreeSet::new(),
+            Reach::Part { .. } => rows.iter().filter_map(|row| row.target.digest.parse().ok()).collect(),
+        };
         survey.learn_records(reach, rows);
+        if !images.is_empty() {
+            let records = Reach::Part { names: BTreeSet::new(), images };
+            self.read(&mut survey, Unread::records(records)).await?;
+        }
         Ok(survey)
     }
 

@@ -21,6 +21,8 @@ both!(
 const DISK: u64 = 128 << 20;
 /// The bytes of a large layer.
 const LARGE: usize = 8 << 20;
+/// So many images that their journal would be a blob.
+const MANY: usize = 5;
 
 async fn images_go_from_a_full_disk(version: Version) {
     let node = Node::start_with(version, Setup { disk: Some(DISK), ..Setup::default() }).await;
@@ -59,19 +61,30 @@ async fn images_go_from_a_full_disk(version: Version) {
 async fn what_was_killed_on_a_full_disk_is_ended(version: Version) {
     let node = Node::start_with(version, Setup { disk: Some(DISK), ..Setup::default() }).await;
     let root = node.directory().join("root");
-    for place in ["journal-open", "removing:2", "removed", "settled", "reported"] {
-        let name = format!("docker.io/full/{}:v1", place.replace(':', "-"));
-        let image = node.import(&Image::new(&name).layer(place)).await;
+    for (place, count) in [
+        ("journal-open", MANY),
+        ("removing:2", MANY),
+        ("removed", 1),
+        ("removed", MANY),
+        ("settled", MANY),
+        ("reported", 1),
+        ("reported", MANY),
+    ] {
+        let repository = format!("docker.io/full/{}-{count}", place.replace(':', "-"));
+        let images = node.import_all(&Image::series(&repository, count, 1)).await;
+        let names: Vec<&str> = images.iter().map(|image| &*image.name).collect();
         fill(&root);
-        let killed = Process::stopped_at(&node, place, &[&name]).await;
+        let killed = Process::stopped_at(&node, place, &names).await;
         assert!(leases(&node).await.keys().any(|lease| lease.ends_with("-labels")), "{place}");
         let told = killed.kill().await;
         let answer = Process::start(&node, "next", &["full/none:v1"]).finish().await;
         let removals = answer.removals();
-        assert_eq!(removals.len(), 2, "{place}: {answer:?} {told}");
-        assert!(removals.contains(&&*format!("deleted {}", image.target)), "{place}: {removals:?}");
+        assert_eq!(removals.len(), 2 * count, "{place}: {answer:?} {told}");
         assert!(leases(&node).await.is_empty(), "{place}");
-        assert_eq!(node.record(&name).await, None, "{place}");
+        for image in &images {
+            assert!(removals.contains(&&*format!("deleted {}", image.target)), "{place}: {removals:?}");
+            assert_eq!(node.record(&image.name).await, None, "{place}");
+        }
         std::fs::remove_file(root.join("filler")).unwrap();
     }
     assert_agreement(&node).await;

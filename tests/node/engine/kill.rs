@@ -32,6 +32,27 @@ async fn two_images(node: &Node) -> [Imported; 2] {
     [app, other]
 }
 
+/// Where a journal is written down: in labels, or where it is too long for them in a blob.
+const FORMS: [&str; 2] = ["labels", "sha256:"];
+
+/// Two images whose journal has one of the forms.
+async fn two_images_for(node: &Node, form: &str) -> [Imported; 2] {
+    let images = two_images(node).await;
+    if form != FORMS[0] {
+        for number in 0..9 {
+            node.label(APP, &format!("org.example/long-{number}"), &"a".repeat(4_000)).await;
+        }
+    }
+    images
+}
+
+/// The operation that is stopped here has a journal of that form.
+async fn assert_form(node: &Node, form: &str) {
+    let leases = leases(node).await;
+    let journals: Vec<_> = leases.values().filter_map(|labels| labels.get("secateur.dev/journal")).collect();
+    assert!(journals.iter().any(|journal| journal.starts_with(form)), "{form}: {journals:?}");
+}
+
 fn by_digest(app: &Imported) -> String {
     format!("docker.io/library/app@{}", app.target)
 }
@@ -81,11 +102,12 @@ async fn the_next_run_finishes_what_was_killed_anywhere(version: Version) {
         "collected",
         "reported",
     ];
-    for place in places {
-        let images = two_images(&node).await;
+    for (form, place) in FORMS.iter().flat_map(|form| places.map(|place| (form, place))) {
+        let images = two_images_for(&node, form).await;
         let before = state(&node).await;
 
         let process = Process::stopped_at(&node, place, &ENTRIES).await;
+        assert_form(&node, form).await;
         let printed = process.kill().await;
         let answer = Process::start(&node, "next", &ENTRIES).finish().await;
 
@@ -114,8 +136,14 @@ async fn the_next_run_finishes_what_was_killed_anywhere(version: Version) {
 }
 
 async fn the_next_run_puts_back_what_came_into_use(version: Version) {
+    for form in FORMS {
+        puts_back_what_came_into_use(version, form).await;
+    }
+}
+
+async fn puts_back_what_came_into_use(version: Version, form: &str) {
     let node = Node::start(version).await;
-    let images = two_images(&node).await;
+    let images = two_images_for(&node, form).await;
     let pod = node.pod("shop", "cart").await;
     let before = state(&node).await;
     let places = [
@@ -132,6 +160,7 @@ async fn the_next_run_puts_back_what_came_into_use(version: Version) {
         // The digest reference is the last record that is left.
         let stops = format!("removing:3,{place}");
         let process = Process::stopped_at(&node, &stops, &["app:v1"]).await;
+        assert_form(&node, form).await;
         let container = node.container(&pod, place, &by_digest(&images[0]), State::Running).await;
         process.go_on_to_next().await;
         process.kill().await;
