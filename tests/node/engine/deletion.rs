@@ -184,11 +184,12 @@ pub(super) async fn leases(node: &Node) -> BTreeMap<String, HashMap<String, Stri
     leases
 }
 
-/// The blobs that the leases of operations name as their journals.
+/// The blobs that the leases of operations name as their journals; one that is in labels is no blob.
 async fn journals(node: &Node) -> Vec<Digest> {
     let leases = leases(node).await;
     let journals = leases.values().filter_map(|labels| labels.get("secateur.dev/journal"));
-    journals.map(|digest| Digest::from(digest.clone())).collect()
+    let blobs = journals.filter(|journal| journal.starts_with("sha256:"));
+    blobs.map(|digest| Digest::from(digest.clone())).collect()
 }
 
 /// What the report says of a name.
