@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::{
-    AddResourceRequest, CreateRequest, DeleteRequest, Lease, ListRequest, Resource,
+    AddResourceRequest, CreateRequest, DeleteRequest, Lease, ListRequest, ListResourcesRequest, Resource,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 
@@ -45,6 +45,13 @@ impl Containerd {
         let resource = Resource { id: content.to_string(), r#type: "content".to_owned() };
         let request = AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };
         call("leases.AddResource", lease, self.leases().add_resource(request)).await.map(drop)
+    }
+
+    /// How many things a lease holds.
+    pub(super) async fn count_held(&self, lease: &str) -> Result<usize, CallError> {
+        let request = ListResourcesRequest { id: lease.to_owned() };
+        let answer = call("leases.ListResources", lease, self.leases().list_resources(request)).await?;
+        Ok(answer.resources.len())
     }
 
     /// The leases that have a label of that key.

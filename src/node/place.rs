@@ -1,13 +1,16 @@
 //! Where a journal is written down, and what holds the content that it names until the outcome is certain.
 //!
 //! Usually it is a blob under a lease, whose labels keep the content: one write for everything. A full disk has no room for
-//! a blob, and that is when people delete images. Then it is in the labels of the lease, for which the daemon's database has
-//! room for long, and a second lease holds the content.
+//! a blob, and that is when people delete images. Then it is in the labels of the lease, and the lease itself holds the content:
+//! the daemon's database has room for that as long as it has a few pages that it does not use. A lease of another name has the
+//! journal once the content is held no longer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use containerd_client::services::v1::Lease;
 use sha2::{Digest as _, Sha256};
+use tonic::Code;
 
 use super::blobs::Blob;
 use super::client::Containerd;
@@ -20,16 +23,22 @@ use crate::image::{Digest, ImageId};
 const OWNER_LABEL: &str = "secateur.dev/image-deletion";
 /// What the journal's label says where the journal is in labels.
 const IN_LABELS: &str = "labels";
-/// What it says on a lease that only holds content for another.
-const HOLDS: &str = "holds";
-/// The label that names the lease which holds the content.
-const HOLDER_LABEL: &str = "secateur.dev/holder";
+/// What it says there once the content is held no longer.
+const SETTLED: &str = "settled";
+/// The label that says how many images a lease holds which has its journal in labels. With fewer it began nothing.
+const HELD_LABEL: &str = "secateur.dev/held";
+/// How the names of leases end that have their journals in labels, before and after the content is let go.
+const ENDS: [&str; 2] = ["-labels", "-settled-labels"];
 /// The labels that have the journal's parts, with their numbers after it.
 const PART_LABEL: &str = "secateur.dev/journal-part.";
 /// The largest journal that is read back from a blob, in bytes.
 const JOURNAL_MAX: usize = 64 << 20;
 /// How many bytes of a journal a label takes: with its key it may have 4,096.
 const PART_MAX: usize = 4_000;
+/// How often a journal is written into labels: pages of the database that somebody reads are free only afterwards.
+const ATTEMPTS: u32 = 3;
+/// The time between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a journal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +52,8 @@ pub(super) struct Place {
 enum Form {
     /// It is this blob.
     Blob(Digest),
-    /// It is in the labels of the lease, and another lease holds the content.
-    Labels { holder: String },
+    /// It is in these labels of the lease.
+    Labels(HashMap<String, String>),
 }
 
 /// A journal that was found.
@@ -66,14 +75,29 @@ impl Place {
     ) -> Result<Self, CallError> {
         let failure = match Self::write_blob(containerd, &lease, owner, &text, images).await {
             Ok(place) => return Ok(place),
-            Err(failure) => failure,
+            Err(failure) if is_answer(&failure) => failure,
+            Err(failure) => return Err(failure),
         };
         tracing::warn!(error = %failure, "no room for a journal of the usual form, so it is written into labels");
-        let written = Self::write_labels(containerd, &lease, owner, &text, images).await;
-        written.map_err(|also| {
-            tracing::warn!(error = %also, "nor is there room in labels");
-            failure
-        })
+        Self::abandon(containerd, &lease).await;
+        for attempt in 1..=ATTEMPTS {
+            match Self::write_labels(containerd, &lease, owner, &text, images).await {
+                Ok(place) => return Ok(place),
+                Err(error) if is_answer(&error) => {
+                    tracing::warn!(%error, attempt, "nor is there room in labels");
+                }
+                Err(_) => break,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(failure)
+    }
+
+    /// Ends a lease under which nothing was begun. Where it cannot be ended now, the next operation does.
+    async fn abandon(containerd: &Containerd, lease: &str) {
+        if let Err(error) = containerd.delete_lease(lease, Collect::Later).await {
+            tracing::warn!(%error, lease, "a lease is left");
+        }
     }
 
     async fn write_blob(
@@ -90,25 +114,29 @@ impl Place {
         Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob) })
     }
 
-    /// The lease with the journal is made last: without it, the one that holds the content began nothing.
     async fn write_labels(
         containerd: &Containerd,
-        blobs_lease: &str,
+        lease: &str,
         owner: &str,
         text: &str,
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
-        let (lease, holder) = (format!("{blobs_lease}-labels"), format!("{blobs_lease}-holds"));
-        containerd.create_lease(&holder, labels(HOLDS, owner)).await?;
-        for image in images {
-            containerd.hold_content(&holder, image.digest()).await?;
-        }
+        let lease = format!("{lease}{}", ENDS[0]);
         let mut labels = labels(IN_LABELS, owner);
-        labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
+        labels.insert(HELD_LABEL.to_owned(), images.len().to_string());
         labels.extend(parts(text));
-        containerd.create_lease(&lease, labels).await?;
-        containerd.delete_lease(blobs_lease, Collect::Later).await?;
-        Ok(Self { lease, form: Form::Labels { holder } })
+        let holding = async {
+            containerd.create_lease(&lease, labels.clone()).await?;
+            for image in images {
+                containerd.hold_content(&lease, image.digest()).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = holding.await {
+            Self::abandon(containerd, &lease).await;
+            return Err(error);
+        }
+        Ok(Self { lease, form: Form::Labels(labels) })
     }
 
     /// Every journal that there is. Leases that hold nothing for any of them end here: they began nothing.
@@ -119,13 +147,7 @@ impl Place {
         for lease in &leases {
             found.extend(Self::read(containerd, lease, &ids).await?);
         }
-        let mut needed: BTreeSet<&str> = BTreeSet::new();
-        for Found { place, .. } in &found {
-            needed.insert(&place.lease);
-            if let Form::Labels { holder } = &place.form {
-                needed.insert(holder);
-            }
-        }
+        let needed = found.iter().map(|Found { place, .. }| place.lease.as_str()).collect();
         for id in ids.difference(&needed) {
             containerd.delete_lease(id, Collect::Later).await?;
         }
@@ -141,10 +163,13 @@ impl Place {
             Some(Found { place: Self { lease: lease.id.clone(), form }, text, settled })
         };
         let label = |key: &str| lease.labels.get(key).map(String::as_str).unwrap_or_default();
-        if label(JOURNAL_LABEL) == IN_LABELS {
-            let holder = label(HOLDER_LABEL).to_owned();
-            let settled = !ids.contains(holder.as_str());
-            return Ok(found(Form::Labels { holder }, joined(&lease.labels), settled));
+        let settled = label(JOURNAL_LABEL) == SETTLED;
+        if settled || label(JOURNAL_LABEL) == IN_LABELS {
+            let is_over = ids.contains(&*settled_name(&lease.id));
+            let is_whole = settled
+                || !is_over && label(HELD_LABEL) == containerd.count_held(&lease.id).await?.to_string();
+            let form = Form::Labels(lease.labels.clone());
+            return Ok(is_whole.then(|| found(form, joined(&lease.labels), settled)).flatten());
         }
         let Ok(blob) = label(JOURNAL_LABEL).parse::<Digest>() else { return Ok(None) };
         let Some(stored) = containerd.blob(&blob).await? else { return Ok(None) };
@@ -155,10 +180,17 @@ impl Place {
     }
 
     /// Holds the content no longer.
-    pub(super) async fn let_go(&self, containerd: &Containerd) -> Result<(), CallError> {
-        match &self.form {
+    pub(super) async fn let_go(&mut self, containerd: &Containerd) -> Result<(), CallError> {
+        match &mut self.form {
             Form::Blob(blob) => containerd.clear_labels(blob).await,
-            Form::Labels { holder } => containerd.delete_lease(holder, Collect::Later).await,
+            Form::Labels(labels) => {
+                let settled = settled_name(&self.lease);
+                labels.insert(JOURNAL_LABEL.to_owned(), SETTLED.to_owned());
+                containerd.create_lease(&settled, labels.clone()).await?;
+                containerd.delete_lease(&self.lease, Collect::Later).await?;
+                self.lease = settled;
+                Ok(())
+            }
         }
     }
 
@@ -166,6 +198,17 @@ impl Place {
     pub(super) async fn clear(&self, containerd: &Containerd) -> Result<(), CallError> {
         containerd.delete_lease(&self.lease, Collect::Later).await
     }
+}
+
+/// Whether the daemon said so. One that is away or too slow has no more room for anything else.
+fn is_answer(error: &CallError) -> bool {
+    error.code().is_some_and(|code| code != Code::Unavailable)
+}
+
+/// The lease that has the journal of another once the content is held no longer.
+fn settled_name(lease: &str) -> String {
+    let [open, settled] = ENDS;
+    format!("{}{settled}", lease.strip_suffix(open).unwrap_or(lease))
 }
 
 fn labels(journal: &str, owner: &str) -> HashMap<String, String> {

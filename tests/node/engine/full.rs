@@ -5,10 +5,12 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use containerd_client::services::v1::CreateRequest;
+use containerd_client::services::v1::{AddResourceRequest, CreateRequest, DeleteRequest, Resource};
+use k8s_cri::v1::{ImageSpec, RemoveImageRequest};
 use nix::sys::statvfs::statvfs;
 use secateur::image::Pod;
 use secateur::node::Outcome;
+use serde_json::json;
 
 use super::agreement::assert_agreement;
 use super::deletion::{Deletion, leases};
@@ -17,8 +19,10 @@ use crate::bed::{Image, NAMESPACE, Node, Setup, State, Version, both, in_namespa
 
 both!(
     images_go_from_a_full_disk,
+    an_image_goes_with_three_pages_to_spare,
     what_has_no_room_at_all_leaves_everything_as_it_is,
     what_was_killed_on_a_full_disk_is_ended,
+    a_journal_in_labels_counts_once_it_holds_everything,
 );
 
 const DISK: u64 = 128 << 20;
@@ -60,27 +64,80 @@ async fn images_go_from_a_full_disk(version: Version) {
     assert_agreement(&node).await;
 }
 
-/// A database that has only ever grown may have no page to spare.
+/// A database that has only ever grown may have no page to spare. The kubelet, which asks the CRI, cannot collect images then either.
 async fn what_has_no_room_at_all_leaves_everything_as_it_is(version: Version) {
     let node = Node::start_with(version, Setup { disk: Some(DISK), ..Setup::default() }).await;
-    let name = "docker.io/full/idle:v1";
-    node.import(&Image::new(name).layer("idle")).await;
+    let [idle, other] = ["idle", "other"].map(|what| format!("docker.io/full/{what}:v1"));
+    node.import_all(&[&idle, &other].map(|name| Image::new(name).layer(name.clone()))).await;
     let root = node.directory().join("root");
     fill(&root);
     use_up_database(&node).await;
     let before = (node.records().await, node.disk().await);
     let nobody: Vec<Pod> = Vec::new();
-    let (engine, done) = Deletion::of(&[name]).carry_out_as(&node, &nobody).await;
+    let deletion = Deletion::of(&[&idle]);
+    let (engine, done) = deletion.carry_out_as(&node, &nobody).await;
     let told = done.unwrap_err().to_string();
     assert!(told.contains("no space left on device"), "{told}");
     assert_eq!((node.records().await, node.disk().await), before, "nothing is removed");
     drop(engine);
 
+    let image = Some(ImageSpec { image: other, ..ImageSpec::default() });
+    let removed = node.image_service().remove_image(RemoveImageRequest { image }).await;
+    assert!(removed.is_err(), "{removed:?}");
+
     std::fs::remove_file(root.join("filler")).unwrap();
-    let (engine, done) = Deletion::of(&[name]).carry_out(&node).await;
+    let (engine, done) = deletion.carry_out(&node).await;
     assert_eq!((&done.recovered[..], done.results[0].outcome), (&[][..], Outcome::Deleted), "{done:#?}");
     engine.acknowledge(done).await.unwrap();
     assert_eq!(leases(&node).await, BTreeMap::new(), "what was left of the first attempt ends");
+}
+
+/// Three pages more than the least are enough for one image.
+async fn an_image_goes_with_three_pages_to_spare(version: Version) {
+    let node = Node::start_with(version, Setup { disk: Some(DISK), ..Setup::default() }).await;
+    let name = "docker.io/full/idle:v1";
+    node.import(&Image::new(name).layer("idle")).await;
+    fill(&node.directory().join("root"));
+    use_up_database(&node).await;
+    for number in 0..3 {
+        let request = DeleteRequest { id: filler(number), sync: false };
+        node.client().leases().delete(in_namespace(NAMESPACE, request)).await.unwrap();
+    }
+    let (engine, done) = Deletion::of(&[name]).carry_out(&node).await;
+    assert_eq!(done.results[0].outcome, Outcome::Deleted, "{done:#?}");
+    engine.acknowledge(done).await.unwrap();
+    assert_eq!(leases(&node).await, BTreeMap::new());
+}
+
+/// It is written down first and holds the images then. Nothing is removed before it holds all of them.
+async fn a_journal_in_labels_counts_once_it_holds_everything(version: Version) {
+    let node = Node::start_with(version, Setup::default()).await;
+    let name = "docker.io/full/idle:v1";
+    let image = node.import(&Image::new(name).layer("idle")).await;
+    let journal = json!({
+        "id": "1", "owner": "killed", "force": false,
+        "rows": [{"name": name, "target": {"mediaType": "", "digest": image.target.to_string(), "size": 1}}],
+        "plans": [{"entry": name, "image": image.target.to_string(), "steps": [{"remove": [name, "full/idle:v1"]}]}],
+    });
+    let labels = HashMap::from([
+        ("secateur.dev/journal".to_owned(), "labels".to_owned()),
+        ("secateur.dev/held".to_owned(), "1".to_owned()),
+        ("secateur.dev/journal-part.000000".to_owned(), journal.to_string()),
+    ]);
+    for is_held in [false, true] {
+        let request = CreateRequest { id: "secateur-1-labels".to_owned(), labels: labels.clone() };
+        node.client().leases().create(in_namespace(NAMESPACE, request)).await.unwrap();
+        if is_held {
+            let held = Resource { id: image.target.to_string(), r#type: "content".to_owned() };
+            let request = AddResourceRequest { id: "secateur-1-labels".to_owned(), resource: Some(held) };
+            node.client().leases().add_resource(in_namespace(NAMESPACE, request)).await.unwrap();
+        }
+        let (engine, done) = Deletion::of(&["full/none:v1"]).carry_out(&node).await;
+        assert_eq!(done.recovered.len(), usize::from(is_held), "{done:#?}");
+        engine.acknowledge(done).await.unwrap();
+        assert_eq!(node.record(name).await.is_none(), is_held);
+        assert_eq!(leases(&node).await, BTreeMap::new());
+    }
 }
 
 /// As has happened on every node for some time: what was removed since the database last grew has left pages that are written again.
@@ -90,17 +147,21 @@ async fn delete_something(node: &Node) {
     Deletion::of(&[name]).run(node).await;
 }
 
-/// Makes small things until the database has no page for another.
+/// Makes things that take a page each until the database has none for another.
 async fn use_up_database(node: &Node) {
-    let lease = |number: usize| CreateRequest { id: format!("full-{number}"), labels: HashMap::new() };
+    let labels = HashMap::from([("full".to_owned(), "full".to_owned())]);
     for number in 0..1_000 {
-        let made = node.client().leases().create(in_namespace(NAMESPACE, lease(number))).await;
-        if let Err(status) = made {
+        let request = CreateRequest { id: filler(number), labels: labels.clone() };
+        if let Err(status) = node.client().leases().create(in_namespace(NAMESPACE, request)).await {
             assert!(status.message().contains("no space left on device"), "{status}");
             return;
         }
     }
     panic!("the disk is not full");
+}
+
+fn filler(number: usize) -> String {
+    format!("full-{number}")
 }
 
 async fn what_was_killed_on_a_full_disk_is_ended(version: Version) {
