@@ -6,9 +6,11 @@
 //! and that is when people delete images. Then it is in labels too, for which the daemon's database has room for long.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use containerd_client::services::v1::Lease;
 use sha2::{Digest as _, Sha256};
+use tonic::Code;
 
 use super::blobs::Blob;
 use super::client::Containerd;
@@ -31,6 +33,11 @@ const PART_LABEL: &str = "secateur.dev/journal-part.";
 const JOURNAL_MAX: usize = 64 << 20;
 /// How many bytes of a journal a label takes: with its key it may have 4,096.
 const PART_MAX: usize = 4_000;
+/// How often a journal is written into labels where there is little room: pages of the database that somebody reads are free
+/// only afterwards.
+const ATTEMPTS: u32 = 3;
+/// The time between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
 /// A lease takes a write for each image that it holds: a blob that holds more than this is sooner written.
 const FEW: usize = 4;
 /// A longer text is written as a blob: all that is in labels goes over the wire when leases are listed.
@@ -74,18 +81,29 @@ impl Place {
         }
         let failure = match Self::write_blob(containerd, &lease, owner, &text, images).await {
             Ok(place) => return Ok(place),
-            Err(failure) => failure,
+            Err(failure) if is_answer(&failure) => failure,
+            Err(failure) => return Err(failure),
         };
         tracing::warn!(error = %failure, "no room for a journal that is a blob, so it is written into labels");
-        let written = async {
-            let place = Self::write_labels(containerd, &lease, owner, &text, images).await?;
-            containerd.delete_lease(&lease, Collect::Later).await?;
-            Ok(place)
-        };
-        written.await.map_err(|also: CallError| {
-            tracing::warn!(error = %also, "nor is there room in labels");
-            failure
-        })
+        Self::abandon(containerd, &lease).await;
+        for attempt in 1..=ATTEMPTS {
+            match Self::write_labels(containerd, &lease, owner, &text, images).await {
+                Ok(place) => return Ok(place),
+                Err(error) if is_answer(&error) => {
+                    tracing::warn!(%error, attempt, "nor is there room in labels");
+                }
+                Err(_) => break,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(failure)
+    }
+
+    /// Ends a lease that began nothing and takes room in the database. Where it cannot end now, the next operation ends it.
+    async fn abandon(containerd: &Containerd, lease: &str) {
+        if let Err(error) = containerd.delete_lease(lease, Collect::Later).await {
+            tracing::warn!(%error, lease, "a lease is left");
+        }
     }
 
     async fn write_blob(
@@ -111,14 +129,23 @@ impl Place {
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
         let (lease, holder) = (format!("{stem}-labels"), format!("{stem}-holds"));
-        containerd.create_lease(&holder, labels(HOLDS, owner)).await?;
-        for image in images {
-            containerd.hold_content(&holder, image.digest()).await?;
+        let written = async {
+            containerd.create_lease(&holder, labels(HOLDS, owner)).await?;
+            for image in images {
+                containerd.hold_content(&holder, image.digest()).await?;
+            }
+            let mut labels = labels(IN_LABELS, owner);
+            labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
+            labels.extend(parts(text));
+            containerd.create_lease(&lease, labels).await
+        };
+        if let Err(error) = written.await {
+            // Without an answer the journal may be there, and then its content must be held.
+            if is_answer(&error) {
+                Self::abandon(containerd, &holder).await;
+            }
+            return Err(error);
         }
-        let mut labels = labels(IN_LABELS, owner);
-        labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
-        labels.extend(parts(text));
-        containerd.create_lease(&lease, labels).await?;
         Ok(Self { lease, form: Form::Labels { holder } })
     }
 
@@ -185,6 +212,11 @@ impl Place {
     pub(super) async fn clear(&self, containerd: &Containerd) -> Result<(), CallError> {
         containerd.delete_lease(&self.lease, Collect::Later).await
     }
+}
+
+/// Whether the daemon said so. One that is away or too slow has no more room for anything else.
+fn is_answer(error: &CallError) -> bool {
+    error.code().is_some_and(|code| code != Code::Unavailable)
 }
 
 fn labels(journal: &str, owner: &str) -> HashMap<String, String> {
