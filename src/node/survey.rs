@@ -55,8 +55,10 @@ impl Node {
     }
 
     async fn look(&self, reach: Reach, pods: Vec<Pod>) -> Result<Survey, CallError> {
-        let (mut survey, containers) =
-            tokio::try_join!(self.look_at_records(reach), self.containerd.containers(&self.known, Vec::new()))?;
+        let (mut survey, containers) = tokio::try_join!(
+            self.look_at_records(reach),
+            self.containerd.containers(&self.known, Vec::new())
+        )?;
         survey.inventory.observe(containers, pods);
         Ok(survey)
     }
