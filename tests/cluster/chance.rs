@@ -46,8 +46,12 @@ impl Chance {
 
 /// The seed that `SEED` names, or a new one.
 pub(crate) fn seed() -> u64 {
-    match std::env::var("SEED").ok().filter(|seed| !seed.is_empty()) {
-        Some(seed) => seed.parse().unwrap_or_else(|_| panic!("SEED is a number, not {seed:?}")),
-        None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
-    }
+    let new = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    named_seed().unwrap_or_else(new)
+}
+
+/// The seed that `SEED` names.
+pub(crate) fn named_seed() -> Option<u64> {
+    let seed = std::env::var("SEED").ok().filter(|seed| !seed.is_empty())?;
+    Some(seed.parse().unwrap_or_else(|_| panic!("SEED is a number, not {seed:?}")))
 }

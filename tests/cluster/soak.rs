@@ -6,7 +6,8 @@
 //! comes to rest, and what must be so then is [checked](rest); that no container loses its content is looked at [all the
 //! time](watchman).
 //!
-//! `SEED=` and `MINUTES=` are read from the environment (`make soak`).
+//! `SEED=` and `MINUTES=` are read from the environment (`make soak`). With all other tests there is one of two minutes, always
+//! with the same seed.
 
 mod deeds;
 mod diary;
@@ -25,24 +26,35 @@ use self::diary::Diary;
 use self::plan::{Faults, Plan};
 use self::rest::Rest;
 use self::watchman::Watchman;
-use crate::chance::seed;
+use crate::chance::{named_seed, seed};
 use crate::cluster::Cluster;
 use crate::suite::{Test, tests};
 
 /// How long it goes on when `MINUTES` does not say, with the check that is under way then.
 const MINUTES: f64 = 2.0;
+/// The seed of the one that is run with all other tests, if `SEED` names no other.
+const SEED: u64 = 7;
+/// How long that one goes on: with the start of a cluster, and the end, it takes two minutes.
+const SHORT: Duration = Duration::from_secs(60);
 /// Actions between two checks.
 const ACTIONS: usize = 60;
 /// The namespace of all pods.
 const NAMESPACE: &str = "soak";
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Long: whatever_happens_nothing_in_use_is_lost]
+    tests![Alone: two_minutes_lose_nothing_in_use; Long: whatever_happens_nothing_in_use_is_lost]
+}
+
+async fn two_minutes_lose_nothing_in_use(cluster: &Cluster) {
+    soak(cluster, named_seed().unwrap_or(SEED), SHORT).await;
 }
 
 async fn whatever_happens_nothing_in_use_is_lost(cluster: &Cluster) {
+    soak(cluster, seed(), duration()).await;
+}
+
+async fn soak(cluster: &Cluster, seed: u64, time: Duration) {
     let cluster = cluster.with_secateur().await;
-    let (seed, time) = (seed(), duration());
     let diary = Diary::begin(seed);
     eprintln!("soak: SEED={seed}, {:.1} min", time.as_secs_f64() / 60.0);
     assert_eq!(beginning(seed), beginning(seed), "a seed decides what is done");

@@ -78,7 +78,9 @@ impl<'a> Deeds<'a> {
         let mut any = false;
         for (index, node) in self.cluster.nodes().iter().enumerate() {
             if make_record(node, &name_of_tag(tag), &name_of(image)).await {
-                self.known().made[index].names.insert(name_of_tag(tag));
+                let made = &mut self.known().made[index];
+                made.names.insert(name_of_tag(tag));
+                made.named_more.insert(image);
                 any = true;
             }
         }
@@ -89,7 +91,9 @@ impl<'a> Deeds<'a> {
         let mut any = false;
         for (index, node) in self.cluster.nodes().iter().enumerate() {
             if let Some(before) = move_record(node, &name_of_tag(tag), &name_of(image)).await {
-                self.known().made[index].moved_from.insert(before);
+                let made = &mut self.known().made[index];
+                made.moved_from.insert(before);
+                made.named_more.insert(image);
                 any = true;
             }
         }

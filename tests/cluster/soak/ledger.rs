@@ -26,6 +26,8 @@ pub(super) struct Made {
     pub(super) names: BTreeSet<String>,
     /// The images that lost a name because it was moved to another image.
     pub(super) moved_from: BTreeSet<String>,
+    /// The images that got one more name: of these a name goes that a pod needs, for the content stays under another.
+    pub(super) named_more: BTreeSet<usize>,
     /// The images that a forced deletion has named: of these names go that pods need.
     pub(super) forced: BTreeSet<usize>,
 }

@@ -175,7 +175,7 @@ impl<'a> Rest<'a> {
         told
     }
 
-    /// The pods that should run and do not.
+    /// The pods that should run and do not, and the images that a container needs which has run and are gone.
     async fn pods_that_do_not_run(&self, deeds: &Deeds<'_>) -> Vec<String> {
         let pods: Vec<_> = deeds.known().pods.clone().into_iter().collect();
         let mut wrong = Vec::new();
@@ -186,12 +186,30 @@ impl<'a> Rest<'a> {
                 started.has_run = true;
             }
             let is_there = node.has_image(&name_of(started.image)).await;
-            let was_forced = deeds.known().made[started.node].forced.contains(&started.image);
-            if !runs && (is_there || started.has_run && !was_forced) {
+            let (must_run, must_stay) = {
+                let ledger = deeds.known();
+                let (made, target) = (&ledger.made[started.node], &*ledger.images[&started.image].0.target);
+                let counts = started.has_run && !made.forced.contains(&started.image);
+                (
+                    counts && !made.named_more.contains(&started.image),
+                    counts && !made.moved_from.contains(target),
+                )
+            };
+            if !runs
+                && (is_there || must_run || must_stay && !self.is_named(node, deeds, started.image).await)
+            {
                 wrong.push(format!("pod-{pod} {started:?}, image there: {is_there}"));
             }
         }
         wrong
+    }
+
+    /// Whether an image has a name on a node, whichever.
+    async fn is_named(&self, node: &Node, deeds: &Deeds<'_>, image: usize) -> bool {
+        let records = node.records().await;
+        let ledger = deeds.known();
+        let target = &ledger.images[&image].0.target;
+        records.values().any(|record| record.target == *target)
     }
 
     /// The containers of the soak's pods, those that have ended among them.
