@@ -61,6 +61,11 @@ impl CallError {
         }
     }
 
+    /// Whether the daemon said so. One that is away or too slow has no more room for anything else.
+    pub(super) fn is_answer(&self) -> bool {
+        self.code().is_some_and(|code| code != Code::Unavailable)
+    }
+
     /// The gRPC code; none if no answer came.
     pub const fn code(&self) -> Option<Code> {
         match self.reason {

@@ -1,6 +1,7 @@
 //! containerd's leases: what holds content and snapshots from its collector.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::{
@@ -11,6 +12,11 @@ use tonic::metadata::{Ascii, MetadataValue};
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
 use crate::image::Digest;
+
+/// How often a change is tried where there is little room: pages of the database that somebody reads are free only afterwards.
+pub(super) const ATTEMPTS: u32 = 3;
+/// The time between two attempts.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a deletion waits for the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

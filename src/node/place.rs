@@ -6,17 +6,15 @@
 //! and that is when people delete images. Then it is in labels too, for which the daemon's database has room for long.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use containerd_client::services::v1::Lease;
 use sha2::{Digest as _, Sha256};
-use tonic::Code;
 
 use super::blobs::Blob;
 use super::client::Containerd;
 use super::error::CallError;
 use super::journal::{JOURNAL_LABEL, expiry};
-use super::leases::Collect;
+use super::leases::{ATTEMPTS, Collect, PAUSE};
 use crate::image::{Digest, ImageId};
 
 /// The lease's label that says whose operation it is.
@@ -33,11 +31,6 @@ const PART_LABEL: &str = "secateur.dev/journal-part.";
 const JOURNAL_MAX: usize = 64 << 20;
 /// How many bytes of a journal a label takes: with its key it may have 4,096.
 const PART_MAX: usize = 4_000;
-/// How often a journal is written into labels where there is little room: pages of the database that somebody reads are free
-/// only afterwards.
-const ATTEMPTS: u32 = 3;
-/// The time between two attempts.
-const PAUSE: Duration = Duration::from_millis(100);
 /// A lease takes a write for each image that it holds: a blob that holds more than this is sooner written.
 const FEW: usize = 4;
 /// A longer text is written as a blob: all that is in labels goes over the wire when leases are listed.
@@ -81,7 +74,7 @@ impl Place {
         }
         let failure = match Self::write_blob(containerd, &lease, owner, &text, images).await {
             Ok(place) => return Ok(place),
-            Err(failure) if is_answer(&failure) => failure,
+            Err(failure) if failure.is_answer() => failure,
             Err(failure) => return Err(failure),
         };
         tracing::warn!(error = %failure, "no room for a journal that is a blob, so it is written into labels");
@@ -89,7 +82,7 @@ impl Place {
         for attempt in 1..=ATTEMPTS {
             match Self::write_labels(containerd, &lease, owner, &text, images).await {
                 Ok(place) => return Ok(place),
-                Err(error) if is_answer(&error) => {
+                Err(error) if error.is_answer() => {
                     tracing::warn!(%error, attempt, "nor is there room in labels");
                 }
                 Err(_) => break,
@@ -141,7 +134,7 @@ impl Place {
         };
         if let Err(error) = written.await {
             // Without an answer the journal may be there, and then its content must be held.
-            if is_answer(&error) {
+            if error.is_answer() {
                 Self::abandon(containerd, &holder).await;
             }
             return Err(error);
@@ -212,11 +205,6 @@ impl Place {
     pub(super) async fn clear(&self, containerd: &Containerd) -> Result<(), CallError> {
         containerd.delete_lease(&self.lease, Collect::Later).await
     }
-}
-
-/// Whether the daemon said so. One that is away or too slow has no more room for anything else.
-fn is_answer(error: &CallError) -> bool {
-    error.code().is_some_and(|code| code != Code::Unavailable)
 }
 
 fn labels(journal: &str, owner: &str) -> HashMap<String, String> {

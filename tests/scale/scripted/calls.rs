@@ -178,6 +178,12 @@ async fn leases(node: &Node, method: &str, request: Request) -> Answer {
             })
             .await
         }
+        "AddResource" => {
+            one(request, |asked: services::AddResourceRequest| {
+                node.state().hold(&asked.id, &asked.resource.unwrap_or_default())
+            })
+            .await
+        }
         "Delete" => {
             one(request, |asked: services::DeleteRequest| node.state().delete_lease(&asked.id, asked.sync))
                 .await

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use containerd_client::services::v1::{
-    CreateImageRequest, DeleteImageRequest, Image, Info, ListImagesRequest, UpdateRequest,
+    CreateImageRequest, DeleteImageRequest, Image, Info, ListImagesRequest, Resource, UpdateRequest,
     WriteContentRequest,
 };
 use containerd_client::types::Descriptor;
@@ -151,6 +151,16 @@ impl State {
             return Err(Status::already_exists(id));
         }
         self.leases.insert(id, Lease { labels, blobs: Vec::new() });
+        Ok(())
+    }
+
+    /// Lets a lease hold a piece of content, and what that leads to.
+    pub(super) fn hold(&mut self, lease: &str, resource: &Resource) -> Result<(), Status> {
+        if resource.r#type != "content" {
+            return Err(Status::unimplemented(format!("a lease on a {}", resource.r#type)));
+        }
+        let lease = self.leases.get_mut(lease).ok_or_else(|| missing("lease", lease))?;
+        lease.blobs.push(Arc::from(&*resource.id));
         Ok(())
     }
 
