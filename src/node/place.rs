@@ -79,17 +79,11 @@ impl Place {
         };
         tracing::warn!(error = %failure, "no room for a journal that is a blob, so it is written into labels");
         Self::abandon(containerd, &lease).await;
-        for attempt in 1..=ATTEMPTS {
-            match Self::write_labels(containerd, &lease, owner, &text, images).await {
-                Ok(place) => return Ok(place),
-                Err(error) if error.is_answer() => {
-                    tracing::warn!(%error, attempt, "nor is there room in labels");
-                }
-                Err(_) => break,
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Err(failure)
+        let written = Self::write_labels(containerd, &lease, owner, &text, images).await;
+        written.map_err(|also| {
+            tracing::warn!(error = %also, "nor is there room in labels");
+            failure
+        })
     }
 
     /// Ends a lease that began nothing and takes room in the database. Where it cannot end now, the next operation ends it.
@@ -113,8 +107,27 @@ impl Place {
         Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob) })
     }
 
-    /// The lease with the journal is made last: without it, the one that holds the content began nothing.
     async fn write_labels(
+        containerd: &Containerd,
+        stem: &str,
+        owner: &str,
+        text: &str,
+        images: &BTreeSet<ImageId>,
+    ) -> Result<Self, CallError> {
+        for attempt in 1..ATTEMPTS {
+            match Self::try_labels(containerd, stem, owner, text, images).await {
+                Err(error) if error.is_answer() => {
+                    tracing::warn!(%error, attempt, "the journal is tried again")
+                }
+                written => return written,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Self::try_labels(containerd, stem, owner, text, images).await
+    }
+
+    /// The lease with the journal is made last: without it, the one that holds the content began nothing.
+    async fn try_labels(
         containerd: &Containerd,
         stem: &str,
         owner: &str,
