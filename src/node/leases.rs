@@ -7,6 +7,7 @@ use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::{
     AddResourceRequest, CreateRequest, DeleteRequest, Lease, ListRequest, Resource,
 };
+use tonic::Code;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
@@ -32,7 +33,8 @@ impl Containerd {
         LeasesClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX)
     }
 
-    /// Makes a lease and returns the connection on which it holds what is made.
+    /// Makes a lease and returns the connection on which it holds what is made. No ID is given twice, so one that is there
+    /// already was made by this very request, which has arrived before.
     pub(super) async fn create_lease(
         &self,
         id: &str,
@@ -42,7 +44,10 @@ impl Containerd {
             .parse()
             .map_err(|_| CallError::incomplete("leases.Create", id, "an ID that a header can carry"))?;
         let request = CreateRequest { id: id.to_owned(), labels };
-        call("leases.Create", id, self.leases().create(request)).await?;
+        match call("leases.Create", id, self.leases().create(request)).await {
+            Err(error) if error.code() != Some(Code::AlreadyExists) => return Err(error),
+            _ => {}
+        }
         Ok(self.under(&header))
     }
 
