@@ -237,11 +237,12 @@ impl<'a> Worker<'a> {
             Err(error) => {
                 let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
-                let next = Instant::now() + delay;
-                self.queue.again(&key, next);
+                let now = Instant::now();
+                self.queue.again(&key, now + delay);
                 draft.reset();
-                // What it had begun is ended first, and reported: what it had decided is not decided anew.
-                (self.recovered, self.recover_at) = (0, next);
+                // What it had begun is ended first, and reported: what it had decided is not decided anew. That keeps no other
+                // deletion waiting.
+                (self.recovered, self.recover_at) = (0, now);
             }
         }
         self.drafts.insert(key, draft);
