@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::client::Containerd;
 use super::error::CallError;
 use super::journal::{JOURNAL_LABEL, Journal, LEASE_PREFIX, expiry};
-use super::leases::{ATTEMPTS, Collect, PAUSE};
+use super::leases::{Collect, patiently};
 
 /// The journal of a lease that has none. Where a killed operation left it, it ends as one that began nothing.
 const NO_JOURNAL: &str = "none";
@@ -34,16 +34,7 @@ impl Collection {
 
     /// Waits until everything that nothing holds any longer has left the disk.
     pub(super) async fn run(self, containerd: &Containerd) -> Result<(), CallError> {
-        for attempt in 1..ATTEMPTS {
-            match containerd.delete_lease(&self.lease, Collect::Now).await {
-                Err(error) if error.is_answer() => {
-                    tracing::warn!(%error, attempt, "the collection is tried again")
-                }
-                ended => return ended,
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        containerd.delete_lease(&self.lease, Collect::Now).await
+        patiently(async || containerd.delete_lease(&self.lease, Collect::Now).await).await
     }
 
     /// Prepares one and runs it.

@@ -15,9 +15,21 @@ use super::error::{CallError, found};
 use crate::image::Digest;
 
 /// How often a change is tried where there is little room: pages of the database that somebody reads are free only afterwards.
-pub(super) const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 3;
 /// The time between two attempts.
-pub(super) const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Makes a change of leases, and tries again what the daemon has refused.
+pub(super) async fn patiently<T>(change: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+    for attempt in 1..ATTEMPTS {
+        match change().await {
+            Err(error) if error.is_answer() => tracing::warn!(%error, attempt, "it is tried again"),
+            made => return made,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    change().await
+}
 
 /// Whether a deletion waits for the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::blobs::Blob;
 use super::client::Containerd;
 use super::error::CallError;
 use super::journal::{JOURNAL_LABEL, expiry};
-use super::leases::{ATTEMPTS, Collect, PAUSE};
+use super::leases::{Collect, patiently};
 use crate::image::{Digest, ImageId};
 
 /// The lease's label that says whose operation it is.
@@ -114,16 +114,7 @@ impl Place {
         text: &str,
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
-        for attempt in 1..ATTEMPTS {
-            match Self::try_labels(containerd, stem, owner, text, images).await {
-                Err(error) if error.is_answer() => {
-                    tracing::warn!(%error, attempt, "the journal is tried again")
-                }
-                written => return written,
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Self::try_labels(containerd, stem, owner, text, images).await
+        patiently(async || Self::try_labels(containerd, stem, owner, text, images).await).await
     }
 
     /// The lease with the journal is made last: without it, the one that holds the content began nothing.

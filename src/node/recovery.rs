@@ -49,9 +49,10 @@ impl Node {
             let mut results = by_entry(entries, results);
             done.journals.push(open);
             let has_pruned = left.peek().is_some_and(|next| next.journal.owner == journal.owner);
-            if let Some(operation) = journal.pruning(watch).await?.filter(|_| !has_pruned)
+            if !has_pruned
                 && let Some(gone) = gone
                 && let Some(result) = results.iter_mut().find(|result| result.outcome == Outcome::Deleted)
+                && let Some(operation) = journal.pruning(watch).await?
             {
                 Box::pin(self.prune_after(&operation, &gone, result, watch, &mut done.journals)).await?;
             }

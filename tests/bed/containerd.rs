@@ -11,7 +11,7 @@ use k8s_cri::v1::StatusRequest;
 use tokio::task::spawn_blocking;
 
 use super::archive::{Archive, Content};
-use super::{Cri, Digest, Image, Imported, Version, config, eventually};
+use super::{Cri, Daemon, Digest, Image, Imported, Places, Setup, Version, config, eventually};
 
 /// The containerd namespace that the CRI serves.
 pub(crate) const NAMESPACE: &str = "k8s.io";
@@ -31,7 +31,23 @@ pub(crate) struct Containerd {
     channel: Channel,
 }
 
+/// The network of the pods, which only a few of the tests' pods use.
+const PODS: &str = "10.88.0.0/16";
+/// The daemon's log, in its directory.
+pub(crate) const LOG: &str = "containerd.log";
+
 impl Containerd {
+    /// Starts a daemon with all its files in a directory, and waits until it and its CRI answer.
+    pub(crate) async fn start(version: Version, setup: Setup, home: &Path) -> (Daemon, Self) {
+        let places = Places::below(home);
+        config::write_network(&places, PODS, &home.join("ipam"));
+        let mut command = config::command(version, setup, &places, home);
+        let mut daemon = Daemon::spawn(&mut command, &home.join(LOG));
+        let check = || assert_eq!(daemon.ended(), None, "containerd has ended");
+        let containerd = Self::connect(version, setup.cri, places.socket, home, check).await;
+        (daemon, containerd)
+    }
+
     /// Waits until a daemon that was just started and its CRI answer. `scratch` is a directory for archives on their way;
     /// `check` is called before each try, to panic where the daemon has ended.
     pub(crate) async fn connect(

@@ -27,7 +27,7 @@ mod wait;
 
 pub(crate) use archive::Imported;
 pub(crate) use config::{Cri, Places, Setup};
-pub(crate) use containerd::{Containerd, NAMESPACE, in_namespace};
+pub(crate) use containerd::{Containerd, LOG, NAMESPACE, in_namespace};
 pub(crate) use daemon::{Daemon, log_tail};
 pub(crate) use digest::Digest;
 pub(crate) use disk::Disk;

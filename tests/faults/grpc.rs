@@ -79,7 +79,7 @@ async fn answer(request: Request<Incoming>, mut sender: SendRequest<Full<Bytes>>
         Way::Hang => pending().await,
         Way::PassAndHang => {
             whole(sender.send_request(request).await).await;
-            trap.done();
+            trap.die();
             pending().await
         }
     }

@@ -96,7 +96,7 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
         Way::Hang => pending().await,
         Way::PassAndHang => {
             send().await?.into_body().collect().await?;
-            trap.done();
+            trap.die();
             pending().await
         }
     }

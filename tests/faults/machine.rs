@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::bed::{
-    Containerd, Cri, Daemon, Digest, Imported, NAMESPACE, Places, Setup, Version, cgroup, config, eventually,
-};
+use crate::bed::{Containerd, Daemon, Digest, Imported, NAMESPACE, Setup, Version, cgroup, eventually};
 use crate::scenario::{Act, Container, Scenario};
 
 /// What the IDs of our leases start with.
@@ -34,12 +32,7 @@ impl Machine {
     pub(crate) async fn start(home: &Path, version: Version) -> Self {
         let home = home.join(format!("{version:?}"));
         std::fs::create_dir(&home).expect("the directory is new");
-        let places = Places::below(&home);
-        config::write_network(&places, "10.88.0.0/16", &home.join("ipam"));
-        let mut command = config::command(version, Setup::default(), &places, &home);
-        let mut daemon = Daemon::spawn(&mut command, &home.join("containerd.log"));
-        let check = || assert_eq!(daemon.ended(), None, "containerd has ended");
-        let containerd = Containerd::connect(version, Cri::Enabled, places.socket, &home, check).await;
+        let (daemon, containerd) = Containerd::start(version, Setup::default(), &home).await;
         containerd.import_pause().await;
         let mut machine = Self { containerd, home, empty: Store::default(), _daemon: daemon };
         machine.empty = machine.store().await;
@@ -152,10 +145,6 @@ impl Machine {
         }
         for container in self.containers().await {
             self.containerd.ctr(["containers", "rm", &container]).await;
-        }
-        let records = self.containerd.records().await;
-        for name in records.keys().filter(|name| !self.empty.records.contains_key(*name)) {
-            self.containerd.delete_record(name).await;
         }
         // The CRI hears of each and may write records of its own meanwhile.
         let mut left = self.kept().await;

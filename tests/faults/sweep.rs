@@ -106,6 +106,7 @@ impl Bed {
         agent.ready().await;
         self.agent = Some(agent);
         let trap = Arc::clone(&self.seat.trap);
+        trap.quiet().await;
         trap.set(fault.clone());
         self.runs += 1;
         let deletion = self.create(scenario).await;
@@ -137,11 +138,10 @@ impl Bed {
         let (calls, has_fired) = trap.clear();
         self.agent.as_ref().expect("there is an agent").ready().await;
         self.remove(&deletion).await;
-        let results = report?.results;
         self.settle().await;
         let after = self.machine.kept().await;
         let containers = self.machine.containers().await;
-        let run = Run { imported, before, had_begun, after, containers, results };
+        let run = Run { imported, before, had_begun, after, containers, results: report.results };
         self.machine.clear().await?;
         Ok((run, calls, has_fired))
     }
@@ -182,7 +182,7 @@ impl Bed {
         let nothing = Scenario::nothing();
         self.runs += 1;
         let deletion = self.create(&nothing).await;
-        let _ = completed(&self.client, &self.seat.place.node, &deletion, &nothing, &self.machine).await;
+        completed(&self.client, &self.seat.place.node, &deletion, &nothing, &self.machine).await;
         self.remove(&deletion).await;
     }
 }
@@ -194,11 +194,11 @@ async fn completed(
     deletion: &ImageDeletion,
     scenario: &Scenario,
     machine: &Machine,
-) -> Result<ImageDeletionReportSpec, String> {
+) -> ImageDeletionReportSpec {
     let reports: Api<ImageDeletionReport> = Api::all(client.clone());
     let name = name_of(node, &deletion.uid().unwrap_or_default());
     let mut release = scenario.release.as_ref();
-    let complete = eventually("the report", async || {
+    eventually("the report", async || {
         let report = reports.get_opt(&name).await.expect("the API server answers")?.spec;
         if report.outcome == Outcome::Conflict
             && report.completion_time.is_none()
@@ -207,8 +207,8 @@ async fn completed(
             machine.act(act).await;
         }
         report.completion_time.is_some().then_some(report)
-    });
-    Ok(complete.await)
+    })
+    .await
 }
 
 fn judge(run: &Run, clean: &Run, scenario: &Scenario, fault: &Fault) -> Result<(), String> {

@@ -13,6 +13,9 @@ const DELAY: Duration = Duration::from_millis(150);
 /// How long nothing answers in an outage.
 const OUTAGE: Duration = Duration::from_millis(700);
 
+/// After so long without a call an agent has nothing to do.
+const QUIET: Duration = Duration::from_millis(100);
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -110,7 +113,7 @@ pub(crate) enum Way {
     Refuse,
     /// Does nothing ever.
     Hang,
-    /// Passes it on, tells [`Trap::done`], and does nothing ever.
+    /// Passes it on, tells [`Trap::die`], and does nothing ever.
     PassAndHang,
 }
 
@@ -137,6 +140,20 @@ impl Trap {
     /// Counts calls from here on, and waits for that of the fault.
     pub(crate) fn set(&self, fault: Option<Fault>) {
         *self.state() = State { is_watching: true, fault, ..State::default() };
+    }
+
+    /// Waits until nothing has come by for a while: an agent that is ready may still end what was killed before it.
+    pub(crate) async fn quiet(&self) {
+        self.set(None);
+        let mut seen = 0;
+        loop {
+            sleep(QUIET).await;
+            let now = self.state().seen.len();
+            if now == seen {
+                return;
+            }
+            seen = now;
+        }
     }
 
     /// Lets everything pass, and returns the calls since it was set, and whether the fault has happened.
@@ -194,17 +211,13 @@ impl Trap {
         }
     }
 
-    /// A call was passed on after which the agent is killed.
-    pub(crate) fn done(&self) {
-        self.die();
-    }
-
     /// Whether nothing comes through, also of what began before.
     pub(crate) fn is_dead(&self) -> bool {
         self.state().is_dead
     }
 
-    fn die(&self) {
+    /// Nothing comes through any more, and the agent is to be killed.
+    pub(crate) fn die(&self) {
         self.state().is_dead = true;
         self.fired.notify_one();
     }

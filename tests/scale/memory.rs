@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::bed::{Containerd, Cri, Daemon, Image, Places, Setup, Version, config, eventually};
+use crate::bed::{Containerd, Daemon, Image, Setup, Version, eventually};
 use crate::cluster::{Cluster, NAMESPACE, Service};
 use crate::controller::Controller;
 use crate::fleet::{self, Place};
@@ -60,13 +60,7 @@ pub(crate) async fn run(home: &Path) -> Memory {
 async fn start_containerd(home: &Path) -> (Daemon, Containerd) {
     let home = home.join("machine");
     std::fs::create_dir(&home).expect("the directory is new");
-    let places = Places::below(&home);
-    config::write_network(&places, "10.88.0.0/16", &home.join("ipam"));
-    let mut command = config::command(Version::V2, Setup::default(), &places, &home);
-    let mut daemon = Daemon::spawn(&mut command, &home.join("containerd.log"));
-    let check = || assert_eq!(daemon.ended(), None, "containerd has ended");
-    let containerd = Containerd::connect(Version::V2, Cri::Enabled, places.socket, &home, check).await;
-    (daemon, containerd)
+    Containerd::start(Version::V2, Setup::default(), &home).await
 }
 
 async fn start_agent(cluster: &Cluster, place: Place, containerd: &Containerd) -> Service {

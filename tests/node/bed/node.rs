@@ -7,11 +7,7 @@ use std::thread;
 
 use nix::mount::{MsFlags, mount};
 
-use super::{Containerd, Cri, Daemon, Digest, Home, Imported, Places, Setup, Version, config, log_tail};
-
-/// The network of the node's pods, which only a few of the tests' pods use.
-const PODS: &str = "10.88.0.0/16";
-const LOG: &str = "containerd.log";
+use super::{Containerd, Cri, Daemon, Digest, Home, Imported, LOG, Places, Setup, Version, log_tail};
 
 /// A running containerd of its own. All of it is gone when this value is dropped.
 ///
@@ -38,7 +34,7 @@ impl Node {
         if let Some(bytes) = setup.disk {
             mount_disk(&home.join("root"), bytes);
         }
-        let (daemon, containerd) = run(version, setup, &home).await;
+        let (daemon, containerd) = Containerd::start(version, setup, home.path()).await;
         let sandbox_image = match setup.cri {
             Cri::Enabled => Some(containerd.import_pause().await),
             Cri::Disabled => None,
@@ -104,7 +100,8 @@ impl Node {
     }
 
     async fn start_again(&mut self) {
-        (self.daemon, self.containerd) = run(self.version(), self.setup, &self.home).await;
+        (self.daemon, self.containerd) =
+            Containerd::start(self.version(), self.setup, self.home.path()).await;
     }
 }
 
@@ -114,16 +111,6 @@ fn mount_disk(at: &Path, bytes: u64) {
     let (kind, size) = (Some("tmpfs"), format!("size={bytes}"));
     let mounted = mount(kind, at, kind, MsFlags::empty(), Some(size.as_str()));
     mounted.unwrap_or_else(|error| panic!("cannot mount {}: {error}", at.display()));
-}
-
-async fn run(version: Version, setup: Setup, home: &Home) -> (Daemon, Containerd) {
-    let places = Places::below(home.path());
-    config::write_network(&places, PODS, &home.join("ipam"));
-    let mut command = config::command(version, setup, &places, home.path());
-    let mut daemon = Daemon::spawn(&mut command, &home.join(LOG));
-    let check = || assert_eq!(daemon.ended(), None, "containerd has ended");
-    let containerd = Containerd::connect(version, setup.cri, places.socket, home.path(), check).await;
-    (daemon, containerd)
 }
 
 impl Deref for Node {
