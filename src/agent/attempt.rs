@@ -22,8 +22,9 @@ use crate::image::{self, Pattern, Request, Rules};
 use crate::node::{Done, Needs, Operation, Outcome, Progress, Turn, Unknown, Watch};
 use crate::telemetry::metrics::AgentMetrics;
 
-/// How long the pods may take to be listed while images are away. They are put back after that.
-const SHORT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the pods may take to be listed while images are away. They are put back after that. The API server lets a request of
+/// a service account wait for its turn for up to 15 s, and one that has waited in vain is only one more.
+const SHORT_DEADLINE: Duration = Duration::from_secs(20);
 
 /// What is the same for every attempt of an agent.
 pub struct Attempts {
@@ -68,6 +69,7 @@ impl Attempts {
         known: &Known,
         draft: &mut Draft,
     ) -> Result<Standing, AttemptError> {
+        draft.has_begun = false;
         if let Some(held) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
             && !may_be_free(link, held).await?
         {
@@ -127,6 +129,7 @@ impl Attempts {
             self.report(deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
+        draft.has_begun = true;
         let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
@@ -153,8 +156,10 @@ impl Attempts {
     /// Ends what killed operations have begun on this node, and reports it.
     pub async fn recover(&self, link: &Link) -> Result<(), AttemptError> {
         self.membership.prepare().await?;
-        // The own pod is among them, and later lists are without it.
-        self.pods().await?;
+        if self.own.get().is_none() {
+            // The own pod is among them, and later lists are without it.
+            self.pods().await?;
+        }
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let done = link.node.recover(turn, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, None).await?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Delays that double up to a bound.
+/// Delays that double up to a bound. Each is somewhere between its half and its whole: what failed for many at once is not
+/// tried again by all of them at once.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
@@ -19,9 +20,9 @@ impl Backoff {
 
     /// The next delay.
     pub fn next(&mut self) -> Duration {
-        let delay = self.next.min(self.longest);
-        self.next = delay * 2;
-        delay
+        let whole = self.next.min(self.longest);
+        self.next = whole * 2;
+        whole.mul_f64(1.0 - fastrand::f64() / 2.0)
     }
 }
 
@@ -32,7 +33,15 @@ mod tests {
     #[test]
     fn delays_double_up_to_the_bound() {
         let mut backoff = Backoff::up_to(Duration::from_millis(500));
-        let delays: Vec<_> = (0..5).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(delays, [100, 200, 400, 500, 500]);
+        for whole in [100, 200, 400, 500, 500].map(Duration::from_millis) {
+            let delay = backoff.next();
+            assert!((whole / 2..=whole).contains(&delay), "{delay:?} of {whole:?}");
+        }
+    }
+
+    #[test]
+    fn two_do_not_wait_for_the_same_time() {
+        let first = || Backoff::up_to(Duration::from_secs(1)).next();
+        assert!((0..100).any(|_| first() != first()));
     }
 }

@@ -16,6 +16,8 @@ use crate::node::Operation;
 pub struct Draft {
     /// Whether the API server may have an earlier report that was not read yet.
     pub may_have_report: bool,
+    /// Whether this attempt has begun to change the node, so that its journal may be there when it fails.
+    pub has_begun: bool,
     /// When the first attempt began.
     pub started: Time,
     /// What was reported already.
@@ -37,6 +39,7 @@ impl Draft {
     pub fn new(may_have_report: bool, now: Timestamp) -> Self {
         Self {
             may_have_report,
+            has_begun: false,
             started: Time(now),
             reported: Vec::new(),
             held: None,

@@ -43,9 +43,10 @@ impl Attempts {
             let (node, started) = (self.cluster.node_name(), draft.started.clone());
             ImageDeletionReport::of(deletion, node, results, started, completed.clone())
         };
-        match self.write(&told(results.clone())).await {
+        let is_new = !draft.has_reported();
+        match self.write(&told(results.clone()), is_new).await {
             Err(error) if error.is_final() => {
-                self.write(&told(refused(&results, &error))).await?;
+                self.write(&told(refused(&results, &error)), is_new).await?;
             }
             written => written?,
         }
@@ -117,10 +118,10 @@ impl Attempts {
         self.metrics.put_back(put_back);
     }
 
-    async fn write(&self, report: &ImageDeletionReport) -> Result<(), ApiError> {
+    async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<(), ApiError> {
         let (mut backoff, deadline) = (Backoff::up_to(LONGEST), Instant::now() + PATIENCE);
         loop {
-            match self.cluster.apply(report).await {
+            match self.cluster.write(report, is_new).await {
                 Ok(()) => {
                     let outcome = report.spec.outcome;
                     tracing::info!(?outcome, completed = report.spec.completion_time.is_some(), "reported");

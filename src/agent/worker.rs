@@ -239,10 +239,12 @@ impl<'a> Worker<'a> {
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
                 let now = Instant::now();
                 self.queue.again(&key, now + delay);
-                draft.reset();
-                // What it had begun is ended first, and reported: what it had decided is not decided anew. That keeps no other
-                // deletion waiting.
-                (self.recovered, self.recover_at) = (0, now);
+                if draft.has_begun {
+                    draft.reset();
+                    // What it had begun is ended first, and reported: what it had decided is not decided anew. That keeps no other
+                    // deletion waiting.
+                    (self.recovered, self.recover_at) = (0, now);
+                }
             }
         }
         self.drafts.insert(key, draft);

@@ -142,9 +142,19 @@ impl<'a> Tally<'a> {
         self.desired.iter().map(String::as_str).filter(|node| self.all.stage(node).is_none())
     }
 
-    /// The nodes that have reported a conflict and wait for its end.
+    /// The nodes that have reported, but not for the last time.
     fn waiting(&self) -> impl Iterator<Item = &'a str> {
         self.nodes_where(|report| report.stage == Stage::Waiting)
+    }
+
+    /// Those of them that have reported a conflict and wait for its end.
+    fn held(&self) -> impl Iterator<Item = &'a str> {
+        self.nodes_where(|report| report.stage == Stage::Waiting && report.conflicted)
+    }
+
+    /// Those that were stopped in the middle and go on.
+    fn unfinished(&self) -> impl Iterator<Item = &'a str> {
+        self.nodes_where(|report| report.stage == Stage::Waiting && !report.conflicted)
     }
 
     /// The nodes whose worst outcome is this one.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use clap::Args;
-use kube::Client;
+use kube::{Client, Config};
 use prometheus::Registry;
 
 use super::args::Global;
@@ -96,7 +96,8 @@ pub async fn agent(global: &Global, arguments: Agent) -> Result<Exit, Error> {
     };
     let metrics = AgentMetrics::register(&registry)?;
     let health = Health::missing(agent::PARTS);
-    let client = client().await?;
+    let config = Config::infer().await.map_err(|error| cluster(&kube::Error::InferConfig(error)))?;
+    let client = agent::transport::client(config).map_err(|error| cluster(&error))?;
     let cancel = terminated().map_err(Error::Start)?;
     let work = agent::run(settings, client, metrics, health.clone(), cancel);
     serving(&arguments.telemetry, registry, health, work).await
@@ -149,7 +150,11 @@ impl controller::Observer for Observed {
 
 /// The cluster that the environment or a kubeconfig names.
 async fn client() -> Result<Client, Error> {
-    Client::try_default().await.map_err(|error| Error::Cluster(error.to_string()))
+    Client::try_default().await.map_err(|error| cluster(&error))
+}
+
+fn cluster(error: &kube::Error) -> Error {
+    Error::Cluster(error.to_string())
 }
 
 /// Serves metrics and health for as long as the work goes on.

@@ -113,10 +113,13 @@ impl Ledger {
 
     /// Everything that is due.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Order> {
-        let mut orders = Vec::new();
+        if self.next().is_none_or(|next| next > now) {
+            return Vec::new();
+        }
+        let (mut orders, under_way) = (Vec::new(), self.under_way());
         while let Some(uid) = self.agenda.take_due(now) {
             let order = match self.entries.get_mut(&uid) {
-                Some(Entry::Open(tracked)) => tracked.step(now),
+                Some(Entry::Open(tracked)) => tracked.step(now, under_way),
                 Some(Entry::Settled(settled)) => settled.step(now),
                 None => None,
             };
@@ -188,6 +191,11 @@ impl Ledger {
             *phases.entry(phase).or_default() += 1;
         }
         phases
+    }
+
+    fn under_way(&self) -> usize {
+        let is_under_way = |entry: &&Entry| matches!(entry, Entry::Open(tracked) if tracked.wants_reports());
+        self.entries.values().filter(is_under_way).count()
     }
 
     fn see(&mut self, seen: Seen, now: Timestamp) -> Option<Interest> {

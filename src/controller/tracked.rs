@@ -1,8 +1,8 @@
 //! One deletion whose last status has not been written: what is known of it, and when what is to be written. No I/O and
 //! no clock.
 //!
-//! A status is written at once when it is the last, and otherwise at most once a second. The first one waits for a second,
-//! because many a deletion is over by then. Reports cost a look at a set each; they are folded only when a write is due.
+//! A status is written at once when it is the last, and otherwise at most once a second, or less often where many deletions are
+//! under way. The first one waits for a second, because many a deletion is over by then. Reports cost a look at a set each; they are folded only when a write is due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,8 +21,13 @@ use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::status::{ImageDeletionStatus, Phase};
 
-/// The time between two writes of a status that is not the last.
+/// The shortest time between two writes of a status that is not the last.
 const BETWEEN_WRITES: Duration = Duration::from_secs(1);
+/// The longest.
+const LONGEST_BETWEEN_WRITES: Duration = Duration::from_secs(30);
+/// What each deletion that is under way adds to it, so that all of them together take no more than ten writes a second from what
+/// the API server can do for them.
+const SHARE_OF_WRITES: Duration = Duration::from_millis(100);
 
 /// A deletion that is under way, or one that is over and whose status is of an earlier generation.
 #[derive(Debug)]
@@ -178,8 +183,8 @@ impl Tracked {
         self.attempts.earliest(wanted?)
     }
 
-    /// What is to be done now.
-    pub(super) fn step(&mut self, now: Timestamp) -> Option<Order> {
+    /// What is to be done now, where so many deletions are under way.
+    pub(super) fn step(&mut self, now: Timestamp, under_way: usize) -> Option<Order> {
         self.next().filter(|time| *time <= now)?;
         if !self.is_decided() && self.deletion.gives_up().is_some_and(|time| time <= now) {
             self.attempts.begin();
@@ -193,7 +198,7 @@ impl Tracked {
         }
         let notes = notes(before, &status);
         self.attempts.begin();
-        self.write_from = after(now, BETWEEN_WRITES);
+        self.write_from = after(now, between_writes(under_way));
         Some(Order::Write(Box::new(StatusWrite { target: Target::of(&self.deletion), status, notes })))
     }
 
@@ -242,6 +247,12 @@ impl Tracked {
         let reports = self.reports.as_ref().unwrap_or(&none);
         aggregate(&self.deletion, desired, without_agent, reports, now)
     }
+}
+
+/// The time between two writes of a status that is not the last, where so many deletions are under way.
+fn between_writes(under_way: usize) -> Duration {
+    let shares = SHARE_OF_WRITES.saturating_mul(under_way.try_into().unwrap_or(u32::MAX));
+    shares.clamp(BETWEEN_WRITES, LONGEST_BETWEEN_WRITES)
 }
 
 /// The status of a deletion before one is written.

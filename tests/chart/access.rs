@@ -150,6 +150,24 @@ fn the_admission_policy_speaks_of_the_account_of_the_agents() {
 }
 
 #[test]
+fn agents_wait_in_a_queue_of_their_own() {
+    for fullname in ["secateur", "pruner"] {
+        let rendered = Rendered::with(&["--set", &format!("fullnameOverride={fullname}")]);
+        let schema = rendered.one("FlowSchema", "");
+        let account = rendered.pod("agent").spec["serviceAccountName"].as_str().unwrap();
+        let subject = json!({
+            "kind": "ServiceAccount", "serviceAccount": {"name": account, "namespace": NAMESPACE},
+        });
+        assert_eq!(schema["spec"]["rules"][0]["subjects"], json!([subject]));
+        let level = rendered.one("PriorityLevelConfiguration", "");
+        assert_eq!(schema["spec"]["priorityLevelConfiguration"]["name"], name(level));
+        assert_eq!(level["spec"]["limited"]["nominalConcurrencyShares"], 30);
+    }
+    let without = Rendered::with(&["--set", "flowControl.enabled=false"]);
+    assert!(without.objects().iter().all(|object| object["kind"] != "FlowSchema"));
+}
+
+#[test]
 fn what_is_made_for_the_test_goes_with_it() {
     let rendered = Rendered::by_default();
     let of_the_test: Vec<_> = rendered

@@ -59,7 +59,7 @@ fn value_sets() -> Vec<Vec<String>> {
             "--set",
             &format!("image.repository=registry.example:5000/a/b,image.digest=sha256:{}", "a".repeat(64)),
         ],
-        &["--set", "crds.install=false,admissionPolicy.enabled=false"],
+        &["--set", "crds.install=false,admissionPolicy.enabled=false,flowControl.enabled=false"],
         &[
             "--set",
             "crds.keep=false,networkPolicy.enabled=true,apiServer.host=api.example,apiServer.port=8443",

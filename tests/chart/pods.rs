@@ -212,10 +212,12 @@ fn the_lease_that_the_controller_takes_is_the_one_that_there_is() {
 
 #[test]
 fn every_object_has_the_labels_of_its_release_and_a_namespace_if_it_can() {
-    const EVERYWHERE: [&str; 5] = [
+    const EVERYWHERE: [&str; 7] = [
         "ClusterRole",
         "ClusterRoleBinding",
         "CustomResourceDefinition",
+        "FlowSchema",
+        "PriorityLevelConfiguration",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
     ];

@@ -1,5 +1,6 @@
 //! The agents: the library's own, many in this process, each with a client and a socket of its own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -71,14 +72,17 @@ impl Agents {
         self.seats.iter().map(|seat| seat.meter.read()).collect()
     }
 
-    /// What went wrong for any agent and was tried again, by its metrics.
-    pub(crate) fn errors(&self) -> f64 {
+    /// How often something went wrong for any agent and was tried again, by kind, as their metrics say.
+    pub(crate) fn errors(&self) -> BTreeMap<String, f64> {
         let families = self.seats.iter().flat_map(|seat| seat.registry.gather());
-        let errors = families.filter(|family| family.name() == "secateur_errors_total");
+        let mut errors = BTreeMap::new();
+        for family in families.filter(|family| family.name() == "secateur_errors_total") {
+            for metric in family.get_metric() {
+                let kind = metric.get_label().iter().map(|label| label.value()).collect();
+                *errors.entry(kind).or_default() += metric.get_counter().get_value();
+            }
+        }
         errors
-            .flat_map(|family| family.get_metric().to_vec())
-            .map(|metric| metric.get_counter().get_value())
-            .sum()
     }
 }
 

@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 use axum::http::{Request, Response, StatusCode, Uri};
 use futures::future::BoxFuture;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
+use secateur::agent::transport;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::retry::RetryLayer;
@@ -81,11 +82,9 @@ impl Reading {
     }
 }
 
-/// A client that is made as [`Client::try_from`] makes it, with a meter.
+/// A client that is made as [`transport::client`] makes it, with a meter.
 pub(crate) fn client(config: &Config, meter: &Arc<Meter>) -> Client {
-    let connector = Metered(Arc::clone(meter));
-    let https =
-        config.rustls_https_connector_with_connector(connector).expect("the certificates can be read");
+    let http = transport::http(config, Metered(Arc::clone(meter))).expect("the certificates can be read");
     let (asking, answering) = (Arc::clone(meter), Arc::clone(meter));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -100,7 +99,7 @@ pub(crate) fn client(config: &Config, meter: &Arc<Meter>) -> Client {
             response
         })
         .map_err(BoxError::from)
-        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https));
+        .service(http);
     ClientBuilder::new(service, "default").build()
 }
 

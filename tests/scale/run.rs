@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) idle: Duration,
     /// How many deletions are made at once in the end.
     pub(crate) many: usize,
+    /// How long all of that may take. Where an agent asks its scripted node for what that does not know, it never ends.
+    pub(crate) patience: Duration,
 }
 
 /// So long without a request means that what was asked for is done.
@@ -143,7 +145,7 @@ impl Run {
         figures.stored = (etcd::stored_bytes() - stored) / self.plan.nodes as f64;
         let total = |what: fn(&Reading) -> u64| readings.iter().map(what).sum::<u64>();
         eprintln!(
-            "all agents: {} requests, {} connections, {} bytes; {} errors; {} status updates seen",
+            "all agents: {} requests, {} connections, {} bytes; errors: {:?}; {} status updates seen",
             total(|it| it.requests),
             total(|it| it.connections),
             total(|it| it.received),
@@ -186,7 +188,7 @@ impl Run {
     /// Many deletions at once, of two images each.
     async fn many(&self) -> Many {
         self.quiet().await;
-        let (before, errors) = (self.agents.read(), self.agents.errors());
+        let (before, errors) = (self.agents.read(), self.agents.errors().into_values().sum::<f64>());
         let deletions = self.plan.many;
         let names: Vec<String> = (1..=deletions).map(|number| format!("many-{number}")).collect();
         let manifests: Vec<_> = names
@@ -210,7 +212,7 @@ impl Run {
             complete: followed.last.values().filter(is_done).count(),
             seconds,
             refused: since(&before, &self.agents.read()).map(|reading| reading.refused).sum(),
-            errors: self.agents.errors() - errors,
+            errors: self.agents.errors().into_values().sum::<f64>() - errors,
             controller: self.controller.peak(),
         }
     }

@@ -52,7 +52,9 @@ pub(super) fn all(
 fn complete(tally: &Tally<'_>, standing: Standing, dry_run: bool) -> Finding {
     let reason = match standing {
         Standing::Pending => Reason::WaitingForNodes,
-        Standing::Active if tally.missing().next().is_some() => Reason::WaitingForNodes,
+        Standing::Active if tally.missing().chain(tally.unfinished()).next().is_some() => {
+            Reason::WaitingForNodes
+        }
         Standing::Active => Reason::WaitingForConflicts,
         Standing::Complete if tally.desired.is_empty() => Reason::NoNodes,
         Standing::Complete => Reason::AllNodesReported,
@@ -62,7 +64,8 @@ fn complete(tally: &Tally<'_>, standing: Standing, dry_run: bool) -> Finding {
     let mut message = progress(tally);
     if !standing.is_final() {
         append(&mut message, "waiting for ", tally.missing());
-        append(&mut message, "images in use on ", tally.waiting());
+        append(&mut message, "images in use on ", tally.held());
+        append(&mut message, "not finished on ", tally.unfinished());
     }
     match tally.without_agent {
         0 => {}

@@ -280,6 +280,22 @@ fn a_node_that_waits_keeps_it_active_until_it_is_given_up() {
 }
 
 #[test]
+fn a_node_that_was_stopped_in_the_middle_waits_for_no_conflict() {
+    let mut stopped = report("a", Outcome::Deleted);
+    stopped.spec.completion_time = None;
+    let mut held = report("b", Outcome::Conflict);
+    held.spec.completion_time = None;
+    let status = fold(&deletion(), &names(["a", "b"]), 0, &[stopped, held], at(1));
+    assert_condition(
+        &status,
+        "Complete",
+        "False",
+        "WaitingForNodes",
+        "2 of 2 nodes reported: 1 deleted, 1 conflicted; images in use on b; not finished on a",
+    );
+}
+
+#[test]
 fn without_a_node_it_is_complete_at_once() {
     let status = fold(&deletion(), &[], 2, &[], at(1));
     assert_eq!(status.phase, Phase::Complete);

@@ -82,7 +82,7 @@ fn tracked(cluster: &Cluster) -> Tracked {
 
 #[track_caller]
 fn write(tracked: &mut Tracked, now: Timestamp) -> StatusWrite {
-    match tracked.step(now) {
+    match tracked.step(now, 1) {
         Some(Order::Write(write)) => *write,
         other => panic!("no write but {other:?}"),
     }
@@ -127,10 +127,18 @@ fn a_quick_deletion_is_written_once_and_at_once() {
 }
 
 #[test]
+fn among_many_a_deletion_is_written_less_often() {
+    let rows = [(0, 1_000), (1, 1_000), (10, 1_000), (50, 5_000), (1_000, 30_000)];
+    for (under_way, milliseconds) in rows {
+        assert_eq!(between_writes(under_way).as_millis(), milliseconds, "{under_way} under way");
+    }
+}
+
+#[test]
 fn a_slow_deletion_is_written_once_a_second_and_when_it_is_over() {
     let cluster = cluster(["a", "b", "c"]);
     let mut tracked = tracked(&cluster);
-    assert_eq!(tracked.step(at(1_099)), None);
+    assert_eq!(tracked.step(at(1_099), 1), None);
     let first = written(&mut tracked, at(1_100), "2");
     assert_eq!((counts(&first), &*kinds(&first)), ((Phase::Pending, "0/3"), &[Kind::Started][..]));
     assert_eq!(tracked.next(), Some(at(65_000)));
@@ -154,7 +162,7 @@ fn nothing_is_written_before_the_cluster_and_the_reports_are_known() {
     tracked.start(&cluster);
     assert_eq!(tracked.next(), None);
     tracked.report(none(), &Cluster::default());
-    assert_eq!((tracked.next(), tracked.step(at(9_000_000))), (None, None));
+    assert_eq!((tracked.next(), tracked.step(at(9_000_000), 1)), (None, None));
     tracked.start(&cluster);
     assert_eq!(counts(&write(&mut tracked, at(2_000))), (Phase::Pending, "0/1"));
 }
@@ -166,7 +174,7 @@ fn one_write_is_under_way_at_a_time_and_what_happens_meanwhile_is_written_next()
     let first = write(&mut tracked, at(1_100));
     tracked.report(done("a"), &cluster);
     tracked.report(done("b"), &cluster);
-    assert_eq!((tracked.next(), tracked.step(at(5_000))), (None, None));
+    assert_eq!((tracked.next(), tracked.step(at(5_000), 1)), (None, None));
     tracked.written(&first, Some("2".into()));
     assert_eq!(counts(&write(&mut tracked, at(1_200))), (Phase::Complete, "2/2"));
 }
@@ -215,7 +223,7 @@ fn its_own_echo_is_no_news() {
             tracked.written(&first, Some("2".into()));
             tracked.update(echo);
         }
-        assert_eq!(tracked.step(at(9_000)), None);
+        assert_eq!(tracked.step(at(9_000), 1), None);
         assert_eq!(tracked.next(), Some(at(65_000)));
     }
 }
@@ -243,7 +251,7 @@ fn a_controller_that_takes_over_says_only_what_is_new() {
 
     let mut next = Tracked::new(left.clone(), at(5_000));
     next.report(Change::Listed(all([report("a", Outcome::Conflict, None)])), &cluster);
-    assert_eq!(next.step(at(5_000)), None);
+    assert_eq!(next.step(at(5_000), 1), None);
     assert_eq!(next.next(), Some(at(65_000)));
 
     let mut next = Tracked::new(left, at(5_000));
@@ -260,7 +268,7 @@ fn past_the_deadline_reports_are_counted_again_before_anybody_is_called_silent()
     written(&mut tracked, at(1_100), "2");
     assert_eq!(tracked.next(), Some(at(65_000)));
     let recount = |tracked: &mut Tracked, now| {
-        tracked.step(at(now)) == Some(Order::Recount(Target::of(tracked.deletion())))
+        tracked.step(at(now), 1) == Some(Order::Recount(Target::of(tracked.deletion())))
     };
     assert!(recount(&mut tracked, 65_000));
     tracked.attempts().failed(at(65_500));
@@ -405,7 +413,7 @@ fn another_deadline_counts_from_now_on() {
     shorter.metadata.generation = Some(3);
     shorter.spec.active_deadline_seconds = 1;
     tracked.update(shorter);
-    assert!(matches!(tracked.step(at(6_000)), Some(Order::Recount(_))));
+    assert!(matches!(tracked.step(at(6_000), 1), Some(Order::Recount(_))));
 }
 
 #[test]
@@ -413,7 +421,7 @@ fn a_deadline_that_moves_during_the_recount_is_waited_for() {
     let cluster = cluster(["a"]);
     let mut tracked = tracked(&cluster);
     written(&mut tracked, at(1_100), "2");
-    assert!(matches!(tracked.step(at(65_000)), Some(Order::Recount(_))));
+    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
     let mut longer = tracked.deletion().clone();
     longer.metadata.generation = Some(2);
     longer.spec.active_deadline_seconds = 600;

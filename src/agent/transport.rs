@@ -1,0 +1,81 @@
+//! How an agent talks to the API server: by one HTTP/2 connection, for its watch and for everything else.
+//!
+//! kube's own client speaks HTTP/1.1, where a watch has a connection to itself and requests need another one. The API server closes
+//! that once nothing was asked for 90 s, and on thousands of nodes a deletion would begin with as many handshakes. A controller
+//! stays with it: it may have more watches than one connection carries.
+
+use std::time::Duration;
+
+use axum::http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::retry::RetryLayer;
+use tower::{BoxError, Service, ServiceBuilder};
+
+/// After so long without a word from the API server it is asked whether it is there still.
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// Without an answer to that for so long the connection is given up. Both are what Kubernetes' own clients do.
+const PING_PATIENCE: Duration = Duration::from_secs(15);
+
+/// An HTTP client on connections that `C` makes.
+pub type Http<C> = HttpClient<TimeoutConnector<HttpsConnector<C>>, Body>;
+
+/// A client of the API server that this configuration names.
+///
+/// # Errors
+///
+/// Where the configuration's certificates or credentials can't be used.
+pub fn client(config: Config) -> kube::Result<Client> {
+    if config.proxy_url.is_some() || config.tls_server_name.is_some() {
+        // Neither is so in a pod. kube's own client knows what to do.
+        return Client::try_from(config);
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .layer(RetryLayer::new(RetryPolicy::server_retry()))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http(&config, connector)?);
+    Ok(ClientBuilder::new(service, config.default_namespace).build())
+}
+
+/// The HTTP client below that.
+///
+/// # Errors
+///
+/// Where the configuration's certificates can't be used.
+pub fn http<C>(config: &Config, connector: C) -> kube::Result<Http<C>>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(config.rustls_client_config()?)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(connector);
+    let mut connector = TimeoutConnector::new(https);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let client = HttpClient::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(None)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PING_PATIENCE)
+        .http2_keep_alive_while_idle(true)
+        .build(connector);
+    Ok(client)
+}
