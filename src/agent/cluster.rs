@@ -168,8 +168,8 @@ impl Cluster {
 
     /// Writes a report that is probably not there yet, or probably is; both are right either way. Only the metadata come back.
     ///
-    /// A report is created and then replaced, and not applied: for the API server that is less than half of the work, and on
-    /// thousands of nodes most of what a deletion costs it.
+    /// A report is created and then replaced, and not applied: of all that an agent could ask the API server for, an apply is by
+    /// far the most work for it.
     pub async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<(), ApiError> {
         let name = report.name_any();
         let written = async {
