@@ -123,13 +123,13 @@ impl Attempts {
         let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
         let asked = Asked::read(due);
         let operation = self.operation(link, deletion, &asked).await?;
+        draft.has_begun = true;
         if deletion.spec.dry_run {
             let results = link.node.dry_run(&operation).await?;
             draft.add(asked.results(&results).into_iter().map(|(result, _)| result));
             self.report(deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
-        draft.has_begun = true;
         let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
         self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();

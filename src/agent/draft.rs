@@ -16,7 +16,7 @@ use crate::node::Operation;
 pub struct Draft {
     /// Whether the API server may have an earlier report that was not read yet.
     pub may_have_report: bool,
-    /// Whether this attempt has begun to change the node, so that its journal may be there when it fails.
+    /// Whether this attempt has come to the images: what came of them may be half known when it fails, and in the node's journal.
     pub has_begun: bool,
     /// When the first attempt began.
     pub started: Time,

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use axum::http::Uri;
+use axum::http::{Request, Response, Uri};
+use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -24,7 +25,7 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(15);
 
 /// An HTTP client on connections that `C` makes.
-pub type Http<C> = HttpClient<TimeoutConnector<HttpsConnector<C>>, Body>;
+pub type Http<C, B> = HttpClient<TimeoutConnector<HttpsConnector<C>>, B>;
 
 /// A client of the API server that this configuration names.
 ///
@@ -36,17 +37,38 @@ pub fn client(config: Config) -> kube::Result<Client> {
         // Neither is so in a pod. kube's own client knows what to do.
         return Client::try_from(config);
     }
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
+    over(&config, http(&config, tcp())?)
+}
+
+/// The client over anything that takes its requests to the API server, an [`http`] client for one.
+///
+/// # Errors
+///
+/// Where the configuration's credentials can't be used.
+pub fn over<S, B>(config: &Config, http: S) -> kube::Result<Client>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(http(&config, connector)?);
-    Ok(ClientBuilder::new(service, config.default_namespace).build())
+        .map_err(|error: S::Error| -> BoxError { error.into() })
+        .service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Makes connections without TLS, which is put on top of them.
+pub fn tcp() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector
 }
 
 /// The HTTP client below that.
@@ -54,12 +76,14 @@ pub fn client(config: Config) -> kube::Result<Client> {
 /// # Errors
 ///
 /// Where the configuration's certificates can't be used.
-pub fn http<C>(config: &Config, connector: C) -> kube::Result<Http<C>>
+pub fn http<C, B>(config: &Config, connector: C) -> kube::Result<Http<C, B>>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
+    B: hyper::body::Body + Send,
+    B::Data: Send,
 {
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)

@@ -2,7 +2,8 @@
 //! no clock.
 //!
 //! A status is written at once when it is the last, and otherwise at most once a second, or less often where many deletions are
-//! under way. The first one waits for a second, because many a deletion is over by then. Reports cost a look at a set each; they are folded only when a write is due.
+//! under way. The first one waits for a second, because many a deletion is over by then. Reports cost a look at a set each;
+//! they are folded only when a write is due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

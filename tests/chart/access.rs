@@ -131,12 +131,19 @@ fn a_token_is_only_where_a_pod_needs_it() {
     }
 }
 
+/// The chart under each of two names, and the account of its agents.
+fn under_two_names() -> impl Iterator<Item = (Rendered, String)> {
+    ["secateur", "pruner"].into_iter().map(|fullname| {
+        let rendered = Rendered::with(&["--set", &format!("fullnameOverride={fullname}")]);
+        let account = rendered.pod("agent").spec["serviceAccountName"].as_str().unwrap().to_owned();
+        (rendered, account)
+    })
+}
+
 #[test]
 fn the_admission_policy_speaks_of_the_account_of_the_agents() {
-    for fullname in ["secateur", "pruner"] {
-        let rendered = Rendered::with(&["--set", &format!("fullnameOverride={fullname}")]);
+    for (rendered, account) in under_two_names() {
         let policy = rendered.one("ValidatingAdmissionPolicy", "");
-        let account = rendered.pod("agent").spec["serviceAccountName"].as_str().unwrap();
         assert_eq!(policy["spec"]["failurePolicy"], "Fail");
         assert_eq!(
             policy["spec"]["matchConditions"][0]["expression"],
@@ -151,10 +158,8 @@ fn the_admission_policy_speaks_of_the_account_of_the_agents() {
 
 #[test]
 fn agents_wait_in_a_queue_of_their_own() {
-    for fullname in ["secateur", "pruner"] {
-        let rendered = Rendered::with(&["--set", &format!("fullnameOverride={fullname}")]);
+    for (rendered, account) in under_two_names() {
         let schema = rendered.one("FlowSchema", "");
-        let account = rendered.pod("agent").spec["serviceAccountName"].as_str().unwrap();
         let subject = json!({
             "kind": "ServiceAccount", "serviceAccount": {"name": account, "namespace": NAMESPACE},
         });

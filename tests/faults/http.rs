@@ -12,28 +12,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::Connect;
-use hyper_util::rt::TokioExecutor;
-use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::Body;
 use kube::{Client, Config};
-use tower::retry::RetryLayer;
-use tower::{BoxError, Service, ServiceBuilder};
+use secateur::agent::transport;
+use tower::{BoxError, Service};
 
 use super::trap::{Trap, Way};
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
-/// A client that is made as [`Client::try_from`] makes it, with a trap.
+/// An agent's client, with a trap.
 pub(crate) fn client(config: &Config, trap: Arc<Trap>) -> Client {
-    let https = config.rustls_https_connector().expect("the certificates can be read");
-    let connections = Hyper::builder(TokioExecutor::new()).build(https);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
-        .option_layer(config.auth_layer().expect("the token can be read"))
-        .map_err(BoxError::from)
-        .service(Trapped { connections, trap });
-    ClientBuilder::new(service, "default").build()
+    let connections = transport::http(config, transport::tcp()).expect("the certificates can be read");
+    transport::over(config, Trapped { connections, trap }).expect("the token can be read")
 }
 
 #[derive(Clone)]

@@ -11,14 +11,12 @@ use axum::http::{Request, Response, StatusCode, Uri};
 use futures::future::BoxFuture;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::Body;
 use kube::{Client, Config};
 use secateur::agent::transport;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tower::retry::RetryLayer;
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder};
 
 /// What one client has done so far.
 #[derive(Debug, Default)]
@@ -82,14 +80,11 @@ impl Reading {
     }
 }
 
-/// A client that is made as [`transport::client`] makes it, with a meter.
+/// An agent's client, with a meter.
 pub(crate) fn client(config: &Config, meter: &Arc<Meter>) -> Client {
     let http = transport::http(config, Metered(Arc::clone(meter))).expect("the certificates can be read");
     let (asking, answering) = (Arc::clone(meter), Arc::clone(meter));
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
-        .option_layer(config.auth_layer().expect("the token can be read"))
+    let counting = ServiceBuilder::new()
         .map_request(move |request: Request<Body>| {
             asking.asked(&request);
             request
@@ -98,9 +93,8 @@ pub(crate) fn client(config: &Config, meter: &Arc<Meter>) -> Client {
             answering.answered(&response);
             response
         })
-        .map_err(BoxError::from)
         .service(http);
-    ClientBuilder::new(service, "default").build()
+    transport::over(config, counting).expect("the token can be read")
 }
 
 /// Makes connections that are counted.

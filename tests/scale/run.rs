@@ -188,7 +188,7 @@ impl Run {
     /// Many deletions at once, of two images each.
     async fn many(&self) -> Many {
         self.quiet().await;
-        let (before, errors) = (self.agents.read(), self.agents.errors().into_values().sum::<f64>());
+        let (before, errors) = (self.agents.read(), self.errors());
         let deletions = self.plan.many;
         let names: Vec<String> = (1..=deletions).map(|number| format!("many-{number}")).collect();
         let manifests: Vec<_> = names
@@ -212,9 +212,14 @@ impl Run {
             complete: followed.last.values().filter(is_done).count(),
             seconds,
             refused: since(&before, &self.agents.read()).map(|reading| reading.refused).sum(),
-            errors: self.agents.errors().into_values().sum::<f64>() - errors,
+            errors: self.errors() - errors,
             controller: self.controller.peak(),
         }
+    }
+
+    /// How often something went wrong for any agent.
+    fn errors(&self) -> f64 {
+        self.agents.errors().into_values().sum()
     }
 
     /// Waits until no agent asks for anything.
