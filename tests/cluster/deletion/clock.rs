@@ -142,7 +142,9 @@ impl Running {
             lease_name: "elsewhere".to_owned(),
         };
         let client = cluster.client_elsewhere(ahead);
-        Self::start(|cancel| controller::run(settings, client, Arc::new(Unobserved), cancel))
+        let watching = client.clone();
+        let connect = move || watching.clone();
+        Self::start(|cancel| controller::run(settings, client, connect, Arc::new(Unobserved), cancel))
     }
 
     fn start<W: Future<Output = ()> + 'static>(
