@@ -16,6 +16,7 @@ mod owner;
 mod pods;
 mod queue;
 mod telling;
+pub mod transport;
 mod worker;
 
 use std::path::PathBuf;

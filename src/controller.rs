@@ -16,7 +16,6 @@ mod desk;
 mod failure;
 mod leader;
 mod ledger;
-mod lines;
 mod note;
 mod observer;
 mod order;
@@ -35,12 +34,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, timed};
 use desk::{Desk, Done};
 use failure::Failure;
 use leader::{Candidate, Term};
 use ledger::Ledger;
-use lines::Lines;
 pub use note::Kind as NoteKind;
 pub use observer::{ErrorKind, Observer};
 use order::{StatusWrite, Target};
@@ -68,23 +66,13 @@ pub struct Settings {
 
 /// Runs the controller until `cancel` says to end. It then finishes what it has begun and releases its Lease.
 ///
-/// It makes its requests by `client`, and has its watches on those that `connect` makes, some dozens on each.
-///
 /// Whatever goes wrong at the API server is logged, told to `observer` and tried again, so there is no error to return.
-pub async fn run(
-    settings: Settings,
-    client: Client,
-    connect: impl Fn() -> Client + Send + 'static,
-    observer: Arc<dyn Observer>,
-    cancel: CancellationToken,
-) {
-    let clock = Clock::default();
-    let (client, watched) = (clock.set_by(client), clock.clone());
-    let lines = Lines::new(move || watched.set_by(connect()));
+pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>, cancel: CancellationToken) {
+    let (client, clock) = timed(client);
     let (sender, term) = latest::channel(None);
     let retired = CancellationToken::new();
     let candidate = Candidate::new(client.clone(), &settings, Arc::clone(&observer));
-    let controller = Controller::new(client, lines, clock, &settings, observer, term);
+    let controller = Controller::new(client, clock, &settings, observer, term);
     tokio::join!(candidate.stand(sender, retired.clone()), async {
         controller.run(cancel).await;
         retired.cancel();
@@ -104,7 +92,6 @@ struct Controller {
 impl Controller {
     fn new(
         client: Client,
-        lines: Lines,
         clock: Clock,
         settings: &Settings,
         observer: Arc<dyn Observer>,
@@ -114,7 +101,7 @@ impl Controller {
         Self {
             clock,
             ledger: Ledger::default(),
-            watches: Watches::open(lines, settings, sender, Arc::clone(&observer)),
+            watches: Watches::open(client.clone(), settings, sender, Arc::clone(&observer)),
             inputs,
             desk: Desk::new(client, &settings.pod_name),
             term,

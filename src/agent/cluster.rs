@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
-use crate::clock::Clock;
+use crate::clock::{Clock, timed};
 
 /// Asks for an object's metadata alone.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -63,8 +63,8 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster behind `client`, seen from `node`.
     pub fn new(client: Client, node: &str) -> Self {
-        let clock = Clock::default();
-        Self { client: clock.set_by(client), clock, node: node.to_owned() }
+        let (client, clock) = timed(client);
+        Self { client, clock, node: node.to_owned() }
     }
 
     /// What time it is in the cluster, whatever this node's clock says.

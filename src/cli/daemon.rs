@@ -21,7 +21,6 @@ use crate::telemetry::health::Health;
 use crate::telemetry::logs::{self, Format, Level};
 use crate::telemetry::metrics::{self, AgentMetrics, CallTimes, ControllerMetrics};
 use crate::telemetry::server::{Served, serve};
-use crate::transport;
 
 /// `agent`.
 #[derive(Debug, Args)]
@@ -97,7 +96,8 @@ pub async fn agent(global: &Global, arguments: Agent) -> Result<Exit, Error> {
     };
     let metrics = AgentMetrics::register(&registry)?;
     let health = Health::missing(agent::PARTS);
-    let client = transport::client(config().await?).map_err(|error| cluster(&error))?;
+    let config = Config::infer().await.map_err(|error| cluster(&kube::Error::InferConfig(error)))?;
+    let client = agent::transport::client(config).map_err(|error| cluster(&error))?;
     let cancel = terminated().map_err(Error::Start)?;
     let work = agent::run(settings, client, metrics, health.clone(), cancel);
     serving(&arguments.telemetry, registry, health, work).await
@@ -116,17 +116,9 @@ pub async fn controller(arguments: Controller) -> Result<Exit, Error> {
     let health = Health::missing([CLUSTER]);
     let metrics = ControllerMetrics::register(&registry, ErrorKind::ALL.map(ErrorKind::label))?;
     let observer = Observed { metrics, health: health.clone() };
-    let config = config().await?;
-    let client = Client::try_from(config.clone()).map_err(|error| cluster(&error))?;
-    let fallback = client.clone();
-    let connect = move || {
-        transport::client(config.clone()).unwrap_or_else(|error| {
-            tracing::warn!(%error, "watches have no connection in common");
-            fallback.clone()
-        })
-    };
+    let client = client().await?;
     let cancel = terminated().map_err(Error::Start)?;
-    let work = controller::run(settings, client, connect, Arc::new(observer), cancel);
+    let work = controller::run(settings, client, Arc::new(observer), cancel);
     serving(&arguments.telemetry, registry, health, work).await
 }
 
@@ -157,8 +149,8 @@ impl controller::Observer for Observed {
 }
 
 /// The cluster that the environment or a kubeconfig names.
-async fn config() -> Result<Config, Error> {
-    Config::infer().await.map_err(|error| cluster(&kube::Error::InferConfig(error)))
+async fn client() -> Result<Client, Error> {
+    Client::try_default().await.map_err(|error| cluster(&error))
 }
 
 fn cluster(error: &kube::Error) -> Error {

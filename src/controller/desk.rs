@@ -1,7 +1,6 @@
 //! Carries orders out at the API server, each in a task of its own, and brings back what came of it.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,7 +9,6 @@ use kube::core::Request;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -29,8 +27,6 @@ pub(super) const MANAGER: &str = "secateur-controller";
 const ACTION: &str = "DeleteImages";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many orders are carried out at a time. Each takes a connection; a thousand deletions may be applied at once.
-const AT_A_TIME: usize = 16;
 /// The reports in one page of a list.
 const PAGE: u32 = 100;
 
@@ -51,7 +47,6 @@ pub(super) enum Done {
 pub(super) struct Desk {
     client: Client,
     recorder: Recorder,
-    places: Arc<Semaphore>,
     tasks: JoinSet<Done>,
 }
 
@@ -59,35 +54,32 @@ impl Desk {
     /// A desk without orders. `instance` is this controller among its replicas.
     pub(super) fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(instance.to_owned()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, places: Arc::new(Semaphore::new(AT_A_TIME)), tasks: JoinSet::new() }
+        Self { recorder: Recorder::new(client.clone(), reporter), client, tasks: JoinSet::new() }
     }
 
-    /// Has an order carried out, once it is its turn.
+    /// Starts to carry an order out.
     pub(super) fn give(&mut self, order: Order) {
         let client = self.client.clone();
-        self.begin(async move {
-            match order {
-                Order::Write(write) => {
-                    let written = in_time(PATIENCE, write_status(client, &write)).await;
-                    Done::Written(write, written)
-                }
-                Order::Recount(target) => {
-                    let reports = in_time(PATIENCE, list_reports(client, &target)).await;
-                    Done::Recounted(target, reports)
-                }
-                Order::Remove(target) => {
-                    let removed = in_time(PATIENCE, remove(client, &target)).await;
-                    Done::Removed(target, removed)
-                }
-            }
-        });
+        match order {
+            Order::Write(write) => self.tasks.spawn(async move {
+                let written = in_time(PATIENCE, write_status(client, &write)).await;
+                Done::Written(write, written)
+            }),
+            Order::Recount(target) => self.tasks.spawn(async move {
+                let reports = in_time(PATIENCE, list_reports(client, &target)).await;
+                Done::Recounted(target, reports)
+            }),
+            Order::Remove(target) => self.tasks.spawn(async move {
+                let removed = in_time(PATIENCE, remove(client, &target)).await;
+                Done::Removed(target, removed)
+            }),
+        };
     }
 
-    /// Has notes published as Events, one after another.
+    /// Starts to publish notes as Events, one after another.
     pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) {
         let (target, recorder) = (target.clone(), self.recorder.clone());
-        self.begin(async move {
+        self.tasks.spawn(async move {
             let deletion = reference(&target);
             for note in notes {
                 if let Err(failure) = in_time(PATIENCE, recorder.publish(&event(&note), &deletion)).await {
@@ -95,14 +87,6 @@ impl Desk {
                 }
             }
             Done::Published(target, Ok(()))
-        });
-    }
-
-    fn begin(&mut self, work: impl Future<Output = Done> + Send + 'static) {
-        let places = Arc::clone(&self.places);
-        self.tasks.spawn(async move {
-            let _place = places.acquire_owned().await;
-            work.await
         });
     }
 

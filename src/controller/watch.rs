@@ -29,7 +29,6 @@ use super::change::Change;
 use super::cluster::{AgentPod, Node};
 use super::failure::Failure;
 use super::ledger::{Interest, Seen};
-use super::lines::Lines;
 use super::observer::{ErrorKind, Observer};
 use super::order::Target;
 use super::settled::Settled;
@@ -60,7 +59,7 @@ pub(super) enum Input {
 
 /// Every watch that is open. They end with it.
 pub(super) struct Watches {
-    lines: Lines,
+    client: Client,
     inputs: Sender<Input>,
     observer: Arc<dyn Observer>,
     tasks: JoinSet<()>,
@@ -70,17 +69,18 @@ pub(super) struct Watches {
 impl Watches {
     /// Opens the standing watches. What they tell goes to `inputs`.
     pub(super) fn open(
-        lines: Lines,
+        client: Client,
         settings: &Settings,
         inputs: Sender<Input>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let mut watches = Self { lines, inputs, observer, tasks: JoinSet::new(), reports: HashMap::new() };
-        let deletions = Api::<ImageDeletion>::all;
+        let mut watches =
+            Self { client: client.clone(), inputs, observer, tasks: JoinSet::new(), reports: HashMap::new() };
+        let deletions = Api::<ImageDeletion>::all(client.clone());
         watches.follow(deletions, pages(LARGE), Vec::new, Vec::push, Input::Deletions);
-        let nodes = Api::<PartialObjectMeta<v1::Node>>::all;
+        let nodes = Api::<PartialObjectMeta<v1::Node>>::all(client.clone());
         watches.follow(nodes, pages(SMALL), Vec::new, Vec::push, Input::Nodes);
-        let pods = |client| Api::<Pod>::namespaced_with(client, &settings.pod_namespace, &pod_resource());
+        let pods = Api::<Pod>::namespaced_with(client, &settings.pod_namespace, &pod_resource());
         let of_agents = pages(SMALL).labels(&settings.agent_selector);
         watches.follow(pods, of_agents, Vec::new, Vec::push, Input::Agents);
         watches
@@ -90,6 +90,7 @@ impl Watches {
     pub(super) fn interest(&mut self, interest: Interest) {
         match interest {
             Interest::Begins(Target { name, uid, .. }) => {
+                let reports = Api::<ImageDeletionReport>::all(self.client.clone());
                 let of_this = pages(LARGE).fields(&reports_of(&name));
                 let (on, key) = (uid.clone(), uid.clone());
                 let none = move || Reports::on(on.as_str());
@@ -97,7 +98,7 @@ impl Watches {
                     reports.insert(report);
                 };
                 let input = move |change| Input::Reports(uid.clone(), change);
-                let task = self.follow(Api::<ImageDeletionReport>::all, of_this, none, add, input);
+                let task = self.follow(reports, of_this, none, add, input);
                 if let Some(before) = self.reports.insert(key, task) {
                     before.abort();
                 }
@@ -114,7 +115,7 @@ impl Watches {
     /// A list grows from `none` by `add`, as it comes in.
     fn follow<K, T, All>(
         &mut self,
-        api: impl FnOnce(Client) -> Api<K>,
+        api: Api<K>,
         config: watcher::Config,
         none: impl Fn() -> All + Send + 'static,
         add: impl Fn(&mut All, T) + Send + 'static,
@@ -126,10 +127,7 @@ impl Watches {
         All: Send + 'static,
     {
         let (inputs, observer) = (self.inputs.clone(), Arc::clone(&self.observer));
-        let line = self.lines.line();
-        let api = api(line.client());
         self.tasks.spawn(async move {
-            let _until_the_end = line;
             let backoff = ResetTimerBackoff::new(Backoff::default(), CALM);
             let mut events = pin!(watcher(api, config).backoff(backoff));
             let mut listed = none();

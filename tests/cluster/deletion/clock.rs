@@ -142,9 +142,7 @@ impl Running {
             lease_name: "elsewhere".to_owned(),
         };
         let client = cluster.client_elsewhere(ahead);
-        let watching = client.clone();
-        let connect = move || watching.clone();
-        Self::start(|cancel| controller::run(settings, client, connect, Arc::new(Unobserved), cancel))
+        Self::start(|cancel| controller::run(settings, client, Arc::new(Unobserved), cancel))
     }
 
     fn start<W: Future<Output = ()> + 'static>(

@@ -1,8 +1,8 @@
-//! How a daemon talks to the API server: by one HTTP/2 connection for each client, which its watches keep open.
+//! How an agent talks to the API server: by one HTTP/2 connection, for its watch and for everything else.
 //!
 //! kube's own client speaks HTTP/1.1, where a watch has a connection to itself and requests need another one. The API server closes
 //! that once nothing was asked for 90 s, and on thousands of nodes a deletion would begin with as many handshakes. A controller
-//! would have as many connections as there are deletions under way.
+//! stays with it: it may have more watches than one connection carries.
 
 use std::time::Duration;
 
