@@ -16,6 +16,8 @@ mod desk;
 mod failure;
 mod leader;
 mod ledger;
+mod listings;
+mod news;
 mod note;
 mod observer;
 mod order;
@@ -39,6 +41,7 @@ use desk::{Desk, Done};
 use failure::Failure;
 use leader::{Candidate, Term};
 use ledger::Ledger;
+use listings::Listings;
 pub use note::Kind as NoteKind;
 pub use observer::{ErrorKind, Observer};
 use order::{StatusWrite, Target};
@@ -82,7 +85,9 @@ pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>
 struct Controller {
     clock: Clock,
     ledger: Ledger,
-    watches: Watches,
+    /// They end with this.
+    _watches: Watches,
+    listings: Listings,
     inputs: mpsc::Receiver<Input>,
     desk: Desk,
     term: latest::Receiver<Term>,
@@ -101,7 +106,8 @@ impl Controller {
         Self {
             clock,
             ledger: Ledger::default(),
-            watches: Watches::open(client.clone(), settings, sender, Arc::clone(&observer)),
+            _watches: Watches::open(client.clone(), settings, sender.clone(), Arc::clone(&observer)),
+            listings: Listings::new(client.clone(), sender, Arc::clone(&observer)),
             inputs,
             desk: Desk::new(client, &settings.pod_name),
             term,
@@ -142,12 +148,21 @@ impl Controller {
         match input {
             Input::Deletions(change) => {
                 for interest in self.ledger.deletions(change, self.clock.now()) {
-                    self.watches.interest(interest);
+                    self.listings.interest(interest);
                 }
             }
             Input::Nodes(change) => self.ledger.nodes(change),
             Input::Agents(change) => self.ledger.agents(change),
-            Input::Reports(uid, change) => self.ledger.reports(&uid, change),
+            Input::News(news) => {
+                if let Some((uid, change)) = self.listings.news(news) {
+                    self.ledger.reports(&uid, change);
+                }
+            }
+            Input::Listed(uid, number, reports) => {
+                for change in self.listings.listed(&uid, number, reports) {
+                    self.ledger.reports(&uid, change);
+                }
+            }
         }
     }
 
@@ -210,7 +225,7 @@ impl Controller {
             self.desk.publish(target, notes.clone());
         }
         if let Some(interest) = self.ledger.written(&write, version) {
-            self.watches.interest(interest);
+            self.listings.interest(interest);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Carries orders out at the API server, each in a task of its own, and brings back what came of it.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 use super::failure::Failure;
 use super::note::Note;
 use super::order::{Order, StatusWrite, Target};
-use super::watch::reports_of;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReport;
@@ -26,7 +26,9 @@ pub(super) const MANAGER: &str = "secateur-controller";
 /// What an Event says that was done.
 const ACTION: &str = "DeleteImages";
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How many orders are carried out at a time. Each takes a connection; a thousand deletions may be applied at once.
+const AT_A_TIME: usize = 16;
 /// The reports in one page of a list.
 const PAGE: u32 = 100;
 
@@ -43,60 +45,58 @@ pub(super) enum Done {
     Published(Target, Result<(), Failure>),
 }
 
-/// The orders that are being carried out.
+/// The orders that are being carried out, and those that wait for that.
 pub(super) struct Desk {
     client: Client,
     recorder: Recorder,
+    waiting: VecDeque<Job>,
     tasks: JoinSet<Done>,
+}
+
+enum Job {
+    Order(Order),
+    Publish(Target, Vec<Note>),
 }
 
 impl Desk {
     /// A desk without orders. `instance` is this controller among its replicas.
     pub(super) fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(instance.to_owned()) };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, tasks: JoinSet::new() }
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, recorder, waiting: VecDeque::new(), tasks: JoinSet::new() }
     }
 
-    /// Starts to carry an order out.
+    /// Has an order carried out.
     pub(super) fn give(&mut self, order: Order) {
-        let client = self.client.clone();
-        match order {
-            Order::Write(write) => self.tasks.spawn(async move {
-                let written = in_time(PATIENCE, write_status(client, &write)).await;
-                Done::Written(write, written)
-            }),
-            Order::Recount(target) => self.tasks.spawn(async move {
-                let reports = in_time(PATIENCE, list_reports(client, &target)).await;
-                Done::Recounted(target, reports)
-            }),
-            Order::Remove(target) => self.tasks.spawn(async move {
-                let removed = in_time(PATIENCE, remove(client, &target)).await;
-                Done::Removed(target, removed)
-            }),
-        };
+        self.waiting.push_back(Job::Order(order));
+        self.begin();
     }
 
-    /// Starts to publish notes as Events, one after another.
+    /// Has notes published as Events, one after another.
     pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) {
-        let (target, recorder) = (target.clone(), self.recorder.clone());
-        self.tasks.spawn(async move {
-            let deletion = reference(&target);
-            for note in notes {
-                if let Err(failure) = in_time(PATIENCE, recorder.publish(&event(&note), &deletion)).await {
-                    return Done::Published(target, Err(failure));
-                }
-            }
-            Done::Published(target, Ok(()))
-        });
+        self.waiting.push_back(Job::Publish(target.clone(), notes));
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        while self.tasks.len() < AT_A_TIME
+            && let Some(job) = self.waiting.pop_front()
+        {
+            let (client, recorder) = (self.client.clone(), self.recorder.clone());
+            match job {
+                Job::Order(order) => self.tasks.spawn(carry_out(client, order)),
+                Job::Publish(target, notes) => self.tasks.spawn(publish(recorder, target, notes)),
+            };
+        }
     }
 
     /// What came of the next order that is done. Never ready without orders.
     pub(super) async fn done(&mut self) -> Done {
         loop {
-            match self.tasks.join_next().await {
-                Some(Ok(done)) => return done,
-                Some(Err(_)) => {}
-                None => std::future::pending().await,
+            let Some(ended) = self.tasks.join_next().await else { std::future::pending().await };
+            self.begin();
+            if let Ok(done) = ended {
+                return done;
             }
         }
     }
@@ -106,10 +106,38 @@ impl Desk {
         self.tasks.is_empty()
     }
 
-    /// Stops whatever is being carried out.
+    /// Stops whatever is being carried out, and forgets what waits.
     pub(super) async fn clear(&mut self) {
+        self.waiting.clear();
         self.tasks.shutdown().await;
     }
+}
+
+async fn carry_out(client: Client, order: Order) -> Done {
+    match order {
+        Order::Write(write) => {
+            let written = in_time(PATIENCE, write_status(client, &write)).await;
+            Done::Written(write, written)
+        }
+        Order::Recount(target) => {
+            let reports = in_time(PATIENCE, list_reports(client, &target)).await;
+            Done::Recounted(target, reports)
+        }
+        Order::Remove(target) => {
+            let removed = in_time(PATIENCE, remove(client, &target)).await;
+            Done::Removed(target, removed)
+        }
+    }
+}
+
+async fn publish(recorder: Recorder, target: Target, notes: Vec<Note>) -> Done {
+    let deletion = reference(&target);
+    for note in notes {
+        if let Err(failure) = in_time(PATIENCE, recorder.publish(&event(&note), &deletion)).await {
+            return Done::Published(target, Err(failure));
+        }
+    }
+    Done::Published(target, Ok(()))
 }
 
 /// The answer, if it comes within `patience`.
@@ -139,9 +167,10 @@ async fn write_status(client: Client, write: &StatusWrite) -> Result<Option<Stri
     Ok(client.request::<ImageDeletion>(request).await?.resource_version())
 }
 
-async fn list_reports(client: Client, target: &Target) -> Result<Reports, kube::Error> {
+/// Every report on a deletion, as of now.
+pub(super) async fn list_reports(client: Client, target: &Target) -> Result<Reports, kube::Error> {
     let api = Api::<ImageDeletionReport>::all(client);
-    let mut parameters = ListParams::default().fields(&reports_of(&target.name)).limit(PAGE);
+    let mut parameters = ListParams::default().fields(&format!("imageDeletion={}", target.name)).limit(PAGE);
     let mut reports = Reports::on(target.uid.as_str());
     loop {
         let page = api.list(&parameters).await?;

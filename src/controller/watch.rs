@@ -1,9 +1,8 @@
-//! The watches: of deletions, nodes and agents' pods always, and of a deletion's reports while it is under way.
+//! The watches: of deletions, nodes and agents' pods, and of [reports](super::news).
 //!
 //! Each object is trimmed as it comes in. A watch that breaks off is opened again where it was, and what was missed comes
 //! as a new list where the API server no longer knows it.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::Settings;
@@ -28,18 +27,18 @@ use super::attempts::Backoff;
 use super::change::Change;
 use super::cluster::{AgentPod, Node};
 use super::failure::Failure;
-use super::ledger::{Interest, Seen};
+use super::ledger::Seen;
+use super::listings::Number;
+use super::news::{News, Newsroom};
 use super::observer::{ErrorKind, Observer};
-use super::order::Target;
 use super::settled::Settled;
 use super::uid::Uid;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 
 /// The nodes or pods in one page of a list.
 const SMALL: u32 = 500;
-/// The deletions or reports in one: a status may have 64 KiB, and a page is in memory as a whole.
+/// The deletions in one: a status may have 64 KiB, and a page is in memory as a whole.
 const LARGE: u32 = 100;
 /// After so long without an error a pause is short again.
 const CALM: Duration = Duration::from_secs(30);
@@ -53,95 +52,65 @@ pub(super) enum Input {
     Nodes(Change<Node>),
     /// Of the agents' pods.
     Agents(Change<AgentPod>),
-    /// Of the reports of one deletion.
-    Reports(Uid, Change<ImageDeletionReportSpec, Reports>),
+    /// Of reports.
+    News(News),
+    /// Of the reports on one deletion, as they were listed.
+    Listed(Uid, Number, Reports),
 }
 
 /// Every watch that is open. They end with it.
 pub(super) struct Watches {
-    client: Client,
     inputs: Sender<Input>,
     observer: Arc<dyn Observer>,
     tasks: JoinSet<()>,
-    reports: HashMap<Uid, AbortHandle>,
 }
 
 impl Watches {
-    /// Opens the standing watches. What they tell goes to `inputs`.
+    /// Opens them. What they tell goes to `inputs`.
     pub(super) fn open(
         client: Client,
         settings: &Settings,
         inputs: Sender<Input>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let mut watches =
-            Self { client: client.clone(), inputs, observer, tasks: JoinSet::new(), reports: HashMap::new() };
+        let mut watches = Self { inputs, observer, tasks: JoinSet::new() };
         let deletions = Api::<ImageDeletion>::all(client.clone());
-        watches.follow(deletions, pages(LARGE), Vec::new, Vec::push, Input::Deletions);
+        watches.follow(deletions, pages(LARGE), Input::Deletions);
         let nodes = Api::<PartialObjectMeta<v1::Node>>::all(client.clone());
-        watches.follow(nodes, pages(SMALL), Vec::new, Vec::push, Input::Nodes);
-        let pods = Api::<Pod>::namespaced_with(client, &settings.pod_namespace, &pod_resource());
+        watches.follow(nodes, pages(SMALL), Input::Nodes);
+        let pods = Api::<Pod>::namespaced_with(client.clone(), &settings.pod_namespace, &pod_resource());
         let of_agents = pages(SMALL).labels(&settings.agent_selector);
-        watches.follow(pods, of_agents, Vec::new, Vec::push, Input::Agents);
+        watches.follow(pods, of_agents, Input::Agents);
+        let news = Newsroom::new(client, watches.inputs.clone(), Arc::clone(&watches.observer));
+        watches.tasks.spawn(news.run());
         watches
     }
 
-    /// Opens or closes the watch of a deletion's reports.
-    pub(super) fn interest(&mut self, interest: Interest) {
-        match interest {
-            Interest::Begins(Target { name, uid, .. }) => {
-                let reports = Api::<ImageDeletionReport>::all(self.client.clone());
-                let of_this = pages(LARGE).fields(&reports_of(&name));
-                let (on, key) = (uid.clone(), uid.clone());
-                let none = move || Reports::on(on.as_str());
-                let add = |reports: &mut Reports, report| {
-                    reports.insert(report);
-                };
-                let input = move |change| Input::Reports(uid.clone(), change);
-                let task = self.follow(reports, of_this, none, add, input);
-                if let Some(before) = self.reports.insert(key, task) {
-                    before.abort();
-                }
-            }
-            Interest::Ends(uid) => {
-                if let Some(task) = self.reports.remove(&uid) {
-                    task.abort();
-                }
-            }
-        }
-        while self.tasks.try_join_next().is_some() {}
-    }
-
-    /// A list grows from `none` by `add`, as it comes in.
-    fn follow<K, T, All>(
+    fn follow<K, T>(
         &mut self,
         api: Api<K>,
         config: watcher::Config,
-        none: impl Fn() -> All + Send + 'static,
-        add: impl Fn(&mut All, T) + Send + 'static,
-        input: impl Fn(Change<T, All>) -> Input + Send + 'static,
-    ) -> AbortHandle
-    where
+        input: impl Fn(Change<T>) -> Input + Send + 'static,
+    ) where
         K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
         T: View<K> + Send + 'static,
-        All: Send + 'static,
     {
         let (inputs, observer) = (self.inputs.clone(), Arc::clone(&self.observer));
         self.tasks.spawn(async move {
             let backoff = ResetTimerBackoff::new(Backoff::default(), CALM);
             let mut events = pin!(watcher(api, config).backoff(backoff));
-            let mut listed = none();
+            let mut listed = Vec::new();
             while let Some(event) = events.next().await {
                 let change = match event {
                     Ok(Event::Init) => {
-                        listed = none();
+                        listed = Vec::new();
                         continue;
                     }
                     Ok(Event::InitApply(object)) => {
-                        add(&mut listed, T::of(object));
+                        listed.push(T::of(object));
                         continue;
                     }
-                    Ok(Event::InitDone) => Change::Listed(std::mem::replace(&mut listed, none())),
+                    Ok(Event::InitDone) => Change::Listed(std::mem::take(&mut listed)),
                     Ok(Event::Apply(object)) => Change::Applied(T::of(object)),
                     Ok(Event::Delete(object)) => Change::Gone(T::key(&object)),
                     Err(error) => {
@@ -155,17 +124,12 @@ impl Watches {
                     return;
                 }
             }
-        })
+        });
     }
 }
 
 fn pages(objects: u32) -> watcher::Config {
     watcher::Config::default().page_size(objects)
-}
-
-/// The field selector of the reports on deletions of this name.
-pub(super) fn reports_of(deletion: &str) -> String {
-    format!("imageDeletion={deletion}")
 }
 
 /// What is kept of an object.
@@ -193,18 +157,6 @@ impl View<ImageDeletion> for Seen {
 
     fn key(deletion: &ImageDeletion) -> String {
         deletion.uid().unwrap_or_default()
-    }
-}
-
-impl View<ImageDeletionReport> for ImageDeletionReportSpec {
-    const NAME: &str = "imagedeletionreports";
-
-    fn of(report: ImageDeletionReport) -> Self {
-        report.spec
-    }
-
-    fn key(report: &ImageDeletionReport) -> String {
-        report.spec.node_name.clone()
     }
 }
 
