@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Cluster;
 use super::connection::Link;
 use super::draft::Draft;
-use super::error::{ApiError, AttemptError};
+use super::error::{ApiError, AttemptError, Failed};
 use super::known::Known;
 use super::membership::Membership;
 use super::owner::Owner;
@@ -60,6 +60,22 @@ pub enum Standing {
     Held,
 }
 
+/// What was read for an attempt.
+enum Prepared {
+    /// Nothing is to be done on the node.
+    Idle(Standing),
+    /// This is.
+    Due(Box<Due>),
+}
+
+/// What is to be done on the node.
+struct Due {
+    turn: Turn,
+    deletion: ImageDeletion,
+    asked: Asked,
+    operation: Operation,
+}
+
 impl Attempts {
     /// Tries a deletion. What it removes is in the node's journal until it is reported.
     pub async fn attempt(
@@ -68,31 +84,46 @@ impl Attempts {
         key: &Key,
         known: &Known,
         draft: &mut Draft,
-    ) -> Result<Standing, AttemptError> {
-        draft.has_begun = false;
+    ) -> Result<Standing, Failed> {
+        match self.prepare(link, key, known, draft).await.map_err(Failed::Before)? {
+            Prepared::Idle(standing) => Ok(standing),
+            Prepared::Due(due) => self.carry_out(link, *due, draft).await.map_err(Failed::Within),
+        }
+    }
+
+    async fn prepare(
+        &self,
+        link: &Link,
+        key: &Key,
+        known: &Known,
+        draft: &mut Draft,
+    ) -> Result<Prepared, AttemptError> {
         if let Some(held) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
             && !may_be_free(link, held).await?
         {
-            return Ok(Standing::Held);
+            return Ok(Prepared::Idle(Standing::Held));
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let Some(deletion) = self.look(key, known).await? else {
-            return Ok(Standing::Done);
+            return Ok(Prepared::Idle(Standing::Done));
         };
         if draft.may_have_report
             && let Some(report) = self.cluster.report(&key.uid).await?
         {
             if report.spec.completion_time.is_some() {
-                return Ok(Standing::Done);
+                return Ok(Prepared::Idle(Standing::Done));
             }
             draft.resume(report.spec);
         }
         draft.may_have_report = false;
         if !self.membership.acts_on(&deletion, draft.has_reported()).await? {
             self.conclude(&deletion, draft).await?;
-            return Ok(Standing::Done);
+            return Ok(Prepared::Idle(Standing::Done));
         }
-        self.carry_out(link, turn, &deletion, draft).await
+        let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
+        let asked = Asked::read(due);
+        let operation = self.operation(link, &deletion, &asked).await?;
+        Ok(Prepared::Due(Box::new(Due { turn, deletion, asked, operation })))
     }
 
     /// The deletion as it is; `None` if it has come to its end, or is gone. What the watch has told of is not read again, and
@@ -113,32 +144,23 @@ impl Attempts {
         if has_changed { self.cluster.deletion(&owner).await } else { Ok(Some(last.clone())) }
     }
 
-    async fn carry_out(
-        &self,
-        link: &Link,
-        turn: Turn,
-        deletion: &ImageDeletion,
-        draft: &mut Draft,
-    ) -> Result<Standing, AttemptError> {
-        let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
-        let asked = Asked::read(due);
-        let operation = self.operation(link, deletion, &asked).await?;
-        draft.has_begun = true;
+    async fn carry_out(&self, link: &Link, due: Due, draft: &mut Draft) -> Result<Standing, AttemptError> {
+        let Due { turn, deletion, asked, operation } = due;
         if deletion.spec.dry_run {
             let results = link.node.dry_run(&operation).await?;
             draft.add(asked.results(&results).into_iter().map(|(result, _)| result));
-            self.report(deletion, draft, Standing::Done).await?;
+            self.report(&deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
         let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
-        self.report_recovered(&done.recovered, Some((deletion, draft))).await?;
+        self.report_recovered(&done.recovered, Some((&deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
         draft.take_in(told, done.results.iter().map(|result| result.put_back).sum());
         let standing = match deletion.spec.on_conflict {
             OnConflict::Wait if draft.has_conflict() => Standing::Held,
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
-        self.report(deletion, draft, standing).await?;
+        self.report(&deletion, draft, standing).await?;
         self.acknowledge(link, done).await;
         draft.hold(operation, deletion.deadline());
         Ok(standing)

@@ -16,8 +16,6 @@ use crate::node::Operation;
 pub struct Draft {
     /// Whether the API server may have an earlier report that was not read yet.
     pub may_have_report: bool,
-    /// Whether this attempt has come to the images: what came of them may be half known when it fails, and in the node's journal.
-    pub has_begun: bool,
     /// When the first attempt began.
     pub started: Time,
     /// What was reported already.
@@ -39,7 +37,6 @@ impl Draft {
     pub fn new(may_have_report: bool, now: Timestamp) -> Self {
         Self {
             may_have_report,
-            has_begun: false,
             started: Time(now),
             reported: Vec::new(),
             held: None,

@@ -54,6 +54,26 @@ pub enum AttemptError {
     Node(#[from] node::Error),
 }
 
+/// How far an attempt had come when it failed.
+#[derive(Debug, Error)]
+pub enum Failed {
+    /// Nothing was begun on the node.
+    #[error(transparent)]
+    Before(AttemptError),
+    /// It had come to the images: what came of them may be half known, and in the node's journal.
+    #[error(transparent)]
+    Within(AttemptError),
+}
+
+impl Failed {
+    /// Why it failed.
+    pub const fn cause(&self) -> &AttemptError {
+        match self {
+            Self::Before(cause) | Self::Within(cause) => cause,
+        }
+    }
+}
+
 impl AttemptError {
     /// The kind, as `secateur_errors_total` counts it.
     pub const fn kind(&self) -> &'static str {

@@ -20,7 +20,7 @@ use super::backoff::Backoff;
 use super::cluster::Heard;
 use super::connection::{Connection, Link};
 use super::draft::Draft;
-use super::error::AttemptError;
+use super::error::Failed;
 use super::known::Known;
 use super::queue::{Key, Queue};
 use crate::telemetry::health::Health;
@@ -40,7 +40,7 @@ enum Job {
     Attempt { key: Key, draft: Box<Draft>, tried: Instant },
 }
 
-type Doing<'a> = LocalBoxFuture<'a, (Job, Result<Standing, AttemptError>)>;
+type Doing<'a> = LocalBoxFuture<'a, (Job, Result<Standing, Failed>)>;
 
 /// An agent at work.
 pub struct Worker<'a> {
@@ -192,9 +192,9 @@ impl<'a> Worker<'a> {
         self.queue.wakes()
     }
 
-    fn settle(&mut self, job: Job, result: Result<Standing, AttemptError>) {
+    fn settle(&mut self, job: Job, result: Result<Standing, Failed>) {
         if let Err(error) = &result {
-            self.attempts.metrics.error(error.kind());
+            self.attempts.metrics.error(error.cause().kind());
         }
         match job {
             Job::Recover { link } => match result {
@@ -216,7 +216,7 @@ impl<'a> Worker<'a> {
         key: Key,
         mut draft: Draft,
         tried: Instant,
-        result: Result<Standing, AttemptError>,
+        result: Result<Standing, Failed>,
     ) {
         match result {
             Ok(Standing::Done) => {
@@ -239,7 +239,7 @@ impl<'a> Worker<'a> {
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
                 let now = Instant::now();
                 self.queue.again(&key, now + delay);
-                if draft.has_begun {
+                if let Failed::Within(_) = error {
                     draft.reset();
                     // What it had begun is ended first, and reported: what it had decided is not decided anew. That keeps no other
                     // deletion waiting.
@@ -276,7 +276,7 @@ impl<'a> Worker<'a> {
 fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
     let span = error_span!("recovery", node = attempts.cluster.node_name());
     async move {
-        let result = attempts.recover(&link).await.map(|()| Standing::Done);
+        let result = attempts.recover(&link).await.map(|()| Standing::Done).map_err(Failed::Within);
         (Job::Recover { link: link.number }, result)
     }
     .instrument(span)
