@@ -95,15 +95,22 @@ impl Listings {
 
     /// What there is to be told of the news by now.
     pub(super) fn news(&mut self, news: News) -> Option<(Uid, ReportChange)> {
-        let (uid, change) = match news {
+        let (report, is_gone) = match news {
             News::Begins => {
                 self.list_all();
                 return None;
             }
-            News::Applied(report) => (report.image_deletion_uid.as_str().into(), Change::Applied(report)),
-            News::Gone(report) => (report.image_deletion_uid.as_str().into(), Change::Gone(report.node_name)),
+            News::Applied(report) => (report, false),
+            News::Gone(report) => (report, true),
         };
-        match &mut self.deletions.get_mut(&uid)?.1 {
+        let uid: Uid = report.image_deletion_uid.as_str().into();
+        let (target, state) = self.deletions.get_mut(&uid)?;
+        if target.name != report.image_deletion {
+            // No list has it.
+            return None;
+        }
+        let change = if is_gone { Change::Gone(report.node_name) } else { Change::Applied(report) };
+        match state {
             State::Unlisted => None,
             State::Listing { news, .. } => {
                 news.push(change);

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::attempts::Backoff;
+use super::desk::{PATIENCE, in_time};
 use super::failure::Failure;
 use super::observer::{ErrorKind, Observer};
 use super::watch::Input;
@@ -97,38 +98,43 @@ impl Newsroom {
                 self.version.insert(version).clone()
             }
         };
-        let mut events = pin!(self.reports.watch(&WatchParams::default(), &version).await?);
+        let parameters = WatchParams::default();
+        let mut events = pin!(in_time(PATIENCE, self.reports.watch(&parameters, &version)).await?);
         loop {
             let event = timeout(SILENCE, events.next()).await.ok().flatten().ok_or(End::Over)?;
             match event {
                 Ok(event) => self.take(event).await?,
                 // What can't be understood is one report, and the watch goes on after it.
-                Err(error @ Error::SerdeError(_)) => self.complain(&error.into()),
-                Err(error) => return Err(error.into()),
+                Err(error @ Error::SerdeError(_)) => {
+                    warn!(%error, "a report is not understood");
+                    self.observer.error(ErrorKind::Watch);
+                }
+                Err(error) => return Err(Failure::from(error).into()),
             }
         }
     }
 
     async fn take(&mut self, event: WatchEvent<ImageDeletionReport>) -> Result<(), End> {
-        self.backoff = Backoff::default();
         let (version, news) = match event {
             WatchEvent::Added(report) | WatchEvent::Modified(report) => {
                 (report.resource_version(), Some(News::Applied(report.spec)))
             }
             WatchEvent::Deleted(report) => (report.resource_version(), Some(News::Gone(report.spec))),
             WatchEvent::Bookmark(mark) => (Some(mark.metadata.resource_version), None),
-            WatchEvent::Error(status) => return Err(Error::Api(status).into()),
+            WatchEvent::Error(status) => return Err(Failure::Refused(status).into()),
         };
         if let Some(news) = news {
             self.send(news).await?;
         }
         self.version = version.or(self.version.take());
+        self.backoff = Backoff::default();
         Ok(())
     }
 
     /// The version of all reports. One is listed, because none can't be asked for.
     async fn latest(&self) -> Result<String, End> {
-        let all = self.reports.list_metadata(&ListParams::default().limit(1)).await?;
+        let one = ListParams::default().limit(1);
+        let all = in_time(PATIENCE, self.reports.list_metadata(&one)).await?;
         let version = all.metadata.resource_version.filter(|version| !version.is_empty());
         version.ok_or(End::Failed(Failure::Unwatchable))
     }
@@ -143,8 +149,8 @@ impl Newsroom {
     }
 }
 
-impl From<Error> for End {
-    fn from(error: Error) -> Self {
-        Self::Failed(error.into())
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, Config, ResourceExt};
@@ -18,6 +19,9 @@ use super::trap::{Fault, Kind, Site, Trap};
 use super::verdict::Run;
 use crate::bed::{Version, eventually};
 use crate::fleet::Place;
+
+/// How long a report may take, with whatever is tried again until then.
+const REPORTED: Duration = Duration::from_secs(50);
 
 /// A node with its agent.
 pub(crate) struct Bed {
@@ -67,9 +71,9 @@ impl Bed {
         let (mut met, begin) = (0, std::time::Instant::now());
         for fault in &faults {
             let result = match self.run(scenario, Some(fault.clone())).await {
-                Ok((run, _, has_fired)) => {
+                Ok((run, made, has_fired)) => {
                     met += usize::from(has_fired);
-                    judge(&run, &clean, scenario, fault)
+                    judge(&run, &clean, scenario, fault).and_then(|()| asks_little(&made, &calls, fault))
                 }
                 Err(error) => Err(error),
             };
@@ -120,7 +124,9 @@ impl Bed {
                     report = &mut finished => break report,
                     () = trap.fired() => {
                         if let Some(act) = &scenario.act {
-                            had_begun = self.machine.has_journal().await;
+                            let version = self.machine.containerd.version();
+                            let is_seen = !fault.as_ref().is_some_and(|fault| fault.is_after_the_look(version));
+                            had_begun = is_seen && self.machine.has_journal().await;
                             self.machine.act(act).await;
                         }
                         if kind.is_some_and(Kind::kills) {
@@ -136,6 +142,15 @@ impl Bed {
             }
         };
         let (calls, has_fired) = trap.clear();
+        let Some(report) = report else {
+            let last: Vec<_> = calls.iter().rev().take(8).rev().map(|site| site.call.as_str()).collect();
+            self.agent.take().expect("there is an agent").kill();
+            self.agent = Some(Agent::start(&self.seat));
+            self.remove(&deletion).await;
+            self.settle().await;
+            self.machine.clear().await?;
+            return Err(format!("no report within {REPORTED:?}; the last calls: {}", last.join(", ")));
+        };
         self.agent.as_ref().expect("there is an agent").ready().await;
         self.remove(&deletion).await;
         self.settle().await;
@@ -187,18 +202,18 @@ impl Bed {
     }
 }
 
-/// Waits for the whole report on a deletion, and lets go of what holds its images once that was said.
+/// Waits for the whole report on a deletion, and lets go of what holds its images once that was said. None if it does not come.
 async fn completed(
     client: &Client,
     node: &str,
     deletion: &ImageDeletion,
     scenario: &Scenario,
     machine: &Machine,
-) -> ImageDeletionReportSpec {
+) -> Option<ImageDeletionReportSpec> {
     let reports: Api<ImageDeletionReport> = Api::all(client.clone());
     let name = name_of(node, &deletion.uid().unwrap_or_default());
     let mut release = scenario.release.as_ref();
-    eventually("the report", async || {
+    let reported = eventually("the report", async || {
         let report = reports.get_opt(&name).await.expect("the API server answers")?.spec;
         if report.outcome == Outcome::Conflict
             && report.completion_time.is_none()
@@ -207,8 +222,8 @@ async fn completed(
             machine.act(act).await;
         }
         report.completion_time.is_some().then_some(report)
-    })
-    .await
+    });
+    tokio::time::timeout(REPORTED, reported).await.ok()
 }
 
 fn judge(run: &Run, clean: &Run, scenario: &Scenario, fault: &Fault) -> Result<(), String> {
@@ -221,6 +236,20 @@ fn judge(run: &Run, clean: &Run, scenario: &Scenario, fault: &Fault) -> Result<(
         return Err(format!("{} bytes were reclaimed of {}", run.reclaimed(), clean.reclaimed()));
     }
     if fault.kind.passes() && scenario.act.is_none() { run.is_like(clean) } else { Ok(()) }
+}
+
+/// What breaks before anything is begun on the node is only asked for again, with what was asked for before it: nothing is
+/// ended first, and no report is looked for.
+fn asks_little(made: &[Site], clean: &[Site], fault: &Fault) -> Result<(), String> {
+    let is_request = |site: &&Site| site.call.bytes().all(|byte| byte.is_ascii_uppercase());
+    let first = clean.iter().take_while(is_request).position(|site| *site == fault.site);
+    let Some(before) = first.filter(|_| fault.kind == Kind::Break) else { return Ok(()) };
+    let requests = |calls: &[Site]| calls.iter().filter(is_request).count();
+    let (asked, expected) = (requests(made), requests(clean) + before + 1);
+    match asked == expected {
+        true => Ok(()),
+        false => Err(format!("the API server was asked {asked} times, not {expected}")),
+    }
 }
 
 /// The faults of a sweep over these calls.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use crate::bed::Version;
+
 /// How late a delayed call is.
 const DELAY: Duration = Duration::from_millis(150);
 /// How long nothing answers in an outage.
@@ -84,6 +86,11 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
+    /// Whether others act between the look at a record and its removal. containerd 1.6 does not look itself.
+    pub(crate) fn is_after_the_look(&self, version: Version) -> bool {
+        version == Version::V1 && self.kind == Kind::Meddle && self.site.call == "Images/Delete"
+    }
+
     /// Whether the daemon says that what was asked for had been done before, and by nobody knows whom: such a removal is not
     /// claimed.
     pub(crate) fn hides_a_removal(&self) -> bool {

@@ -103,6 +103,18 @@ async fn what_is_told_while_a_list_is_made_comes_after_it() {
 }
 
 #[tokio::test]
+async fn a_report_that_names_another_deletion_is_not_told_of() {
+    let (mut listings, _inputs) = listings();
+    listings.news(News::Begins);
+    listings.interest(begins());
+    let first = number(&listings).unwrap();
+    listings.listed(&uid(), first, list(&[]));
+    let stray = ImageDeletionReportSpec { image_deletion: "two".into(), ..report("a") };
+    assert_eq!(told(&mut listings, News::Applied(stray.clone())), [""; 0]);
+    assert_eq!(told(&mut listings, News::Gone(stray)), [""; 0]);
+}
+
+#[tokio::test]
 async fn all_is_listed_again_when_the_news_begin_again() {
     let (mut listings, _inputs) = listings();
     listings.news(News::Begins);
