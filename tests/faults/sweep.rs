@@ -114,7 +114,7 @@ impl Bed {
         trap.set(fault.clone());
         self.runs += 1;
         let deletion = self.create(scenario).await;
-        let mut had_begun = false;
+        let (mut had_begun, mut is_killed) = (false, false);
         let report = {
             let kind = fault.as_ref().map(|fault| fault.kind);
             let finished = completed(&self.client, &self.seat.place.node, &deletion, scenario, &self.machine);
@@ -130,6 +130,7 @@ impl Bed {
                             self.machine.act(act).await;
                         }
                         if kind.is_some_and(Kind::kills) {
+                            is_killed = true;
                             self.agent.take().expect("there is an agent").kill();
                             trap.resume();
                             trap.revive();
@@ -142,18 +143,23 @@ impl Bed {
             }
         };
         let (calls, has_fired) = trap.clear();
+        let kills = fault.is_some_and(|fault| fault.kind.kills());
+        if has_fired && kills && !is_killed {
+            // The report was there just when the agent was to be killed, which waits for an answer that never comes.
+            self.agent.take().expect("there is an agent").kill();
+            self.agent = Some(Agent::start(&self.seat));
+        }
         let Some(report) = report else {
-            let last: Vec<_> = calls.iter().rev().take(8).rev().map(|site| site.call.as_str()).collect();
             self.agent.take().expect("there is an agent").kill();
             self.agent = Some(Agent::start(&self.seat));
             self.remove(&deletion).await;
-            self.settle().await;
+            self.settle().await?;
             self.machine.clear().await?;
-            return Err(format!("no report within {REPORTED:?}; the last calls: {}", last.join(", ")));
+            return Err(format!("no report within {REPORTED:?}; the last calls: {}", last(&calls)));
         };
         self.agent.as_ref().expect("there is an agent").ready().await;
         self.remove(&deletion).await;
-        self.settle().await;
+        self.settle().await?;
         let after = self.machine.kept().await;
         let containers = self.machine.containers().await;
         let run = Run { imported, before, had_begun, after, containers, results: report.results };
@@ -186,19 +192,29 @@ impl Bed {
     }
 
     /// Waits until the agent has ended what it has on the node.
-    async fn settle(&mut self) {
+    async fn settle(&mut self) -> Result<(), String> {
         for _ in 0..40 {
             if self.machine.store().await.leases.is_empty() {
-                return;
+                return Ok(());
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         // A lease may be left to the next operation, and that is one that has nothing to do.
         let nothing = Scenario::nothing();
         self.runs += 1;
+        self.seat.trap.set(None);
         let deletion = self.create(&nothing).await;
-        completed(&self.client, &self.seat.place.node, &deletion, &nothing, &self.machine).await;
+        let node = &self.seat.place.node;
+        let report = completed(&self.client, node, &deletion, &nothing, &self.machine).await;
+        let (calls, _) = self.seat.trap.clear();
         self.remove(&deletion).await;
+        match report {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "a later deletion has no report within {REPORTED:?}; the last calls: {}",
+                last(&calls)
+            )),
+        }
     }
 }
 
@@ -224,6 +240,12 @@ async fn completed(
         report.completion_time.is_some().then_some(report)
     });
     tokio::time::timeout(REPORTED, reported).await.ok()
+}
+
+/// The last of the calls, for people.
+fn last(calls: &[Site]) -> String {
+    let names: Vec<_> = calls.iter().rev().take(12).rev().map(|site| site.call.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn judge(run: &Run, clean: &Run, scenario: &Scenario, fault: &Fault) -> Result<(), String> {

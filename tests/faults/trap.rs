@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -146,6 +147,8 @@ struct State {
 impl Trap {
     /// Counts calls from here on, and waits for that of the fault.
     pub(crate) fn set(&self, fault: Option<Fault>) {
+        // An earlier fault may have happened when nobody waited for it any more.
+        let _ = self.fired.notified().now_or_never();
         *self.state() = State { is_watching: true, fault, ..State::default() };
     }
 
