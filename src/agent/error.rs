@@ -54,6 +54,16 @@ pub enum AttemptError {
     Node(#[from] node::Error),
 }
 
+impl AttemptError {
+    /// The kind, as `secateur_errors_total` counts it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Api(_) | Self::Node(node::Error::Needs(_)) => "api",
+            Self::Node(_) => "containerd",
+        }
+    }
+}
+
 /// How far an attempt had come when it failed.
 #[derive(Debug, Error)]
 pub enum Failed {
@@ -70,16 +80,6 @@ impl Failed {
     pub const fn cause(&self) -> &AttemptError {
         match self {
             Self::Before(cause) | Self::Within(cause) => cause,
-        }
-    }
-}
-
-impl AttemptError {
-    /// The kind, as `secateur_errors_total` counts it.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Api(_) | Self::Node(node::Error::Needs(_)) => "api",
-            Self::Node(_) => "containerd",
         }
     }
 }

@@ -21,13 +21,20 @@ impl Default for Backoff {
     }
 }
 
+impl Backoff {
+    /// The next one.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
 impl Iterator for Backoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = self.next;
-        self.next = pause.saturating_mul(2).min(LONGEST_PAUSE);
-        Some(pause)
+        Some(self.pause())
     }
 }
 
@@ -64,7 +71,7 @@ impl Attempts {
     /// It was refused, or nobody answered.
     pub(super) fn failed(&mut self, now: Timestamp) {
         self.under_way = false;
-        self.not_before = self.backoff.next().map(|pause| after(now, pause));
+        self.not_before = Some(after(now, self.backoff.pause()));
     }
 
     /// Nobody waits for its answer any more.

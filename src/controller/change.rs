@@ -1,5 +1,8 @@
 //! What a watch tells of the things it watches.
 
+use crate::api::aggregate::Reports;
+use crate::api::report::ImageDeletionReportSpec;
+
 /// A change of a set of things.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change<T, All = Vec<T>> {
@@ -10,3 +13,6 @@ pub(super) enum Change<T, All = Vec<T>> {
     /// The one with this key is gone.
     Gone(String),
 }
+
+/// A change of one deletion's reports.
+pub(super) type ReportChange = Change<ImageDeletionReportSpec, Reports>;

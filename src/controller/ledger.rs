@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::agenda::Agenda;
-use super::change::Change;
+use super::change::{Change, ReportChange};
 use super::cluster::{AgentPod, Cluster, Node};
 use super::order::{Order, StatusWrite, Target};
 use super::settled::Settled;
@@ -14,7 +14,6 @@ use super::tracked::Tracked;
 use super::uid::Uid;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::ImageDeletionReportSpec;
 use crate::api::status::Phase;
 
 /// A deletion, as a watch shows it.
@@ -99,7 +98,7 @@ impl Ledger {
     }
 
     /// Takes a change of a deletion's reports in.
-    pub(super) fn reports(&mut self, uid: &Uid, change: Change<ImageDeletionReportSpec, Reports>) {
+    pub(super) fn reports(&mut self, uid: &Uid, change: ReportChange) {
         if let Some(Entry::Open(tracked)) = self.entries.get_mut(uid) {
             tracked.report(change, &self.cluster);
             self.agenda.set(uid, tracked.next());

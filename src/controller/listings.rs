@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::attempts::Backoff;
-use super::change::Change;
+use super::change::{Change, ReportChange};
 use super::desk::{PATIENCE, in_time, list_reports};
 use super::ledger::Interest;
 use super::news::News;
@@ -24,13 +24,9 @@ use super::order::Target;
 use super::uid::Uid;
 use super::watch::Input;
 use crate::api::aggregate::Reports;
-use crate::api::report::ImageDeletionReportSpec;
 
 /// The lists that are asked for at a time.
 const AT_A_TIME: usize = 8;
-
-/// A change of one deletion's reports.
-pub(super) type ReportChange = Change<ImageDeletionReportSpec, Reports>;
 
 /// A list that was asked for, among all that ever were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,9 +162,7 @@ async fn all_reports(client: Client, target: &Target, observer: &dyn Observer) -
                 observer.error(ErrorKind::Watch);
             }
         }
-        if let Some(pause) = pauses.next() {
-            sleep(pause).await;
-        }
+        sleep(pauses.pause()).await;
     }
 }
 

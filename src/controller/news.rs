@@ -68,7 +68,8 @@ impl Newsroom {
     /// Tells the news for as long as somebody listens.
     pub(super) async fn run(mut self) {
         loop {
-            match self.watch().await {
+            let Err(end) = self.watch().await;
+            match end {
                 End::Unheard => return,
                 End::Over => {}
                 End::Failed(failure) => {
@@ -78,18 +79,11 @@ impl Newsroom {
                     self.complain(&failure);
                 }
             }
-            if let Some(pause) = self.backoff.next() {
-                sleep(pause).await;
-            }
+            sleep(self.backoff.pause()).await;
         }
     }
 
-    async fn watch(&mut self) -> End {
-        let Err(end) = self.try_watch().await;
-        end
-    }
-
-    async fn try_watch(&mut self) -> Result<Infallible, End> {
+    async fn watch(&mut self) -> Result<Infallible, End> {
         let version = match &self.version {
             Some(version) => version.clone(),
             None => {

@@ -12,14 +12,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::attempts::{Attempts, after};
-use super::change::Change;
+use super::change::{Change, ReportChange};
 use super::cluster::Cluster;
 use super::note::notes;
 use super::order::{Order, StatusWrite, Target};
 use super::roster::Roster;
 use crate::api::aggregate::{Reports, Stage, aggregate};
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::ImageDeletionReportSpec;
 use crate::api::status::{ImageDeletionStatus, Phase};
 
 /// The shortest time between two writes of a status that is not the last.
@@ -117,7 +116,7 @@ impl Tracked {
     }
 
     /// Takes in what the nodes report. A final report is final: an older one that comes late does not undo it.
-    pub(super) fn report(&mut self, change: Change<ImageDeletionReportSpec, Reports>, cluster: &Cluster) {
+    pub(super) fn report(&mut self, change: ReportChange, cluster: &Cluster) {
         match change {
             Change::Listed(reports) => self.list(reports, cluster),
             Change::Applied(report) => {

@@ -144,14 +144,12 @@ impl Bed {
         };
         let (calls, has_fired) = trap.clear();
         let kills = fault.is_some_and(|fault| fault.kind.kills());
-        if has_fired && kills && !is_killed {
-            // The report was there just when the agent was to be killed, which waits for an answer that never comes.
+        if report.is_none() || has_fired && kills && !is_killed {
+            // Or the report was there just when the agent was to be killed, which waits for an answer that never comes.
             self.agent.take().expect("there is an agent").kill();
             self.agent = Some(Agent::start(&self.seat));
         }
         let Some(report) = report else {
-            self.agent.take().expect("there is an agent").kill();
-            self.agent = Some(Agent::start(&self.seat));
             self.remove(&deletion).await;
             self.settle().await?;
             self.machine.clear().await?;

@@ -2,7 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::api::deletion::ImageDeletionSpec;
-use crate::api::report::ImageDeletionReport;
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -35,7 +35,7 @@ fn report(name: &str) -> ImageDeletionReportSpec {
 }
 
 /// The reports on this deletion are so many, none or that of the one node.
-fn listed(name: &str, reports: usize) -> Change<ImageDeletionReportSpec, Reports> {
+fn listed(name: &str, reports: usize) -> ReportChange {
     let mut all = Reports::on(uid(name).as_str());
     for report in std::iter::repeat_n(report(name), reports) {
         all.insert(report);

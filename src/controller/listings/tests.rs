@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{self, Receiver};
 
 use super::*;
 use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
-use crate::api::report::ImageDeletionReport;
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 use crate::api::status::Phase;
 
 struct Nobody;
@@ -79,6 +79,15 @@ fn number(listings: &Listings) -> Option<Number> {
     }
 }
 
+/// Listings of one deletion, whose reports are being listed.
+fn listing() -> (Listings, Receiver<Input>, Number) {
+    let (mut listings, inputs) = listings();
+    listings.news(News::Begins);
+    listings.interest(begins());
+    let number = number(&listings).unwrap();
+    (listings, inputs, number)
+}
+
 #[tokio::test]
 async fn nothing_is_listed_before_the_news_begin() {
     let (mut listings, _inputs) = listings();
@@ -104,10 +113,7 @@ async fn what_is_told_while_a_list_is_made_comes_after_it() {
 
 #[tokio::test]
 async fn a_report_that_names_another_deletion_is_not_told_of() {
-    let (mut listings, _inputs) = listings();
-    listings.news(News::Begins);
-    listings.interest(begins());
-    let first = number(&listings).unwrap();
+    let (mut listings, _inputs, first) = listing();
     listings.listed(&uid(), first, list(&[]));
     let stray = ImageDeletionReportSpec { image_deletion: "two".into(), ..report("a") };
     assert_eq!(told(&mut listings, News::Applied(stray.clone())), [""; 0]);
@@ -116,10 +122,7 @@ async fn a_report_that_names_another_deletion_is_not_told_of() {
 
 #[tokio::test]
 async fn all_is_listed_again_when_the_news_begin_again() {
-    let (mut listings, _inputs) = listings();
-    listings.news(News::Begins);
-    listings.interest(begins());
-    let first = number(&listings).unwrap();
+    let (mut listings, _inputs, first) = listing();
     listings.news(News::Begins);
     let second = number(&listings).unwrap();
     assert_eq!(told(&mut listings, News::Applied(report("a"))), [""; 0]);
@@ -130,10 +133,7 @@ async fn all_is_listed_again_when_the_news_begin_again() {
 
 #[tokio::test]
 async fn nothing_is_told_of_a_deletion_that_is_over() {
-    let (mut listings, _inputs) = listings();
-    listings.news(News::Begins);
-    listings.interest(begins());
-    let first = number(&listings).unwrap();
+    let (mut listings, _inputs, first) = listing();
     listings.interest(Interest::Ends(uid()));
     assert!(listings.listed(&uid(), first, list(&["a"])).is_empty());
     assert_eq!(told(&mut listings, News::Applied(report("a"))), [""; 0]);

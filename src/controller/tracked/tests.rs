@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::api::deletion::{ImageDeletionSpec, OnConflict};
-use crate::api::report::ImageDeletionReport;
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 use crate::api::result::{ImageResult, Outcome};
 use crate::controller::cluster::{AgentPod, Node};
 use crate::controller::note::Kind;
@@ -53,11 +53,11 @@ fn report(node: &str, outcome: Outcome, completed: Option<i64>) -> ImageDeletion
     ImageDeletionReport::of(&deletion(), node, vec![result], Time(at(0)), completed).spec
 }
 
-fn done(node: &str) -> Change<ImageDeletionReportSpec, Reports> {
+fn done(node: &str) -> ReportChange {
     Change::Applied(report(node, Outcome::Deleted, Some(1)))
 }
 
-fn waiting(node: &str) -> Change<ImageDeletionReportSpec, Reports> {
+fn waiting(node: &str) -> ReportChange {
     Change::Applied(report(node, Outcome::Conflict, None))
 }
 
@@ -69,7 +69,7 @@ fn all(reports: impl IntoIterator<Item = ImageDeletionReportSpec>) -> Reports {
     all
 }
 
-fn none() -> Change<ImageDeletionReportSpec, Reports> {
+fn none() -> ReportChange {
     Change::Listed(all([]))
 }
 
