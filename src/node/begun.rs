@@ -1,8 +1,11 @@
 //! Containers that are being made: those that have a root file system and are not listed yet.
 //!
-//! A container has its root file system some time before containerd lists it, and its image must stay from then on. Other
-//! snapshots that are written to have keys that no container can have as its ID: `extract-… sha256:…` while a layer is unpacked,
-//! the path where an image is mounted.
+//! A container has its root file system some time before containerd lists it, and its image must stay from then on. Until it is
+//! listed, whoever makes it holds that file system by a lease, or the collector would take it (containerd's "Garbage Collection":
+//! whatever a client makes is used or leased at all times); its Go client, so the CRI, `ctr` and `nerdctl`, takes the lease first
+//! and ends it last. So where there are no leases but ours nothing is being made, and no snapshots are looked at, which on a node of
+//! many images takes long. Other snapshots that are written to have keys that no container can have as its ID: `extract-… sha256:…`
+//! while a layer is unpacked, the path where an image is mounted.
 
 use super::client::Containerd;
 use super::error::CallError;
@@ -18,13 +21,16 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// What is being made on the root file systems of these configs, and all that has been made.
+    /// What is being made on the root file systems of these configs, and perhaps what has been made.
     pub(super) async fn of(
         containerd: &Containerd,
         holdings: &Holdings,
         configs: &[&Config],
     ) -> Result<Vec<Self>, CallError> {
         let mut begun = Vec::new();
+        if !containerd.has_leases_of_others().await? {
+            return Ok(begun);
+        }
         for snapshotter in holdings.snapshotters() {
             let active = containerd.active_snapshots(snapshotter).await?;
             begun.extend(active.iter().flat_map(|(key, root)| of_container(key, root, configs)));

@@ -12,6 +12,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
+use super::journal::LEASE_PREFIX;
 use crate::image::Digest;
 
 /// How often a change is tried where there is little room: pages of the database that somebody reads are free only afterwards.
@@ -72,8 +73,17 @@ impl Containerd {
 
     /// The leases that have a label of that key.
     pub(super) async fn leases_with(&self, label: &str) -> Result<Vec<Lease>, CallError> {
-        let request = ListRequest { filters: vec![format!("labels.\"{label}\"")] };
-        Ok(call("leases.List", "", self.leases().list(request)).await?.leases)
+        self.leases_that(vec![format!("labels.\"{label}\"")]).await
+    }
+
+    /// Whether anybody else holds anything: makes a container, pulls an image.
+    pub(super) async fn has_leases_of_others(&self) -> Result<bool, CallError> {
+        let leases = self.leases_that(Vec::new()).await?;
+        Ok(leases.iter().any(|lease| !lease.id.starts_with(LEASE_PREFIX)))
+    }
+
+    async fn leases_that(&self, filters: Vec<String>) -> Result<Vec<Lease>, CallError> {
+        Ok(call("leases.List", "", self.leases().list(ListRequest { filters })).await?.leases)
     }
 
     /// Ends a lease; one that is gone already is no error.

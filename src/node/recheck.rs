@@ -95,16 +95,13 @@ impl Execution<'_> {
         Ok(())
     }
 
+    /// What is being made is looked at first: it is among the containers as soon as it is no longer being made.
     async fn observe_containers(&mut self, holdings: &Holdings, pods: Vec<Pod>) -> Result<(), CallError> {
         let Node { containerd, known, .. } = self.node;
         let trees = self.going().into_iter().filter_map(|image| self.survey.trees.get(image));
         let configs: Vec<&Config> = trees.flat_map(|tree| &tree.content.configs).collect();
-        let begun = Begun::of(containerd, holdings, &configs);
-        let (begun, mut containers) = tokio::try_join!(begun, containerd.containers(known, Vec::new()))?;
-        if !begun.is_empty() {
-            // Whether they are listed by now only a later look can tell.
-            containers = containerd.containers(known, begun).await?;
-        }
+        let begun = Begun::of(containerd, holdings, &configs).await?;
+        let containers = containerd.containers(known, begun).await?;
         self.survey.inventory.observe(containers, pods);
         Ok(())
     }

@@ -159,16 +159,21 @@ impl Containerd {
         snapshots
     }
 
-    /// Makes a snapshot to be written to, as for a container that is being made. It stays whatever happens to its parent.
+    /// Makes a snapshot to be written to, as for a container that is being made: held by a lease, and by nothing else yet.
     pub(crate) async fn prepare_snapshot(&self, key: &str, parent: &Digest) {
-        let request = PrepareSnapshotRequest {
+        let lease = format!("making-{key}");
+        let create = CreateRequest { id: lease.clone(), ..CreateRequest::default() };
+        let made = self.client().leases().create(in_namespace(NAMESPACE, create)).await;
+        made.expect("containerd makes a lease");
+        let prepare = PrepareSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
             key: key.to_owned(),
             parent: parent.to_string(),
-            labels: HashMap::from([("containerd.io/gc.root".to_owned(), "now".to_owned())]),
+            ..PrepareSnapshotRequest::default()
         };
-        let prepared = self.client().snapshots().prepare(in_namespace(NAMESPACE, request)).await;
-        prepared.expect("containerd prepares a snapshot");
+        let mut request = in_namespace(NAMESPACE, prepare);
+        request.metadata_mut().insert("containerd-lease", lease.parse().expect("a header"));
+        self.client().snapshots().prepare(request).await.expect("containerd prepares a snapshot");
     }
 
     /// All leases: ID and labels.

@@ -10,6 +10,7 @@ mod ids;
 mod kill;
 mod limits;
 mod lineage;
+mod making;
 mod many;
 mod names;
 mod needs;
