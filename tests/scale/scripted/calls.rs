@@ -160,7 +160,8 @@ async fn leases(node: &Node, method: &str, request: Request) -> Answer {
         "List" => {
             one(request, |asked: services::ListRequest| {
                 let has = |labels: &std::collections::HashMap<String, String>| {
-                    let is_asked = |filter| labels.keys().any(|key| *filter == format!("labels.\"{key}\""));
+                    let is_asked =
+                        |filter: &String| labels.keys().any(|key| *filter == format!("labels.\"{key}\""));
                     asked.filters.is_empty() || asked.filters.iter().any(is_asked)
                 };
                 let state = node.state();
