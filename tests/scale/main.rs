@@ -38,6 +38,10 @@ use self::memory::Memory;
 use self::run::Plan;
 use self::world::World;
 
+/// Thousands of agents are one process here, in whose heap the usual allocator would take more time than in that of one agent.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a process inside a world does, and what it does it with: a file for what it has measured, or the nodes' directory.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Job {
