@@ -195,11 +195,13 @@ impl Attempts {
         deletion: &ImageDeletion,
         asked: &Asked,
     ) -> Result<Operation, AttemptError> {
+        let sandboxes = link.node.sandboxes().await?;
         let pods = self.pods().await?;
         Ok(Operation {
             owner: Owner::of(deletion).to_string(),
             request: Request { entries: asked.entries(), rules: self.rules(link, deletion) },
             pods: pods.iter().filter_map(pods::needs).collect(),
+            sandboxes,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::image::Pattern;
-use crate::node::Operation;
+use crate::node::{Operation, Sandboxes};
 
 /// A report in the making.
 #[derive(Debug)]
@@ -101,6 +101,7 @@ impl Draft {
         if !self.is_held_by_pod() {
             operation.pods.clear();
         }
+        operation.sandboxes = Sandboxes::default();
         self.held = Some(operation);
     }
 

@@ -1,9 +1,11 @@
 //! The CRI's runtime and image services, on the same socket as containerd.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{ContainerState, ContainerStatusRequest, ListContainersRequest, StatusRequest};
+use k8s_cri::v1::{
+    ContainerState, ContainerStatusRequest, ListContainersRequest, ListPodSandboxRequest, StatusRequest,
+};
 use serde::Deserialize;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -49,6 +51,19 @@ impl Containerd {
 
     fn runtime(&self) -> RuntimeServiceClient<Channel> {
         RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_MAX)
+    }
+
+    /// The IDs of the sandboxes of pods. None where there is no CRI, as with [containers](Self::cri_containers).
+    pub(super) async fn cri_sandboxes(&self) -> Result<Option<HashSet<String>>, CallError> {
+        if self.namespace() != DEFAULT_NAMESPACE {
+            return Ok(None);
+        }
+        let request = ListPodSandboxRequest { filter: None };
+        let answer = match call("cri.ListPodSandbox", "", self.runtime().list_pod_sandbox(request)).await {
+            Err(error) if error.code() == Some(Code::Unimplemented) => return Ok(None),
+            answer => answer?,
+        };
+        Ok(Some(answer.items.into_iter().map(|sandbox| sandbox.id).collect()))
     }
 
     /// The containers of every pod, by ID. None where there is no CRI: a containerd without the plugin, or a namespace that

@@ -13,9 +13,10 @@ use super::journal::{Journal, OpenJournal, PlannedEntry, PlannedPruning};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Left};
 use super::result::EntryResult;
+use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
-use crate::image::{Digest, ImageId, Plan, Rules, Step, dangling_name};
+use crate::image::{Digest, ImageId, Plan, Pod, Rules, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -31,6 +32,9 @@ pub(super) struct Execution<'a> {
     pub(super) entries: Vec<String>,
     pub(super) plans: Vec<Plan>,
     pub(super) rules: Rules,
+    /// The pods as they were listed, and the sandboxes before that.
+    pub(super) pods: Vec<Pod>,
+    pub(super) sandboxes: Sandboxes,
     owner: String,
     /// Whether parents are pruned in a step of its own that follows.
     prunes_later: bool,
@@ -44,8 +48,18 @@ impl<'a> Execution<'a> {
         (entries, plans): (Vec<String>, Vec<Plan>),
         operation: &Operation,
     ) -> Self {
-        let Operation { owner, request, .. } = operation.clone();
-        Self { node, survey, entries, plans, rules: request.rules, owner, prunes_later: false }
+        let Operation { owner, request, pods, sandboxes } = operation.clone();
+        Self {
+            node,
+            survey,
+            entries,
+            plans,
+            rules: request.rules,
+            pods,
+            sandboxes,
+            owner,
+            prunes_later: false,
+        }
     }
 
     /// The same, where the image's parents are pruned in another step.

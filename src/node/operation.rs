@@ -12,6 +12,7 @@ use super::journal::OpenJournal;
 use super::lock::Lock;
 use super::needs::Needs;
 use super::result::{EntryResult, planned, results};
+use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
 use super::trees::Trees;
@@ -34,6 +35,8 @@ pub struct Operation {
     pub request: Request,
     /// The unfinished pods of the node, which need their images.
     pub pods: Vec<Pod>,
+    /// The sandboxes that there were before the pods were listed.
+    pub sandboxes: Sandboxes,
 }
 
 /// How an operation is watched and ended early.
@@ -42,7 +45,7 @@ pub struct Watch<'a> {
     pub cancel: CancellationToken,
     /// Is told how far it is.
     pub progress: &'a (dyn Fn(Progress) + Sync),
-    /// Is asked for the pods once more when the records are gone.
+    /// Is asked for the pods once more when the records are gone, unless none can have begun.
     pub needs: &'a dyn Needs,
 }
 

@@ -79,14 +79,18 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Reads the pods and the containers anew. What was forced against them goes on only when no container of theirs can be in
+    /// Reads the pods, where one may have begun, and the containers anew. What was forced against them goes on only when no container of theirs can be in
     /// the making any more.
     async fn observe(&mut self, holdings: &Holdings, watch: &Watch<'_>) -> Result<(), Error> {
         if self.going().is_empty() {
             // Where only names go, nobody loses anything.
             return Ok(());
         }
-        let pods = watch.needs.pods().await.map_err(Error::Needs)?;
+        let pods = if self.sandboxes.may_have_grown(&self.node.containerd).await? {
+            watch.needs.pods().await.map_err(Error::Needs)?
+        } else {
+            self.pods.clone()
+        };
         self.observe_containers(holdings, pods.clone()).await?;
         if self.rules.force && self.is_needed().await? {
             tokio::time::sleep(BIRTH).await;

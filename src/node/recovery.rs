@@ -92,7 +92,7 @@ impl Node {
                 rules: Rules { force: journal.force, ..Rules::default() },
                 ..Request::default()
             },
-            pods: Vec::new(),
+            ..Operation::default()
         };
         Ok((Execution::new(self, survey, (entries, plans), &operation), carried))
     }
@@ -123,6 +123,7 @@ impl Journal {
             owner: self.owner.clone(),
             request: Request { entries: vec![entry], rules: pruning.rules() },
             pods: watch.needs.pods().await.map_err(Error::Needs)?,
+            ..Operation::default()
         }))
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Image {
     architecture: String,
     compression: Compression,
     labels: Vec<(String, String)>,
+    volumes: Vec<String>,
     layers: Vec<Layer>,
 }
 
@@ -58,6 +59,7 @@ impl Image {
             architecture: HOST.into(),
             compression: Compression::None,
             labels: Vec::new(),
+            volumes: Vec::new(),
             layers: Vec::new(),
         }
     }
@@ -81,6 +83,12 @@ impl Image {
     /// Adds a label to the image's configuration. (Labels of the record: `Node::label`.)
     pub(crate) fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((key.into(), value.into()));
+        self
+    }
+
+    /// Declares a volume at a path: the CRI copies what the image has there for each container before it lists it.
+    pub(crate) fn volume(mut self, path: impl Into<String>) -> Self {
+        self.volumes.push(path.into());
         self
     }
 
@@ -125,10 +133,15 @@ impl Image {
         }
         let labels: serde_json::Map<_, _> =
             self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let volumes: serde_json::Map<_, _> =
+            self.volumes.iter().map(|path| (path.clone(), json!({}))).collect();
+        let config = json!({
+            "Entrypoint": ["/bin/busybox"], "Cmd": ["sleep", "3600"], "Labels": labels, "Volumes": volumes,
+        });
         let configuration = json!({
             "os": "linux",
             "architecture": self.architecture,
-            "config": {"Entrypoint": ["/bin/busybox"], "Cmd": ["sleep", "3600"], "Labels": labels},
+            "config": config,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
         archive.manifest(configuration, layers, diff_ids)

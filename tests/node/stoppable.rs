@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             entries: entries.collect::<Result<_, _>>()?,
             rules: Rules { prune: true, ..Rules::default() },
         },
-        pods: Vec::new(),
+        ..Operation::default()
     };
     let cancel = CancellationToken::new();
     let mut terminated = signal(SignalKind::terminate())?;

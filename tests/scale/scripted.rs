@@ -13,15 +13,14 @@ mod images;
 mod store;
 mod wire;
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::Request;
-use futures::stream;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixListener;
-use tonic::service::Routes;
-use tonic::transport::Server;
 
 pub(crate) use self::images::Image;
 use self::store::Node;
@@ -40,16 +39,21 @@ pub(crate) async fn serve(directory: &Path, count: usize, images: &[Image], read
         std::fs::create_dir_all(socket.parent().expect("it is in a directory"))
             .expect("directories can be made");
         let listener = UnixListener::bind(socket).expect("the socket is new");
-        let node = Arc::new(Node::new(&content));
-        let routes = Routes::from(
-            Router::new().fallback(move |request: Request| calls::answer(Arc::clone(&node), request)),
-        );
-        let connections = stream::unfold(listener, async |listener| {
-            let connection = listener.accept().await.map(|(connection, _)| connection);
-            Some((connection, listener))
-        });
-        tokio::spawn(Server::builder().add_routes(routes).serve_with_incoming(Box::pin(connections)));
+        tokio::spawn(listen(listener, Arc::new(Node::new(&content))));
     }
     ready();
     std::future::pending().await
+}
+
+/// Answers whoever connects to a node.
+async fn listen(listener: UnixListener, node: Arc<Node>) {
+    while let Ok((connection, _)) = listener.accept().await {
+        let node = Arc::clone(&node);
+        let service = service_fn(move |request| {
+            let answer = calls::answer(Arc::clone(&node), request);
+            async { Ok::<_, Infallible>(answer.await) }
+        });
+        let server = http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(server.serve_connection(TokioIo::new(connection), service));
+    }
 }

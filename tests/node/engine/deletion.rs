@@ -62,6 +62,12 @@ impl Deletion {
         self
     }
 
+    /// Its pods were listed just now.
+    pub(super) async fn listed_now(mut self, node: &Node) -> Self {
+        self.operation.sandboxes = self.engine(node).await.sandboxes().await.unwrap();
+        self
+    }
+
     pub(super) fn in_namespace(mut self, namespace: &'static str) -> Self {
         self.namespace = namespace;
         self

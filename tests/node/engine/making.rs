@@ -5,41 +5,46 @@ use crate::bed::{Image, Node, Pod, SnapshotKind, State, Version, both};
 
 both!(the_cri_makes_containers_under_a_lease, ctr_makes_containers_under_a_lease);
 
-/// How often a container is made for one to be seen while it is.
-const ATTEMPTS: usize = 100;
+/// How often a container is made for one to be seen in the making.
+const ATTEMPTS: usize = 1_000;
 
 async fn the_cri_makes_containers_under_a_lease(version: Version) {
     let (node, pod) = node(version).await;
-    for attempt in 0..ATTEMPTS {
-        let name = format!("made-{attempt}");
-        if is_seen_in_the_making(&node, node.container(&pod, &name, APP, State::Created)).await {
+    for _ in 0..ATTEMPTS {
+        let making = node.container(&pod, "made", APP, State::Created);
+        let (id, is_seen) = watched(&node, making).await;
+        if is_seen {
             return;
         }
+        node.remove_container(&id).await;
     }
     panic!("none was seen while it was made");
 }
 
 async fn ctr_makes_containers_under_a_lease(version: Version) {
     let (node, _) = node(version).await;
-    for attempt in 0..ATTEMPTS {
-        let id = format!("made-{attempt}");
-        if is_seen_in_the_making(&node, node.plain_container(&id, APP, State::Created)).await {
+    for _ in 0..ATTEMPTS {
+        let ((), is_seen) = watched(&node, node.plain_container("made", APP, State::Created)).await;
+        if is_seen {
             return;
         }
+        node.remove_plain_container("made").await;
     }
     panic!("none was seen while it was made");
 }
 
 async fn node(version: Version) -> (Node, Pod) {
     let node = Node::start(version).await;
-    node.import(&Image::new(APP).layer("one")).await;
+    // The CRI copies a volume between the two, so that there is something to be seen.
+    node.import(&Image::new(APP).volume("/bin")).await;
     let pod = node.pod("shop", "cart").await;
     (node, pod)
 }
 
-/// Looks again and again while a container is made. A root file system that is there, and whose container is not listed
-/// afterwards, is that of a container which was being made all the time in between: by then there is a lease.
-async fn is_seen_in_the_making<T>(node: &Node, making: impl Future<Output = T>) -> bool {
+/// Looks again and again while a container is made, and says whether it was seen in the making. A root file system that is
+/// there, and whose container is not listed afterwards, is that of a container which was being made all the time in between:
+/// by then there is a lease.
+async fn watched<T>(node: &Node, making: impl Future<Output = T>) -> (T, bool) {
     let mut is_seen = false;
     let looking = async {
         loop {
@@ -53,9 +58,9 @@ async fn is_seen_in_the_making<T>(node: &Node, making: impl Future<Output = T>) 
             }
         }
     };
-    tokio::select! {
-        _ = making => {}
-        () = looking => {}
-    }
-    is_seen
+    let made = tokio::select! {
+        made = making => made,
+        () = looking => unreachable!("it looks for ever"),
+    };
+    (made, is_seen)
 }

@@ -15,6 +15,8 @@ both!(
     a_pod_that_was_bound_meanwhile_brings_its_image_back,
     what_nobody_can_say_of_pods_keeps_their_images,
     only_names_that_go_need_no_pods,
+    pods_are_not_asked_for_again_where_none_has_begun,
+    a_pod_that_has_begun_meanwhile_brings_its_image_back,
 );
 
 /// The API server, which is asked once the records are gone.
@@ -82,4 +84,35 @@ async fn only_names_that_go_need_no_pods(version: Version) {
     let done = done.unwrap();
     assert_eq!(done.results[0].outcome, Outcome::Untagged);
     engine.acknowledge(done).await.unwrap();
+}
+
+async fn pods_are_not_asked_for_again_where_none_has_begun(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let ended = node.pod("shop", "ended").await;
+    node.pod("shop", "old").await;
+    let deletion = Deletion::of(&["app:v1"]).listed_now(&node).await;
+    node.remove_pod(&ended).await;
+
+    let (engine, done) = deletion.carry_out_as(&node, &ApiServer(None)).await;
+    let done = done.unwrap();
+    assert_eq!(done.results[0].outcome, Outcome::Deleted);
+    engine.acknowledge(done).await.unwrap();
+}
+
+/// It has a sandbox and no container yet.
+async fn a_pod_that_has_begun_meanwhile_brings_its_image_back(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let before = (node.records().await, node.disk().await);
+    let deletion = Deletion::of(&["app:v1"]).listed_now(&node).await;
+    node.pod("shop", "cart").await;
+
+    let (engine, done) = deletion.carry_out_as(&node, &ApiServer(Some(vec![cart()]))).await;
+    let done = done.unwrap();
+    let result = &done.results[0];
+    assert_eq!((result.outcome, result.put_back), (Outcome::Conflict, 1), "{result:#?}");
+    engine.acknowledge(done).await.unwrap();
+    node.collect_garbage().await;
+    assert_eq!((node.records().await, node.disk().await), before);
 }

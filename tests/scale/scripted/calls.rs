@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
 use containerd_client::services::v1 as services;
 use containerd_client::services::v1::snapshots;
 use containerd_client::types::Envelope;
@@ -17,7 +16,7 @@ use tonic::Status;
 
 use super::cri::{self, CONTAINER};
 use super::store::{Node, missing};
-use super::wire::{Answer, first, many, one};
+use super::wire::{Answer, Request, first, many, one};
 
 /// The version that a node says it has.
 const VERSION: &str = "v2.3.7";

@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 
-use axum::extract::Request;
 use k8s_cri::v1::{
     Container, ContainerMetadata, ContainerState, ContainerStatus, ContainerStatusRequest,
-    ContainerStatusResponse, ListContainersRequest, ListContainersResponse, StatusRequest, StatusResponse,
+    ContainerStatusResponse, ListContainersRequest, ListContainersResponse, ListPodSandboxRequest,
+    ListPodSandboxResponse, PodSandbox, StatusRequest, StatusResponse,
 };
 
 use super::calls::unknown;
-use super::wire::{Answer, one};
+use super::wire::{Answer, Request, one};
 use crate::bed::Digest;
 
 /// The ID of the container.
 pub(super) const CONTAINER: &str = "7c6f3d1a5f0b4f7d9c7c5f0f3a8e2d41b6a59c0e8d7f6a5b4c3d2e1f0a9b8c7d";
+
+const SANDBOX: &str = "1b9f0c52d7a84e63b5a0f1e7c9d2846ab3e5f7089c1d2e3f405162738495a6b7";
 
 /// Answers a call of the runtime service.
 pub(super) async fn answer(method: &str, request: Request) -> Answer {
@@ -31,6 +33,10 @@ pub(super) async fn answer(method: &str, request: Request) -> Answer {
             })
             .await
         }
+        "ListPodSandbox" => {
+            one(request, |_: ListPodSandboxRequest| Ok(ListPodSandboxResponse { items: vec![sandbox()] }))
+                .await
+        }
         "ContainerStatus" => {
             one(request, |asked: ContainerStatusRequest| {
                 let status = ContainerStatus { id: asked.container_id, ..ContainerStatus::default() };
@@ -40,6 +46,10 @@ pub(super) async fn answer(method: &str, request: Request) -> Answer {
         }
         _ => unknown("RuntimeService", method),
     }
+}
+
+fn sandbox() -> PodSandbox {
+    PodSandbox { id: SANDBOX.to_owned(), ..PodSandbox::default() }
 }
 
 fn container() -> Container {

@@ -1,7 +1,7 @@
 //! gRPC without generated code: a request of a known type, and one answer or several.
 
-use axum::extract::Request;
 use futures::{Stream, stream};
+use hyper::body::Incoming;
 use prost::Message;
 use tonic::body::Body;
 use tonic::server::Grpc;
@@ -9,7 +9,9 @@ use tonic::{Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-/// What goes back over the connection.
+/// What comes over the connection.
+pub(super) type Request = axum::http::Request<Incoming>;
+/// What goes back over it.
 pub(super) type Answer = axum::http::Response<Body>;
 
 /// Answers a request with a message.
