@@ -2,7 +2,7 @@
 //!
 //! Whoever knows of pods told of them when the operation began. Once the records of an image are gone no container of it can
 //! begin any more, and only those count that had begun before: so the pods that are bound to the node by then are all that can
-//! still need it.
+//! still need it. They are asked for only where one may have begun since ([`sandboxes`](super::sandboxes)).
 
 use std::error::Error;
 
