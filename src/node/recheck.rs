@@ -79,8 +79,8 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Reads the pods, where one may have begun, and the containers anew. What was forced against them goes on only when no container of theirs can be in
-    /// the making any more.
+    /// Reads the pods, where one may have begun, and the containers anew. What was forced against them goes on only when no
+    /// container of theirs can be in the making any more.
     async fn observe(&mut self, holdings: &Holdings, watch: &Watch<'_>) -> Result<(), Error> {
         if self.going().is_empty() {
             // Where only names go, nobody loses anything.
