@@ -63,6 +63,16 @@ impl Usage {
         Self { containers, pods, ..usage }
     }
 
+    /// The same containers, with other pods.
+    pub(super) fn with_pods(&self, inventory: &Inventory, pods: Vec<Arc<Pod>>) -> Self {
+        Self::new(inventory, self.containers.clone(), pods)
+    }
+
+    /// The same pods, with other containers.
+    pub(super) fn with_containers(&self, inventory: &Inventory, containers: Vec<Arc<Container>>) -> Self {
+        Self::new(inventory, containers, self.pods.clone())
+    }
+
     /// The same, with the names looked up once more.
     pub(super) fn renewed(&self, inventory: &Inventory) -> Self {
         Self::new(inventory, self.containers.clone(), self.pods.clone())

@@ -7,11 +7,10 @@ use k8s_cri::v1::{
     ContainerState, ContainerStatusRequest, ListContainersRequest, ListPodSandboxRequest, StatusRequest,
 };
 use serde::Deserialize;
-use tonic::Code;
 use tonic::transport::Channel;
 
 use super::client::{Containerd, DEFAULT_NAMESPACE, MESSAGE_MAX, call};
-use super::error::{CallError, found};
+use super::error::{CallError, found, served};
 use super::operation::Node;
 use crate::image::{Digest, Evidence};
 
@@ -41,9 +40,8 @@ impl Node {
 impl Containerd {
     async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
         let request = StatusRequest { verbose: true };
-        let answer = match call("cri.Status", "", self.runtime().status(request)).await {
-            Err(error) if error.code() == Some(Code::Unimplemented) => return Ok(None),
-            answer => answer?,
+        let Some(answer) = served(call("cri.Status", "", self.runtime().status(request)).await)? else {
+            return Ok(None);
         };
         let configuration = answer.info.get("config").and_then(|text| serde_json::from_str(text).ok());
         Ok(configuration.and_then(|found: Configuration| found.sandbox_image))
@@ -53,36 +51,31 @@ impl Containerd {
         RuntimeServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_MAX)
     }
 
+    /// The runtime service, if the CRI serves this namespace.
+    fn runtime_here(&self) -> Option<RuntimeServiceClient<Channel>> {
+        (self.namespace() == DEFAULT_NAMESPACE).then(|| self.runtime())
+    }
+
     /// The IDs of the sandboxes of pods. None where there is no CRI, as with [containers](Self::cri_containers).
     pub(super) async fn cri_sandboxes(&self) -> Result<Option<HashSet<String>>, CallError> {
-        if self.namespace() != DEFAULT_NAMESPACE {
-            return Ok(None);
-        }
+        let Some(mut runtime) = self.runtime_here() else { return Ok(None) };
         let request = ListPodSandboxRequest { filter: None };
-        let answer = match call("cri.ListPodSandbox", "", self.runtime().list_pod_sandbox(request)).await {
-            Err(error) if error.code() == Some(Code::Unimplemented) => return Ok(None),
-            answer => answer?,
-        };
-        Ok(Some(answer.items.into_iter().map(|sandbox| sandbox.id).collect()))
+        let answer = served(call("cri.ListPodSandbox", "", runtime.list_pod_sandbox(request)).await)?;
+        Ok(answer.map(|answer| answer.items.into_iter().map(|sandbox| sandbox.id).collect()))
     }
 
     /// The containers of every pod, by ID. None where there is no CRI: a containerd without the plugin, or a namespace that
     /// it does not serve.
     pub(super) async fn cri_containers(&self) -> Result<Option<HashMap<String, CriContainer>>, CallError> {
-        if self.namespace() != DEFAULT_NAMESPACE {
-            return Ok(None);
-        }
+        let Some(mut runtime) = self.runtime_here() else { return Ok(None) };
         let request = ListContainersRequest { filter: None };
-        let answer = match call("cri.ListContainers", "", self.runtime().list_containers(request)).await {
-            Err(error) if error.code() == Some(Code::Unimplemented) => return Ok(None),
-            answer => answer?,
-        };
+        let answer = served(call("cri.ListContainers", "", runtime.list_containers(request)).await)?;
         let read = |container: k8s_cri::v1::Container| {
             let id = if container.image_id.is_empty() { &container.image_ref } else { &container.image_id };
             let running = container.state == i32::from(ContainerState::ContainerRunning);
             (container.id, CriContainer { image: id.parse().ok(), running })
         };
-        Ok(Some(answer.containers.into_iter().map(read).collect()))
+        Ok(answer.map(|answer| answer.containers.into_iter().map(read).collect()))
     }
 
     /// The images that are mounted into a container (KEP-4639); they don't change while it lives.

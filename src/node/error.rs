@@ -77,9 +77,18 @@ impl CallError {
 
 /// `None` where the daemon says that there is no such thing.
 pub(super) fn found<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    unless(Code::NotFound, result)
+}
+
+/// `None` where the daemon has no such service: a containerd without the CRI plugin.
+pub(super) fn served<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    unless(Code::Unimplemented, result)
+}
+
+fn unless<T>(absent: Code, result: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.code() == Some(Code::NotFound) => Ok(None),
+        Err(error) if error.code() == Some(absent) => Ok(None),
         Err(error) => Err(error),
     }
 }

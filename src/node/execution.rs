@@ -16,7 +16,7 @@ use super::result::EntryResult;
 use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
-use crate::image::{Digest, ImageId, Plan, Pod, Rules, Step, dangling_name};
+use crate::image::{Digest, ImageId, Plan, Rules, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -32,8 +32,7 @@ pub(super) struct Execution<'a> {
     pub(super) entries: Vec<String>,
     pub(super) plans: Vec<Plan>,
     pub(super) rules: Rules,
-    /// The pods as they were listed, and the sandboxes before that.
-    pub(super) pods: Vec<Pod>,
+    /// The sandboxes that there were before the pods were listed which the survey has.
     pub(super) sandboxes: Sandboxes,
     owner: String,
     /// Whether parents are pruned in a step of its own that follows.
@@ -48,16 +47,14 @@ impl<'a> Execution<'a> {
         (entries, plans): (Vec<String>, Vec<Plan>),
         operation: &Operation,
     ) -> Self {
-        let Operation { owner, request, pods, sandboxes } = operation.clone();
         Self {
             node,
             survey,
             entries,
             plans,
-            rules: request.rules,
-            pods,
-            sandboxes,
-            owner,
+            rules: operation.request.rules.clone(),
+            sandboxes: operation.sandboxes.clone(),
+            owner: operation.owner.clone(),
             prunes_later: false,
         }
     }

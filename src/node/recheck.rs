@@ -12,7 +12,7 @@ use super::operation::{Node, Watch};
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
-use crate::image::{Config, Conflict, ImageId, Kind, Plan, Pod, Record, Rules};
+use crate::image::{Config, Conflict, ImageId, Kind, Plan, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -86,27 +86,26 @@ impl Execution<'_> {
             // Where only names go, nobody loses anything.
             return Ok(());
         }
-        let pods = if self.sandboxes.may_have_grown(&self.node.containerd).await? {
-            watch.needs.pods().await.map_err(Error::Needs)?
-        } else {
-            self.pods.clone()
-        };
-        self.observe_containers(holdings, pods.clone()).await?;
+        if self.sandboxes.may_have_grown(&self.node.containerd).await? {
+            let pods = watch.needs.pods().await.map_err(Error::Needs)?;
+            self.survey.inventory.observe_pods(pods);
+        }
+        self.observe_containers(holdings).await?;
         if self.rules.force && self.is_needed().await? {
             tokio::time::sleep(BIRTH).await;
-            self.observe_containers(holdings, pods).await?;
+            self.observe_containers(holdings).await?;
         }
         Ok(())
     }
 
     /// What is being made is looked at first: it is among the containers as soon as it is no longer being made.
-    async fn observe_containers(&mut self, holdings: &Holdings, pods: Vec<Pod>) -> Result<(), CallError> {
+    async fn observe_containers(&mut self, holdings: &Holdings) -> Result<(), CallError> {
         let Node { containerd, known, .. } = self.node;
         let trees = self.going().into_iter().filter_map(|image| self.survey.trees.get(image));
         let configs: Vec<&Config> = trees.flat_map(|tree| &tree.content.configs).collect();
         let begun = Begun::of(containerd, holdings, &configs).await?;
         let containers = containerd.containers(known, begun).await?;
-        self.survey.inventory.observe(containers, pods);
+        self.survey.inventory.observe_containers(containers);
         Ok(())
     }
 

@@ -162,9 +162,7 @@ impl Containerd {
     /// Makes a snapshot to be written to, as for a container that is being made: held by a lease, and by nothing else yet.
     pub(crate) async fn prepare_snapshot(&self, key: &str, parent: &Digest) {
         let lease = format!("making-{key}");
-        let create = CreateRequest { id: lease.clone(), ..CreateRequest::default() };
-        let made = self.client().leases().create(in_namespace(NAMESPACE, create)).await;
-        made.expect("containerd makes a lease");
+        self.make_lease(&lease).await;
         let prepare = PrepareSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
             key: key.to_owned(),
@@ -186,24 +184,29 @@ impl Containerd {
 
     /// Holds a piece of content and what it refers to by a lease of that ID.
     pub(crate) async fn hold(&self, lease: &str, digest: &Digest) {
-        let create = CreateRequest { id: lease.to_owned(), ..CreateRequest::default() };
-        let mut leases = self.client().leases();
-        let made = leases.create(in_namespace(NAMESPACE, create)).await;
-        made.expect("containerd makes a lease");
+        self.make_lease(lease).await;
         let resource = Resource { id: digest.to_string(), r#type: "content".to_owned() };
         let add = AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };
-        let added = leases.add_resource(in_namespace(NAMESPACE, add)).await;
+        let added = self.client().leases().add_resource(in_namespace(NAMESPACE, add)).await;
         added.expect("containerd adds to a lease");
+    }
+
+    async fn make_lease(&self, id: &str) {
+        let create = CreateRequest { id: id.to_owned(), ..CreateRequest::default() };
+        let made = self.client().leases().create(in_namespace(NAMESPACE, create)).await;
+        made.expect("containerd makes a lease");
     }
 
     /// Runs containerd's garbage collection and waits for its end.
     pub(crate) async fn collect_garbage(&self) {
         let id = "bed-collect-garbage".to_owned();
-        let create = CreateRequest { id: id.clone(), ..CreateRequest::default() };
-        let mut leases = self.client().leases();
-        leases.create(in_namespace(NAMESPACE, create)).await.expect("containerd makes a lease");
+        self.make_lease(&id).await;
         let delete = DeleteRequest { id, sync: true };
-        leases.delete(in_namespace(NAMESPACE, delete)).await.expect("containerd removes a lease");
+        self.client()
+            .leases()
+            .delete(in_namespace(NAMESPACE, delete))
+            .await
+            .expect("containerd removes a lease");
     }
 
     async fn descriptor(&self, name: &str) -> Descriptor {

@@ -19,6 +19,18 @@ impl Inventory {
         self.usage = Arc::new(Usage::new(self, containers, pods));
     }
 
+    /// Replaces what is known of pods alone.
+    pub fn observe_pods(&mut self, pods: Vec<Pod>) {
+        let pods = pods.into_iter().map(Arc::new).collect();
+        self.usage = Arc::new(self.usage.with_pods(self, pods));
+    }
+
+    /// Replaces what is known of containers alone.
+    pub fn observe_containers(&mut self, containers: Vec<Container>) {
+        let containers = containers.into_iter().map(Arc::new).collect();
+        self.usage = Arc::new(self.usage.with_containers(self, containers));
+    }
+
     /// Adds what was found within `reach`: those records, and no others. A record within it that was known and was not found has
     /// gone or moved since; unless its name was asked for, it is unread again.
     pub fn learn_records(&mut self, reach: Reach, found: impl IntoIterator<Item = Record>) {

@@ -10,27 +10,14 @@ const ATTEMPTS: usize = 1_000;
 
 async fn the_cri_makes_containers_under_a_lease(version: Version) {
     let (node, pod) = node(version).await;
-    for _ in 0..ATTEMPTS {
-        let making = node.container(&pod, "made", APP, State::Created);
-        let (id, is_seen) = watched(&node, making).await;
-        if is_seen {
-            return;
-        }
-        node.remove_container(&id).await;
-    }
-    panic!("none was seen while it was made");
+    let make = async || node.container(&pod, "made", APP, State::Created).await;
+    assert_leased(&node, make, async |id: String| node.remove_container(&id).await).await;
 }
 
 async fn ctr_makes_containers_under_a_lease(version: Version) {
     let (node, _) = node(version).await;
-    for _ in 0..ATTEMPTS {
-        let ((), is_seen) = watched(&node, node.plain_container("made", APP, State::Created)).await;
-        if is_seen {
-            return;
-        }
-        node.remove_plain_container("made").await;
-    }
-    panic!("none was seen while it was made");
+    let make = async || node.plain_container("made", APP, State::Created).await;
+    assert_leased(&node, make, async |()| node.remove_plain_container("made").await).await;
 }
 
 async fn node(version: Version) -> (Node, Pod) {
@@ -39,6 +26,18 @@ async fn node(version: Version) -> (Node, Pod) {
     node.import(&Image::new(APP).volume("/bin")).await;
     let pod = node.pod("shop", "cart").await;
     (node, pod)
+}
+
+/// Makes a container until one was seen in the making.
+async fn assert_leased<T>(node: &Node, make: impl AsyncFn() -> T, remove: impl AsyncFn(T)) {
+    for _ in 0..ATTEMPTS {
+        let (made, is_seen) = watched(node, make()).await;
+        if is_seen {
+            return;
+        }
+        remove(made).await;
+    }
+    panic!("none was seen while it was made");
 }
 
 /// Looks again and again while a container is made, and says whether it was seen in the making. A root file system that is
