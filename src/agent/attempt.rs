@@ -19,7 +19,7 @@ use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::conversion::Asked;
 use crate::image::{self, Pattern, Request, Rules};
-use crate::node::{Done, Needs, Operation, Outcome, Progress, Turn, Unknown, Watch};
+use crate::node::{Done, Needs, Operation, Outcome, Progress, Sandboxes, Turn, Unknown, Watch};
 use crate::telemetry::metrics::AgentMetrics;
 
 /// How long the pods may take to be listed while images are away. They are put back after that. The API server lets a request of
@@ -195,7 +195,10 @@ impl Attempts {
         deletion: &ImageDeletion,
         asked: &Asked,
     ) -> Result<Operation, AttemptError> {
-        let sandboxes = link.node.sandboxes().await?;
+        let sandboxes = match deletion.spec.dry_run {
+            true => Sandboxes::default(),
+            false => link.node.sandboxes().await?,
+        };
         let pods = self.pods().await?;
         Ok(Operation {
             owner: Owner::of(deletion).to_string(),

@@ -148,3 +148,6 @@ impl From<Failure> for End {
         Self::Failed(failure)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,17 +6,7 @@ use tokio::sync::mpsc::{self, Receiver};
 use super::*;
 use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
-use crate::api::status::Phase;
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn phases(&self, _: &std::collections::BTreeMap<Phase, usize>) {}
-
-    fn error(&self, _: ErrorKind) {}
-
-    fn ready(&self, _: bool) {}
-}
+use crate::controller::observer::Nobody;
 
 /// Listings whose requests nobody answers.
 fn listings() -> (Listings, Receiver<Input>) {

@@ -1,0 +1,105 @@
+//! What a watch does when the API server ends it. The API server is a script: a real one forgets a version only when it is
+//! started anew, and by then another controller may lead, whose watch is new.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::service_fn;
+
+use super::*;
+use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
+use crate::controller::observer::Nobody;
+
+/// A request that is expected, by what its query has, and the lines of its answer.
+type Exchange = (&'static str, Vec<Value>);
+
+/// An API server that is asked these in turn, and one request more that it does not answer.
+fn api_server(exchanges: Vec<Exchange>) -> Client {
+    let exchanges = Arc::new(Mutex::new(VecDeque::from(exchanges)));
+    let answer = move |request: Request<_>| {
+        let exchanges = Arc::clone(&exchanges);
+        async move {
+            let next = exchanges.lock().unwrap().pop_front();
+            let Some((expected, lines)) = next else { std::future::pending().await };
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            assert!(query.contains(expected), "{expected} is asked for, and not {query}");
+            let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            Ok::<_, Infallible>(Response::new(Body::from(lines)))
+        }
+    };
+    Client::new(service_fn(answer), "default")
+}
+
+fn versions(version: &str) -> Vec<Value> {
+    vec![json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+        "metadata": {"resourceVersion": version}, "items": [],
+    })]
+}
+
+fn event(kind: &str, node: &str, version: &str) -> Value {
+    let mut deletion = ImageDeletion::new("one", ImageDeletionSpec::of(["app:v1"]));
+    deletion.metadata.uid = Some("uid-one".into());
+    let mut report = ImageDeletionReport::of(&deletion, node, vec![], Time(Timestamp::UNIX_EPOCH), None);
+    report.metadata.resource_version = Some(version.into());
+    json!({"type": kind, "object": report})
+}
+
+fn error(code: u16, reason: &str) -> Value {
+    json!({"type": "ERROR", "object": {
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": "it says why",
+    }})
+}
+
+/// The first of the news, in words.
+async fn told(exchanges: Vec<Exchange>, count: usize) -> Vec<String> {
+    let (inputs, mut told) = mpsc::channel(1);
+    let watching = tokio::spawn(Newsroom::new(api_server(exchanges), inputs, Arc::new(Nobody)).run());
+    let mut words = Vec::new();
+    while words.len() < count {
+        let news = timeout(Duration::from_secs(10), told.recv()).await.expect("there is more news");
+        let Some(Input::News(news)) = news else { panic!("it told {words:?}, and then {news:?}") };
+        words.push(match news {
+            News::Begins => "begins".to_owned(),
+            News::Applied(report) => report.node_name,
+            News::Gone(report) => format!("{} is gone", report.node_name),
+        });
+    }
+    watching.abort();
+    words
+}
+
+#[tokio::test]
+async fn it_goes_on_where_it_was_when_it_ends_as_watches_do() {
+    let script = vec![
+        ("limit=1", versions("5")),
+        ("resourceVersion=5", vec![event("ADDED", "a", "7"), event("DELETED", "b", "8")]),
+        ("resourceVersion=8", vec![event("ADDED", "c", "9")]),
+        ("resourceVersion=9", vec![error(500, "InternalError")]),
+        ("resourceVersion=9", vec![event("MODIFIED", "d", "11")]),
+    ];
+    assert_eq!(told(script, 5).await, ["begins", "a", "b is gone", "c", "d"]);
+}
+
+#[tokio::test]
+async fn it_begins_anew_where_its_version_is_too_old() {
+    let script = vec![
+        ("limit=1", versions("5")),
+        ("resourceVersion=5", vec![event("ADDED", "a", "7"), error(410, "Expired")]),
+        ("limit=1", versions("20")),
+        ("resourceVersion=20", vec![event("ADDED", "b", "21")]),
+    ];
+    assert_eq!(
+        told(script, 4).await,
+        ["begins", "a", "begins", "b"],
+        "what is missed is listed by who is told"
+    );
+}
