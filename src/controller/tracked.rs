@@ -2,8 +2,8 @@
 //! no clock.
 //!
 //! A status is written at once when it is the last, and otherwise at most once a second, or less often where many deletions are
-//! under way. The first one waits for a second, because many a deletion is over by then. Reports cost a look at a set each;
-//! they are folded only when a write is due.
+//! under way or many nodes are asked. The first one waits for a second, because many a deletion is over by then. Reports cost a
+//! look at a set each; they are folded only when a write is due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,6 +28,8 @@ const LONGEST_BETWEEN_WRITES: Duration = Duration::from_secs(30);
 /// What each deletion that is under way adds to it, so that all of them together take no more than ten writes a second from what
 /// the API server can do for them.
 const SHARE_OF_WRITES: Duration = Duration::from_millis(100);
+/// What each node that is asked adds to it: at every write the API server looks whether it concerns the watch of any agent.
+const SHARE_OF_NODES: Duration = Duration::from_micros(500);
 
 /// A deletion that is under way, or one that is over and whose status is of an earlier generation.
 #[derive(Debug)]
@@ -198,7 +200,8 @@ impl Tracked {
         }
         let notes = notes(before, &status);
         self.attempts.begin();
-        self.write_from = after(now, between_writes(under_way));
+        let asked = self.roster.as_ref().map_or(0, |roster| roster.desired().len());
+        self.write_from = after(now, between_writes(under_way, asked));
         Some(Order::Write(Box::new(StatusWrite { target: Target::of(&self.deletion), status, notes })))
     }
 
@@ -249,9 +252,11 @@ impl Tracked {
     }
 }
 
-/// The time between two writes of a status that is not the last, where so many deletions are under way.
-fn between_writes(under_way: usize) -> Duration {
-    let shares = SHARE_OF_WRITES.saturating_mul(under_way.try_into().unwrap_or(u32::MAX));
+/// The time between two writes of a status that is not the last, where so many deletions are under way and this one asks so
+/// many nodes.
+fn between_writes(under_way: usize, asked: usize) -> Duration {
+    let times = |share: Duration, count: usize| share.saturating_mul(count.try_into().unwrap_or(u32::MAX));
+    let shares = times(SHARE_OF_WRITES, under_way).max(times(SHARE_OF_NODES, asked));
     shares.clamp(BETWEEN_WRITES, LONGEST_BETWEEN_WRITES)
 }
 

@@ -128,9 +128,19 @@ fn a_quick_deletion_is_written_once_and_at_once() {
 
 #[test]
 fn among_many_a_deletion_is_written_less_often() {
-    let rows = [(0, 1_000), (1, 1_000), (10, 1_000), (50, 5_000), (1_000, 30_000)];
-    for (under_way, milliseconds) in rows {
-        assert_eq!(between_writes(under_way).as_millis(), milliseconds, "{under_way} under way");
+    let rows = [
+        (0, 0, 1_000),
+        (1, 2, 1_000),
+        (10, 2_000, 1_000),
+        (50, 2_000, 5_000),
+        (1_000, 2, 30_000),
+        (1, 5_000, 2_500),
+        (30, 5_000, 3_000),
+        (1, 100_000, 30_000),
+    ];
+    for (under_way, asked, milliseconds) in rows {
+        let found = between_writes(under_way, asked).as_millis();
+        assert_eq!(found, milliseconds, "{under_way} under way, {asked} nodes asked");
     }
 }
 
