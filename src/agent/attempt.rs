@@ -196,6 +196,7 @@ impl Attempts {
         asked: &Asked,
     ) -> Result<Operation, AttemptError> {
         let sandboxes = match deletion.spec.dry_run {
+            // Nothing is away in a dry run, so nobody will ask which of them are new.
             true => Sandboxes::default(),
             false => link.node.sandboxes().await?,
         };
