@@ -14,6 +14,8 @@ mod change;
 mod cluster;
 mod desk;
 mod failure;
+#[cfg(test)]
+mod fixture;
 mod leader;
 mod ledger;
 mod listings;

@@ -51,16 +51,3 @@ impl ErrorKind {
         }
     }
 }
-
-/// Whom nothing is told that a test looks at.
-#[cfg(test)]
-pub(super) struct Nobody;
-
-#[cfg(test)]
-impl Observer for Nobody {
-    fn phases(&self, _: &BTreeMap<Phase, usize>) {}
-
-    fn error(&self, _: ErrorKind) {}
-
-    fn ready(&self, _: bool) {}
-}

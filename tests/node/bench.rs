@@ -59,28 +59,30 @@ async fn table(version: Version) {
         let mut runs: Vec<[Option<Run>; WAYS.len()]> = Vec::new();
         let mut left: Vec<(String, String)> = Vec::new();
         for round in 0..rounds {
+            let has_turn = |way: &Way| *way != Way::Cri || round % CRI_EVERY == 0;
+            let mut turns: Vec<Way> = WAYS.into_iter().filter(has_turn).collect();
+            // Whoever comes first in one round comes last in the next.
+            let first = round % turns.len();
+            turns.rotate_left(first);
             let mut own = [const { None }; WAYS.len()];
-            for turn in 0..WAYS.len() {
-                // Whoever comes first in one round comes last in the next.
-                let way = (round + turn) % WAYS.len();
-                if WAYS[way] == Way::Cri && round % CRI_EVERY != 0 {
-                    continue;
-                }
+            for way in turns {
                 if left.len() <= IMAGES / 2 {
                     node.restore().await;
                     left = targets.clone();
                 }
                 tokio::time::sleep(PAUSE).await;
                 let going = left.split_off(left.len() - count);
-                own[way] = Some(measure(&node, WAYS[way], &going).await);
+                own[way as usize] = Some(measure(&node, way, &going).await);
                 assert_eq!(node.records().await.len(), 2 * left.len() + 2, "exactly what was named is gone");
             }
             runs.push(own);
         }
-        for (index, way) in WAYS.into_iter().enumerate() {
+        for way in WAYS {
             // Each beside the run of `ctr` in the same round.
-            let pairs: Vec<_> =
-                runs.iter().filter_map(|round| round[index].as_ref().zip(round[0].as_ref())).collect();
+            let pairs: Vec<_> = runs
+                .iter()
+                .filter_map(|round| round[way as usize].as_ref().zip(round[Way::Ctr as usize].as_ref()))
+                .collect();
             report(count, way, &pairs);
         }
     }

@@ -1,12 +1,9 @@
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Config;
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::*;
-use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
-use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
-use crate::controller::observer::Nobody;
+use crate::api::report::ImageDeletionReportSpec;
+use crate::controller::fixture::{self, Nobody, deletion};
 
 /// Listings whose requests nobody answers.
 fn listings() -> (Listings, Receiver<Input>) {
@@ -15,15 +12,8 @@ fn listings() -> (Listings, Receiver<Input>) {
     (Listings::new(client, inputs, Arc::new(Nobody)), receiver)
 }
 
-fn deletion() -> ImageDeletion {
-    let mut deletion = ImageDeletion::new("one", ImageDeletionSpec::of(["app:v1"]));
-    deletion.metadata.uid = Some("uid-one".into());
-    deletion
-}
-
 fn report(node: &str) -> ImageDeletionReportSpec {
-    let time = Time(Timestamp::UNIX_EPOCH);
-    ImageDeletionReport::of(&deletion(), node, vec![], time.clone(), Some(time)).spec
+    fixture::report(node).spec
 }
 
 fn list(nodes: &[&str]) -> Reports {

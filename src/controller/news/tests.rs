@@ -7,15 +7,12 @@ use std::sync::Mutex;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::service_fn;
 
 use super::*;
-use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
-use crate::controller::observer::Nobody;
+use crate::controller::fixture::{Nobody, report};
 
 /// A request that is expected, by what its query has, and the lines of its answer.
 type Exchange = (&'static str, Vec<Value>);
@@ -45,9 +42,7 @@ fn versions(version: &str) -> Vec<Value> {
 }
 
 fn event(kind: &str, node: &str, version: &str) -> Value {
-    let mut deletion = ImageDeletion::new("one", ImageDeletionSpec::of(["app:v1"]));
-    deletion.metadata.uid = Some("uid-one".into());
-    let mut report = ImageDeletionReport::of(&deletion, node, vec![], Time(Timestamp::UNIX_EPOCH), None);
+    let mut report = report(node);
     report.metadata.resource_version = Some(version.into());
     json!({"type": kind, "object": report})
 }
