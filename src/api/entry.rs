@@ -204,6 +204,13 @@ fn rules_for_references() -> Vec<Rule> {
     ]
 }
 
+const HAS_PAIRED_BRACES: &str = "self.matches('^([^{}]|[{][^{}]+[}])*$')";
+
+/// Two stars beside anything but a slash, the end of an alternative, and the start or the end of the name, tag or digest. What
+/// is behind the last slash and behind the last colon there is a tag.
+const STARS_IN_A_COMPONENT: &str =
+    "[^/{,:@][*][*]|[*][*][^/},:@]|[*][*]:[^@]*[:/]|:[*][*][^@]*[:/]|@.*([:@][*][*]|[*][*][:@])";
+
 fn rules_for_patterns() -> Vec<Rule> {
     let not_pattern = format!("!({IS_PATTERN})");
     let has_good_characters = r"self.matches('^(\\[[a-fA-F0-9:]+\\])?[a-zA-Z0-9._:/@*?{},-]+$')";
@@ -219,7 +226,7 @@ fn rules_for_patterns() -> Vec<Rule> {
             ),
         ),
         rule(
-            "self.matches('^([^{}]|[{][^{}]+[}])*$')",
+            HAS_PAIRED_BRACES,
             Message::Text("every { of a pattern needs its own }: write {a,b}, without another { in it"),
         ),
         rule(
@@ -229,6 +236,16 @@ fn rules_for_patterns() -> Vec<Rule> {
             ),
         ),
         rule(&format!("!{NAME_PART}.matches('/.*[A-Z]')"), Message::Expression(lowercased())),
+        rule(
+            &format!("!self.matches('[{{][^{{}}]*[:@]') || !{HAS_PAIRED_BRACES}"),
+            Message::Text("`:` and `@` cannot stand inside the braces of a pattern: write an entry for each"),
+        ),
+        rule(
+            &format!("!self.matches('{STARS_IN_A_COMPONENT}') || self.contains('***')"),
+            Message::Text(
+                "`**` of a pattern stands for whole path components: write it between slashes, as in ghcr.io/acme/**, and * within a component",
+            ),
+        ),
     ]
 }
 

@@ -66,3 +66,36 @@ fn refused(invalid: &InvalidEntry) -> ImageResult {
         message: Some(invalid.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::btree_set;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
+    use crate::api::validate::problems;
+    use crate::image::Pattern;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+        /// What a cluster takes, every node can read; of patterns it takes nothing less. Rules are compiled anew for each entry, so
+        /// there are few.
+        #[test]
+        fn an_entry_is_valid_in_a_cluster_as_it_is_on_a_node(
+            entries in btree_set("(\\[:\\]|[aA0])?([aA0./:@*?{},\\[+-]|\\*\\*){1,12}", 16),
+        ) {
+            let deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(entries.iter().map(|entry| &**entry)));
+            let problems = problems(&deletion).unwrap();
+            for (index, entry) in entries.iter().enumerate() {
+                let path = format!("spec.images[{index}]");
+                let refused: Vec<_> = problems.iter().filter(|problem| problem.path == path).collect();
+                let read = entry.parse::<Entry>();
+                if Pattern::is_pattern(entry) || refused.is_empty() {
+                    prop_assert_eq!(refused.is_empty(), read.is_ok(), "{}: {:?}, {:?}", entry, refused, read);
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Patterns: many references named at once. The same matcher serves what is deleted and what is protected.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +13,8 @@ use super::reference::Reference;
 ///
 /// It has the parts of a reference, `repository[:tag][@digest]`. A part that was not written matches anything: `ghcr.io/acme/**`
 /// is every tag of every repository there. The repository is tried in its canonical and in its familiar form, so a registry
-/// must be written with its port to be matched.
+/// must be written with its port to be matched. A repository that is a name and nothing more is completed as names are:
+/// `docker.io/app:*` is `docker.io/library/app:*`.
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: Box<str>,
@@ -27,15 +29,24 @@ pub enum InvalidPattern {
     /// Nothing was written.
     #[error("it is empty: write a pattern such as ghcr.io/acme/**")]
     Empty,
+    /// Something that no reference can contain.
+    #[error("a reference has no {0:?} in it")]
+    Character(char),
+    /// A brace without its other half, nothing in it, or another pair.
+    #[error("every {{ of a pattern needs its own }}: write {{a,b}}, without another {{ in it")]
+    Unpaired,
+    /// No repository has such slashes.
+    #[error("it must not begin or end with a slash, nor have two together")]
+    Slashes,
+    /// Repositories have none.
+    #[error("repository name must be lowercase")]
+    Uppercase,
     /// Braces hold more than one part of a reference.
     #[error("`:` and `@` cannot stand inside braces: write one pattern for each")]
     Braces,
     /// `**` beside something else in a path component.
     #[error("`**` stands for whole path components: write it between slashes, as in ghcr.io/acme/**")]
     PartialComponents,
-    /// Something that no reference can contain.
-    #[error("a reference has no {0:?} in it")]
-    Character(char),
     /// The glob itself is wrong.
     #[error("{0}")]
     Glob(String),
@@ -68,16 +79,7 @@ impl FromStr for Pattern {
     type Err = InvalidPattern;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() {
-            return Err(InvalidPattern::Empty);
-        }
-        let foreign = |c: char| !c.is_ascii_alphanumeric() && !"._-+/:@*?{},[]".contains(c);
-        if let Some(character) = text.chars().find(|&c| foreign(c)) {
-            return Err(InvalidPattern::Character(character));
-        }
-        if separator_in_braces(text) {
-            return Err(InvalidPattern::Braces);
-        }
+        check(text)?;
         let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
         let path_start = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (repository, tag) = match rest[path_start..].rfind(':') {
@@ -86,7 +88,7 @@ impl FromStr for Pattern {
         };
         Ok(Self {
             text: text.into(),
-            repository: glob(repository)?,
+            repository: glob(&completed(repository))?,
             tag: tag.map(glob).transpose()?,
             digest: digest.map(glob).transpose()?,
         })
@@ -99,6 +101,79 @@ impl fmt::Display for Pattern {
     }
 }
 
+/// What the rules of an `ImageDeletion`'s entries say of patterns too; of a text that one refuses, the others are not asked.
+fn check(text: &str) -> Result<(), InvalidPattern> {
+    if text.is_empty() {
+        return Err(InvalidPattern::Empty);
+    }
+    let foreign = |c: &char| !c.is_ascii_alphanumeric() && !"._-/:@*?{},".contains(*c);
+    if let Some(character) = without_address(text).chars().find(foreign) {
+        return Err(InvalidPattern::Character(character));
+    }
+    if !has_paired_braces(text) {
+        return Err(InvalidPattern::Unpaired);
+    }
+    if text.starts_with('/') || text.ends_with('/') || text.contains("//") {
+        return Err(InvalidPattern::Slashes);
+    }
+    if path_of(text).contains(|c: char| c.is_ascii_uppercase()) {
+        return Err(InvalidPattern::Uppercase);
+    }
+    if separator_in_braces(text) {
+        return Err(InvalidPattern::Braces);
+    }
+    Ok(())
+}
+
+/// A registry can be an IPv6 address; nothing else has brackets.
+fn without_address(text: &str) -> &str {
+    let address = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let is_address =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+    address.filter(|(address, _)| is_address(address)).map_or(text, |(_, rest)| rest)
+}
+
+/// The repository without its first component, which may be a registry.
+fn path_of(text: &str) -> &str {
+    let rest = without_address(text);
+    let end_of = |part: &str| part.find([':', '@']).unwrap_or(part.len());
+    let host = end_of(rest);
+    let has_port = rest[host..]
+        .strip_prefix(':')
+        .and_then(|rest| rest.split_once('/'))
+        .filter(|(port, _)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    match has_port {
+        Some((_, path)) => &path[..end_of(path)],
+        None => rest[..host].split_once('/').map_or("", |(_, path)| path),
+    }
+}
+
+fn has_paired_braces(text: &str) -> bool {
+    let mut opened: Option<usize> = None;
+    let paired = text.char_indices().all(|(at, c)| match (c, opened) {
+        ('{', None) => {
+            opened = Some(at);
+            true
+        }
+        ('{', Some(_)) | ('}', None) => false,
+        ('}', Some(start)) => {
+            opened = None;
+            start + 1 < at
+        }
+        _ => true,
+    });
+    paired && opened.is_none()
+}
+
+/// A name as the canonical form has it, without a tag and a digest; anything else as it is.
+fn completed(repository: &str) -> Cow<'_, str> {
+    if repository.contains(['*', '?', '{']) {
+        return repository.into();
+    }
+    let name = Reference::normalize(repository).map(|reference| reference.repository().to_string());
+    name.map_or(repository.into(), Cow::Owned)
+}
+
 /// A registry can be an IPv6 address, so brackets are no character class here.
 fn glob(text: &str) -> Result<GlobMatcher, InvalidPattern> {
     if has_partial_components(text) {
@@ -107,6 +182,7 @@ fn glob(text: &str) -> Result<GlobMatcher, InvalidPattern> {
     let escaped = text.replace('[', "\\[").replace(']', "\\]");
     GlobBuilder::new(&escaped)
         .literal_separator(true)
+        .empty_alternates(true)
         .backslash_escape(true)
         .build()
         .map(|glob| glob.compile_matcher())
@@ -178,6 +254,13 @@ mod tests {
             ("**/app:**", "docker.io/library/app:v1", true),
             ("*:5000/**", "localhost:5000/a/b:v1", true),
             ("[::1]:5000/*:v1", "[::1]:5000/app:v1", true),
+            ("app{,-debug}:v1", "docker.io/library/app:v1", true),
+            ("app{,-debug}:v1", "docker.io/library/app-debug:v1", true),
+            // What is no more than a name is completed as names are.
+            ("docker.io/app:*", "docker.io/library/app:v1", true),
+            ("docker.io/app", "docker.io/library/app:v1", true),
+            ("index.docker.io/acme/app", "docker.io/acme/app:v1", true),
+            ("docker.io/*:v1", "docker.io/library/app:v1", false),
         ];
         for (pattern, reference, verdict) in rows {
             let pattern: Pattern = pattern.parse().unwrap();
@@ -194,6 +277,16 @@ mod tests {
         for text in ["ghcr.io/acme**", "ghcr.io/**api", "a***", "app:v**", "app@**a1", "localhost:**/app"] {
             assert_eq!(refused(text), Some(InvalidPattern::PartialComponents), "{text}");
         }
-        assert!(matches!(refused("app:{v1"), Some(InvalidPattern::Glob(_))));
+        assert_eq!(refused("app+*"), Some(InvalidPattern::Character('+')));
+        assert_eq!(refused("app[ab]*"), Some(InvalidPattern::Character('[')));
+        for text in ["app:{v1", "app:v1}", "{}", "{a,{b,c}}", "}{"] {
+            assert_eq!(refused(text), Some(InvalidPattern::Unpaired), "{text}");
+        }
+        for text in ["/app*", "app*/", "a//*"] {
+            assert_eq!(refused(text), Some(InvalidPattern::Slashes), "{text}");
+        }
+        for text in ["acme/A*", "ghcr.io/*/Api", "localhost:5000/A*:v1", "[::1]/A*"] {
+            assert_eq!(refused(text), Some(InvalidPattern::Uppercase), "{text}");
+        }
     }
 }

@@ -32,6 +32,12 @@ fn a_wrong_value_is_refused_by_its_path() {
         ("image.repository=Acme/secateur", "at '/image/repository': 'Acme/secateur' does not match"),
         ("protect=registry.k8s.io", "at '/protect': got string, want array"),
         ("protect={not an image}", "at '/protect/0': 'not an image' does not match"),
+        // An agent would not start with these.
+        (r"protect={a\{b}", "at '/protect/0': 'a{b' does not match"),
+        (r"protect={\{app:v1\,b\}}", "at '/protect/0': '{app:v1,b}' does not match"),
+        ("protect={acme/a**b}", "at '/protect/0': 'not' failed"),
+        ("protect={ghcr.io/Acme/**}", "at '/protect/0': 'not' failed"),
+        ("protect={acme//app}", "at '/protect/0': 'not' failed"),
         ("apiServer.host=https://10.0.0.1", "at '/apiServer/host': 'https://10.0.0.1' does not match"),
         ("apiServer.port=70000", "at '/apiServer/port': maximum: got 70,000, want 65,535"),
         ("logLevel=verbose", "at '/logLevel': value must be one of 'error', 'warn', 'info', 'debug'"),

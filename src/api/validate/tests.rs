@@ -73,6 +73,10 @@ fn a_bad_entry_gets_one_message_that_says_what_to_write() {
     const BRACES: &str = "every { of a pattern needs its own }: write {a,b}, without another { in it";
     const SLASHES: &str = "a pattern must not begin or end with a slash, nor have two slashes or three stars \
                            together: write ** to match across slashes";
+    const SEPARATORS: &str =
+        "`:` and `@` cannot stand inside the braces of a pattern: write an entry for each";
+    const STARS: &str = "`**` of a pattern stands for whole path components: write it between slashes, as in \
+                         ghcr.io/acme/**, and * within a component";
     const LENGTH: &str =
         "repository name must not be longer than 255 characters, counting library/ where it has no slash";
     let long_official_name = "x".repeat(248);
@@ -118,6 +122,11 @@ fn a_bad_entry_gets_one_message_that_says_what_to_write() {
         ("/app*", SLASHES),
         ("a//*", SLASHES),
         ("app/***", SLASHES),
+        ("{app:v1,api:v2}", SEPARATORS),
+        ("a**b", STARS),
+        ("ghcr.io/**api", STARS),
+        ("localhost:**/app", STARS),
+        ("app:v**", STARS),
     ];
     for (entry, message) in cases {
         let line = format!("spec.images[1]: Invalid value: {}: {message}", json!(entry));
