@@ -13,8 +13,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: root image ## Delete images from a real two-node Kubernetes of this machine, and watch (needs root)
-	@tests/tools/build
+demo: root tools image ## Delete images from a real two-node Kubernetes of this machine, and watch (needs root)
 	$(CARGO) build --locked --example cluster
 	@$(CARGO) run --locked --quiet --example cluster -- demo target/cluster
 
@@ -149,7 +148,6 @@ scale: root tools ## Measure what a deletion costs clusters of N="500 1000 5000"
 
 .PHONY: cluster-up
 cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
-	@tests/tools/build
 	$(CARGO) build --locked --example cluster
 	@$(CARGO) run --locked --quiet --example cluster -- up target/cluster
 

@@ -3,6 +3,7 @@
 //! Knows the words of the API, so that they can be counted, and no node and no API server: who calls brings what happened.
 
 pub mod health;
+pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod server;

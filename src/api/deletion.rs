@@ -110,7 +110,8 @@ pub struct ImageDeletionSpec {
     #[x_kube(validation = immutable!())]
     pub images: Vec<ImageEntry>,
 
-    /// Delete in spite of conflicts that can be forced, such as a stopped container. A running one never can.
+    /// Delete in spite of conflicts that can be forced, such as a stopped container. What a running container uses stays: by its
+    /// ID it is left alone, and of an image that any container uses the last name goes alone.
     #[serde(default)]
     #[x_kube(validation = immutable!())]
     pub force: bool,

@@ -45,11 +45,11 @@ pub enum Record {
 /// What stands in the way of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ConflictKind {
-    /// A container that runs uses the image. Never forced.
+    /// A container that runs uses the image. Only its name can be forced away.
     RunningContainer,
     /// A container that has stopped uses the image.
     StoppedContainer,
-    /// The image has names in several repositories.
+    /// The image was named by its ID, and has several names.
     MultipleReferences,
     /// The image is pinned on the node. Never forced.
     Pinned,
@@ -79,7 +79,8 @@ pub struct Conflict {
     pub image: String,
     /// What stands in the way.
     pub kind: ConflictKind,
-    /// Whether `force: true` would have deleted the image all the same.
+    /// Whether `force: true` would have gone on all the same: with the image, or, where its last name was to go and a container
+    /// uses it, with that name alone.
     pub forcible: bool,
     /// The namespace of the pod that holds the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! Pieces of the custom resources' schemas that no derive writes.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
 /// A number of things: an `int32` that is never negative.
 pub(super) fn count(_: &mut SchemaGenerator) -> Schema {
@@ -33,7 +34,8 @@ pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
                 "description": "Labels that a node must have, with these values.",
                 "type": "object",
                 "maxProperties": 64,
-                "additionalProperties": {"type": "string", "maxLength": 63},
+                "x-kubernetes-validations": [{"rule": format!("self.all(key, {})", is_key("key")), "message": NOT_A_KEY}],
+                "additionalProperties": label_value(),
             },
             "matchExpressions": {
                 "description": "Requirements that a node's labels must all meet.",
@@ -43,7 +45,12 @@ pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
                     "type": "object",
                     "required": ["key", "operator"],
                     "properties": {
-                        "key": {"description": "The label's key.", "type": "string", "maxLength": 317},
+                        "key": {
+                            "description": "The label's key.",
+                            "type": "string",
+                            "maxLength": 317,
+                            "x-kubernetes-validations": [{"rule": is_key("self"), "message": NOT_A_KEY}],
+                        },
                         "operator": {
                             "description": "How the label's value relates to `values`.",
                             "type": "string",
@@ -53,7 +60,7 @@ pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
                             "description": "The values of In and NotIn; left out with Exists and DoesNotExist.",
                             "type": "array",
                             "maxItems": 64,
-                            "items": {"type": "string", "maxLength": 63},
+                            "items": label_value(),
                         },
                     },
                     "x-kubernetes-validations": [
@@ -71,6 +78,29 @@ pub(super) fn node_selector(_: &mut SchemaGenerator) -> Schema {
                 },
             },
         },
+    })
+}
+
+const NOT_A_KEY: &str = "not a label's key: write [prefix/]name such as kubernetes.io/os, a name of at most 63 letters, digits, dashes, \
+                         underscores and dots, which begins and ends with a letter or a digit, and a DNS subdomain before it";
+const NOT_A_VALUE: &str = "not a label's value: write at most 63 letters, digits, dashes, underscores and dots, a letter or a digit \
+                           first and last";
+
+/// The rule of <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>.
+fn is_key(text: &str) -> String {
+    let prefix = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/";
+    let name = "[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?";
+    format!("{text}.matches('^({prefix})?{name}$') && size({text}.substring({text}.indexOf('/') + 1)) <= 63")
+}
+
+fn label_value() -> Value {
+    json!({
+        "type": "string",
+        "maxLength": 63,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
+            "message": NOT_A_VALUE,
+        }],
     })
 }
 

@@ -207,7 +207,9 @@ fn remedy(conflict: &Conflict) -> &'static str {
         (ConflictKind::RunningContainer, true) => {
             "remove the container first, or take only the name away with --force"
         }
-        (ConflictKind::StoppedContainer, _) => "remove the container first, or use --force",
+        (ConflictKind::StoppedContainer, _) => {
+            "remove the container first, or use --force (by a name, only the name goes)"
+        }
         (ConflictKind::MultipleReferences, _) => "delete it name by name, or use --force",
         (ConflictKind::Pinned, _) => "it stays until its pin is removed",
         (ConflictKind::Protected, _) => "it stays as long as that rule is there",

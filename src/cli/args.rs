@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -25,8 +26,8 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The socket of containerd
-    #[arg(long, global = true, env = "SECATEUR_ADDRESS", default_value = DEFAULT_ADDRESS, value_name = "SOCKET")]
+    /// The socket of containerd, with or without unix://
+    #[arg(long, global = true, env = "SECATEUR_ADDRESS", default_value = DEFAULT_ADDRESS, value_name = "SOCKET", value_parser = socket)]
     pub address: PathBuf,
     /// The namespace of containerd; the CRI plugin serves k8s.io
     #[arg(long, global = true, default_value = DEFAULT_NAMESPACE)]
@@ -99,7 +100,8 @@ pub struct Delete {
     /// slashes, ? and {a,b}
     #[arg(required = true, value_name = "REF")]
     pub references: Vec<String>,
-    /// Delete in spite of conflicts that can be forced, such as a stopped container; a running one never can
+    /// Delete in spite of conflicts that can be forced, such as a stopped container; what a running one uses stays, and the
+    /// last name of an image in use goes alone
     #[arg(short, long)]
     pub force: bool,
     /// Keep parents that are left without a name
@@ -130,6 +132,9 @@ pub struct Run {
     /// A file with one ImageDeletion in YAML or JSON; - is stdin
     #[arg(short, long = "filename", value_name = "FILE")]
     pub file: PathBuf,
+    /// Say what would be deleted, and delete nothing, as with spec.dryRun
+    #[arg(long)]
+    pub dry_run: bool,
     /// Never delete an image that has a matching name
     #[arg(long, value_name = "PATTERN")]
     pub protect: Vec<Pattern>,
@@ -163,6 +168,11 @@ pub struct Prune {
     pub manner: Manner,
 }
 
+/// What names sockets for the CRI's clients has the scheme in front.
+fn socket(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(text.strip_prefix("unix://").unwrap_or(text).into())
+}
+
 /// A day has 24 hours here.
 fn age(text: &str) -> Result<SignedDuration, String> {
     let duration = text
@@ -187,7 +197,7 @@ Of several, the first that applies of 1, 4, 3, 2.";
 const DELETE_EXAMPLES: &str = "\
 Examples:
   secateur delete app:v1                         one name; the image goes with its last
-  secateur delete 276aff71fc50                   an image by its ID, with all its names
+  secateur delete 276aff71fc50                   an image by its ID; --force where it has several names
   secateur delete 'ghcr.io/acme/**:1.2.*'        every reference that matches
   secateur delete --dry-run -v app:v1            what would be done, and why
   secateur delete -o json app:v1 api:v2          for scripts";
@@ -196,6 +206,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   secateur run -f deletion.yaml
   secateur run -f deletion.yaml -o table
+  secateur run -f deletion.yaml --dry-run -v
   kubectl get imagedeletion drop-app-v1 -o yaml | secateur run -f -";
 
 const IMAGES_EXAMPLES: &str = "\
@@ -242,6 +253,13 @@ mod tests {
         assert_eq!(age("1h30m"), Ok(SignedDuration::from_mins(90)));
         for wrong in ["", "72", "yesterday", "-1h", "1 month"] {
             assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_socket_may_be_written_as_for_the_clients_of_the_cri() {
+        for text in ["/run/k3s/containerd/containerd.sock", "unix:///run/k3s/containerd/containerd.sock"] {
+            assert_eq!(socket(text), Ok("/run/k3s/containerd/containerd.sock".into()));
         }
     }
 

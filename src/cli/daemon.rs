@@ -1,7 +1,6 @@
 //! `secateur agent` and `secateur controller`: what they are told, and their life from the first line of the log to the last.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use clap::Args;
@@ -18,6 +17,7 @@ use crate::controller::{self, ErrorKind};
 use crate::image::Pattern;
 use crate::telemetry::PORT;
 use crate::telemetry::health::Health;
+use crate::telemetry::listen::Listen;
 use crate::telemetry::logs::{self, Format, Level};
 use crate::telemetry::metrics::{self, AgentMetrics, CallTimes, ControllerMetrics};
 use crate::telemetry::server::{Served, serve};
@@ -67,19 +67,15 @@ const AGENT_SELECTOR: &str = "app.kubernetes.io/name=secateur,app.kubernetes.io/
 /// What a daemon serves and logs.
 #[derive(Debug, Args)]
 pub struct Telemetry {
-    /// Where /metrics, /healthz and /readyz are served
-    #[arg(long, env = "SECATEUR_LISTEN", default_value_t = anywhere(), value_name = "ADDRESS:PORT")]
-    pub listen: SocketAddr,
+    /// Where /metrics, /healthz and /readyz are served; without an address: at every one
+    #[arg(long, env = "SECATEUR_LISTEN", default_value_t = Listen::Everywhere(PORT), value_name = "[ADDRESS]:PORT")]
+    pub listen: Listen,
     /// How the log is written
     #[arg(long, env = "SECATEUR_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: Format,
     /// The least important lines that are logged
     #[arg(long, env = "SECATEUR_LOG_LEVEL", value_enum, default_value_t, value_name = "LEVEL")]
     pub log_level: Level,
-}
-
-const fn anywhere() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)
 }
 
 /// Runs an agent until it is told to end.
@@ -164,9 +160,9 @@ async fn serving(
     health: Health,
     work: impl Future<Output = ()>,
 ) -> Result<Exit, Error> {
-    let address = telemetry.listen;
-    let failed = |source| Error::Listen { address, source };
-    let server = serve(address, Served { registry, health }).await.map_err(failed)?;
+    let place = telemetry.listen;
+    let failed = |source| Error::Listen { place, source };
+    let server = serve(place, Served { registry, health }).await.map_err(failed)?;
     tokio::select! {
         () = work => {
             tracing::info!("ended");

@@ -1,7 +1,6 @@
 //! Why a command could not be done as a whole.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -10,6 +9,7 @@ use super::exit::Exit;
 use super::self_test::SelfTestError;
 use crate::api::validate::InvalidDeletion;
 use crate::node;
+use crate::telemetry::listen::Listen;
 
 /// Why a command could not be done as a whole.
 #[derive(Debug, Error)]
@@ -52,10 +52,10 @@ pub enum Error {
     #[error("no Kubernetes cluster: {0}: run it in a pod, or name a kubeconfig with KUBECONFIG")]
     Cluster(String),
     /// Metrics and health can't be served.
-    #[error("cannot listen at {address}: {source}: name another address with --listen")]
+    #[error("cannot listen at {place}: {source}: name another place with --listen")]
     Listen {
         /// Where.
-        address: SocketAddr,
+        place: Listen,
         /// What the system says.
         source: io::Error,
     },

@@ -33,6 +33,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
     let mut deletion = read(&arguments.file)?;
     let started = Time(Timestamp::now());
     create(&mut deletion, &started);
+    deletion.spec.dry_run |= arguments.dry_run;
     if deletion.spec.node_selector.is_some() {
         say(
             "spec.nodeSelector: a command line knows no labels of nodes, so this node is taken to be selected",

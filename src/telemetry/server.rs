@@ -1,16 +1,15 @@
 //! `/metrics`, `/healthz` and `/readyz` over HTTP.
 
 use std::io;
-use std::net::SocketAddr;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
-use tokio::net::TcpListener;
 
 use super::health::Health;
+use super::listen::Listen;
 
 /// What is served.
 #[derive(Debug, Clone)]
@@ -21,16 +20,13 @@ pub struct Served {
     pub health: Health,
 }
 
-/// Listens at `address`; what is returned serves until it is dropped.
+/// Listens at this place; what is returned serves until it is dropped.
 ///
 /// # Errors
 ///
-/// Where the address can't be listened at.
-pub async fn serve(
-    address: SocketAddr,
-    served: Served,
-) -> io::Result<impl Future<Output = io::Result<()>> + Send> {
-    let listener = TcpListener::bind(address).await?;
+/// Where it can't be listened at.
+pub async fn serve(place: Listen, served: Served) -> io::Result<impl Future<Output = io::Result<()>> + Send> {
+    let listener = place.bind().await?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics and health");
     let routes = Router::new()
         .route("/metrics", get(metrics))

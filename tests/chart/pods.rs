@@ -124,7 +124,7 @@ fn on_the_network_of_the_node_nobody_takes_the_port_of_another() {
     let rendered = Rendered::with(&["--set", "agent.hostNetwork=true,controller.hostNetwork=true"]);
     let port = |pod: &Pod<'_>| {
         let port = pod.container()["ports"][0]["containerPort"].as_u64().unwrap();
-        assert!(pod.arguments().contains(&&*format!("--listen=0.0.0.0:{port}")));
+        assert!(pod.arguments().contains(&&*format!("--listen=:{port}")));
         port
     };
     assert_ne!(port(&rendered.pod("agent")), port(&rendered.pod("controller")));

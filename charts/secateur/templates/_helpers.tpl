@@ -108,7 +108,7 @@ securityContext:
 {{/* Where metrics and probes are served, and how the log is written. Takes [root, component]. */}}
 {{- define "secateur.arguments" -}}
 {{- $values := (index . 0).Values -}}
-- --listen=0.0.0.0:{{ include "secateur.port" . }}
+- --listen=:{{ include "secateur.port" . }}
 - --log-format={{ $values.logFormat }}
 - --log-level={{ $values.logLevel }}
 {{- end -}}

@@ -257,7 +257,30 @@ fn a_node_selector_is_checked_as_label_selectors_are() {
             NOT_CHECKED,
         ],
     );
-    let spec = json!({"images": ["app"], "nodeSelector": {"matchLabels": {"kubernetes.io/os": "linux"}}});
+    const KEY: &str = "not a label's key: write [prefix/]name such as kubernetes.io/os, a name of at most 63 letters, digits, \
+                       dashes, underscores and dots, which begins and ends with a letter or a digit, and a DNS subdomain before it";
+    const VALUE: &str = "not a label's value: write at most 63 letters, digits, dashes, underscores and dots, a letter or a \
+                         digit first and last";
+    let long = format!("example.com/{}", "a".repeat(64));
+    for key in ["", "a b", "/a", "a/", "a/b/c", "Example.com/a", "-a", &*long] {
+        assert_refused(
+            json!({"images": ["app"], "nodeSelector": {"matchLabels": {key: "x"}}}),
+            &[&format!("spec.nodeSelector.matchLabels: Invalid value: {KEY}")],
+        );
+        assert_refused(
+            expressions(json!([{"key": key, "operator": "Exists"}])),
+            &[&format!("spec.nodeSelector.matchExpressions[0].key: Invalid value: {}: {KEY}", json!(key))],
+        );
+    }
+    assert_refused(
+        expressions(json!([{"key": "a", "operator": "In", "values": ["x y"]}])),
+        &[&format!("spec.nodeSelector.matchExpressions[0].values[0]: Invalid value: \"x y\": {VALUE}")],
+    );
+    assert_refused(
+        json!({"images": ["app"], "nodeSelector": {"matchLabels": {"a": "-x", "b": "", "c.d/f_G": "x.Y_z-1"}}}),
+        &[&format!("spec.nodeSelector.matchLabels.a: Invalid value: \"-x\": {VALUE}")],
+    );
+    let spec = json!({"images": ["app"], "nodeSelector": {"matchLabels": {"kubernetes.io/os": "linux", "b": "", "c.d/f_G": "x.Y_z-1"}}});
     let selector = parse_spec(spec).unwrap().spec.node_selector.unwrap();
     assert_eq!(selector.match_labels.unwrap()["kubernetes.io/os"], "linux");
 }

@@ -102,7 +102,7 @@ fn a_problem_is_told_with_its_holder_and_a_remedy() {
     let told: Vec<_> = results().iter().flat_map(problems).collect();
     let running = format!("{RUNNING} (shop/cart-7d9/cart): remove the container first");
     let expected = [
-        "conflict: stopped: remove the container first, or use --force",
+        "conflict: stopped: remove the container first, or use --force (by a name, only the name goes)",
         &running,
         "No such image: nosuch:latest",
     ];

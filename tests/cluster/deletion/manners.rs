@@ -1,7 +1,7 @@
 //! How a deletion is done: only to see, patiently, and for how long it is remembered.
 
 use secateur::api::result::Outcome;
-use secateur::api::status::Phase;
+use secateur::api::status::{ImageDeletionStatus, Phase};
 use serde_json::json;
 
 use super::{assert_complete, condition, deleted, on_both, outcome_of, untagged};
@@ -11,6 +11,7 @@ use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: a_dry_run_says_the_same_and_removes_nothing, it_waits_until_the_pod_goes,
+        what_is_forced_by_its_digest_goes_with_all_its_names_when_no_container_runs,
         it_waits_for_a_pod_that_never_had_a_container, it_waits_no_longer_than_its_deadline,
         a_finished_deletion_goes_with_its_reports, a_deletion_that_is_removed_while_it_waits_is_let_go]
 }
@@ -52,6 +53,36 @@ async fn it_waits_until_the_pod_goes(cluster: &Cluster) {
     for node in cluster.nodes() {
         assert!(node.has_nothing_of(&image).await, "{}", node.name());
     }
+}
+
+/// As `docs/examples/leaked-secret.yaml` promises.
+async fn what_is_forced_by_its_digest_goes_with_all_its_names_when_no_container_runs(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.namespace("manners-leak").await;
+    let image = on_both(cluster, "manners/leak:v1").await;
+    for node in cluster.nodes() {
+        node.tag("docker.io/manners/leak:v1", "ghcr.io/manners/leak:v2").await;
+    }
+    let [here, there] = cluster.nodes();
+    let pod = Pod::new("manners-leak", "leak", "docker.io/manners/leak:v1", here);
+    cluster.run_pod(&pod);
+    let spec = json!({"images": [&image.target], "force": true, "onConflict": "Wait"});
+    cluster.request("manners-leak", spec);
+    let waits = |status: &ImageDeletionStatus| status.nodes.conflicted == 1 && status.nodes.deleted == 1;
+    cluster.status_where("manners-leak", "one node waits", waits).await;
+    assert!(there.has_nothing_of(&image).await);
+    assert!(
+        here.has_image("docker.io/manners/leak:v1").await && here.has_image("ghcr.io/manners/leak:v2").await
+    );
+    cluster.delete_pod(&pod);
+    let status = cluster.finished("manners-leak").await;
+    assert_complete(&status);
+    assert_eq!(
+        (status.nodes.deleted, &*condition(&status, "Conflicted").status),
+        (2, "False"),
+        "{status:#?}"
+    );
+    assert!(here.has_nothing_of(&image).await);
 }
 
 async fn it_waits_for_a_pod_that_never_had_a_container(cluster: &Cluster) {

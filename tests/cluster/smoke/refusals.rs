@@ -8,6 +8,7 @@ use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: an_empty_list_is_refused, sixty_five_images_are_refused, an_uppercase_repository_is_refused,
+        a_pattern_that_no_agent_could_read_is_refused, a_label_that_no_node_can_have_is_refused,
         a_negative_deadline_is_refused, an_unknown_field_is_refused, other_images_are_refused_afterwards,
         what_validates_is_accepted]
 }
@@ -28,6 +29,19 @@ async fn sixty_five_images_are_refused(cluster: &Cluster) {
 
 async fn an_uppercase_repository_is_refused(cluster: &Cluster) {
     assert_refused(cluster, json!({"images": ["ghcr.io/Acme/api:v1"]}), "lowercase").await;
+}
+
+async fn a_pattern_that_no_agent_could_read_is_refused(cluster: &Cluster) {
+    assert_refused(cluster, json!({"images": ["ghcr.io/acme**"]}), "write it between slashes").await;
+    assert_refused(cluster, json!({"images": ["{app:v1,app:v2}"]}), "write an entry for each").await;
+}
+
+async fn a_label_that_no_node_can_have_is_refused(cluster: &Cluster) {
+    let selecting = |selector: Value| json!({"images": ["app:v1"], "nodeSelector": selector});
+    let expression = json!({"matchExpressions": [{"key": "-zone", "operator": "DoesNotExist"}]});
+    assert_refused(cluster, selecting(expression), "not a label's key").await;
+    let labels = json!({"matchLabels": {"no key": "linux", "kubernetes.io/os": "no value"}});
+    assert_refused(cluster, selecting(labels), "not a label's value").await;
 }
 
 async fn a_negative_deadline_is_refused(cluster: &Cluster) {

@@ -173,6 +173,9 @@ async fn a_dry_run_leaves_the_store_as_it_was(version: Version) {
     let object = apply(&node, &deletion(json!({"images": ["app:v1"], "dryRun": true})), &[]).await;
     assert_eq!(store(&node).await, before);
     assert_eq!(object.yaml()["status"]["records"], json!([{"untagged": "app:v1", "nodes": 1}]));
+    let asked = apply(&node, &deletion(json!({"images": ["app:v1"]})), &["--dry-run"]).await;
+    assert_eq!(store(&node).await, before);
+    assert_eq!(asked.yaml()["status"]["records"], object.yaml()["status"]["records"]);
 
     let real = call(&node, &["delete", "app:v1", "-o", "json"]).await;
     assert_eq!(real.json(), dry.json(), "a dry run says what the run does");
