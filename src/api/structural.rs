@@ -131,6 +131,31 @@ fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, problem
     }
 }
 
+/// What is at a field path, if anything is, and the path as the API server writes that of a rule: with the keys of maps in brackets.
+pub(super) fn locate<'a>(schema: &Value, value: &'a Value, path: &str) -> Option<(String, &'a Value)> {
+    if path.is_empty() {
+        return Some((String::new(), value));
+    }
+    if let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
+        let item = value.get(index.parse::<usize>().ok()?)?;
+        let (rest, found) = locate(&schema["items"], item, rest)?;
+        return Some((format!("[{index}]{rest}"), found));
+    }
+    let (dot, path) = path.strip_prefix('.').map_or(("", path), |path| (".", path));
+    value.as_object()?.iter().find_map(|(name, field)| {
+        let rest = path.strip_prefix(name.as_str())?;
+        if !rest.is_empty() && !rest.starts_with(['.', '[']) {
+            return None;
+        }
+        let (rest, found) = locate(field_schema(schema, name)?, field, rest)?;
+        let path = match schema["properties"].get(name) {
+            Some(_) => format!("{dot}{name}{rest}"),
+            None => format!("[{name}]{rest}"),
+        };
+        Some((path, found))
+    })
+}
+
 fn field_schema<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     schema["properties"].get(name).or_else(|| schema.get("additionalProperties"))
 }

@@ -193,19 +193,14 @@ fn broken_rules(schema: &Value, object: &Value) -> Vec<Problem> {
     };
     errors
         .into_iter()
-        .map(|error| {
-            let flaw = match object.pointer(&pointer(&error.field_path)) {
-                Some(value) => Flaw::invalid(value, error.message),
-                None => Flaw::Invalid { value: None, message: error.message },
-            };
-            Problem { path: error.field_path, flaw }
+        .map(|error| match structural::locate(schema, object, &error.field_path) {
+            Some((path, value)) => Problem { path, flaw: Flaw::invalid(value, error.message) },
+            None => Problem {
+                path: error.field_path,
+                flaw: Flaw::Invalid { value: None, message: error.message },
+            },
         })
         .collect()
-}
-
-/// The JSON pointer to a field path: `spec.images[0]` is at `/spec/images/0`.
-fn pointer(path: &str) -> String {
-    format!("/{}", path.replace(']', "").replace(['.', '['], "/"))
 }
 
 #[cfg(test)]

@@ -277,8 +277,8 @@ fn a_node_selector_is_checked_as_label_selectors_are() {
         &[&format!("spec.nodeSelector.matchExpressions[0].values[0]: Invalid value: \"x y\": {VALUE}")],
     );
     assert_refused(
-        json!({"images": ["app"], "nodeSelector": {"matchLabels": {"a": "-x", "b": "", "c.d/f_G": "x.Y_z-1"}}}),
-        &[&format!("spec.nodeSelector.matchLabels.a: Invalid value: \"-x\": {VALUE}")],
+        json!({"images": ["app"], "nodeSelector": {"matchLabels": {"a": "x", "c.d/e": "-x", "c.d/f_G": "x.Y_z-1"}}}),
+        &[&format!("spec.nodeSelector.matchLabels[c.d/e]: Invalid value: \"-x\": {VALUE}")],
     );
     let spec = json!({"images": ["app"], "nodeSelector": {"matchLabels": {"kubernetes.io/os": "linux", "b": "", "c.d/f_G": "x.Y_z-1"}}});
     let selector = parse_spec(spec).unwrap().spec.node_selector.unwrap();
