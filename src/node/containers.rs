@@ -31,24 +31,39 @@ pub(super) struct KnownContainers(Mutex<HashMap<Box<str>, Arc<Origin>>>);
 
 #[derive(Debug)]
 struct Origin {
+    made: Made,
     image: Evidence,
     volumes: Vec<Evidence>,
+}
+
+/// How a container was made. People may give one the ID of another that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Made {
+    /// In nanoseconds since 1970.
+    at: Option<i128>,
+    image: Box<str>,
+    snapshotter: Box<str>,
+    snapshot_key: Box<str>,
 }
 
 /// What matters of a container as containerd lists it. Its specification and what the CRI keeps beside it are much more.
 #[derive(Debug)]
 struct Listed {
     id: String,
-    image: String,
-    snapshotter: String,
-    snapshot_key: String,
+    made: Made,
     owner: Option<Owner>,
 }
 
 impl Listed {
     fn of(container: ContainerdContainer) -> Self {
-        let ContainerdContainer { id, image, snapshotter, snapshot_key, labels, .. } = container;
-        Self { id, image, snapshotter, snapshot_key, owner: owner(&labels) }
+        let ContainerdContainer { id, image, snapshotter, snapshot_key, labels, created_at, .. } = container;
+        let made = Made {
+            at: created_at.map(|time| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)),
+            image: image.into(),
+            snapshotter: snapshotter.into(),
+            snapshot_key: snapshot_key.into(),
+        };
+        Self { id, made, owner: owner(&labels) }
     }
 }
 
@@ -65,15 +80,15 @@ impl Containerd {
             async { tokio::try_join!(self.list_containers(), self.list_tasks(), self.cri_containers()) };
         let (listed, tasks, cri) = Box::pin(lists).await?;
         let before = known.take();
-        begun.retain(|begun| listed.iter().all(|listed| listed.snapshot_key != begun.key));
+        begun.retain(|begun| listed.iter().all(|listed| *listed.made.snapshot_key != *begun.key));
         let mut containers: Vec<Container> = stream::iter(listed)
             .map(|listed| {
                 let (before, tasks, cri) = (&before, &tasks, &cri);
                 async move {
                     let told = cri.as_ref().and_then(|cri| cri.get(&listed.id));
                     let origin = match before.get(&*listed.id) {
-                        Some(origin) => Arc::clone(origin),
-                        None => Arc::new(self.origin(&listed, told).await?),
+                        Some(origin) if origin.made == listed.made => Arc::clone(origin),
+                        _ => Arc::new(self.origin(&listed, told).await?),
                     };
                     let running = tasks.get(&listed.id).is_some_and(|status| is_running(*status))
                         || told.is_some_and(|told| told.running);
@@ -109,15 +124,15 @@ impl Containerd {
             Some(config) => Evidence::Config(config),
             None => self.evidence(container).await?,
         };
-        Ok(Origin { image, volumes })
+        Ok(Origin { made: container.made.clone(), image, volumes })
     }
 
     async fn evidence(&self, container: &Listed) -> Result<Evidence, CallError> {
-        let name: Box<str> = container.image.as_str().into();
-        if container.snapshot_key.is_empty() {
+        let Made { image: name, snapshotter, snapshot_key, .. } = container.made.clone();
+        if snapshot_key.is_empty() {
             return Ok(Evidence::Name(name));
         }
-        let parent = self.snapshot_parent(&container.snapshotter, &container.snapshot_key).await?;
+        let parent = self.snapshot_parent(&snapshotter, &snapshot_key).await?;
         Ok(match parent {
             Some(chain) => Evidence::Chain { chain, name },
             None => Evidence::Name(name),

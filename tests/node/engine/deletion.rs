@@ -92,11 +92,15 @@ impl Deletion {
     }
 
     pub(super) async fn dry_run(&self, node: &Node) -> Vec<EntryResult> {
-        let engine = self.engine(node).await;
+        self.dry_run_by(&self.engine(node).await).await
+    }
+
+    /// Says what it would do, by an engine that may know something of the node already.
+    pub(super) async fn dry_run_by(&self, engine: &node::Node) -> Vec<EntryResult> {
         engine.dry_run(&self.operation).await.unwrap()
     }
 
-    async fn engine(&self, node: &Node) -> node::Node {
+    pub(super) async fn engine(&self, node: &Node) -> node::Node {
         node::Node::connect(&node.socket(), self.namespace).await.unwrap()
     }
 

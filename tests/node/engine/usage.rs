@@ -16,6 +16,7 @@ both!(
     an_image_in_use_without_an_identity_record_is_left_dangling,
     the_sandbox_image_is_in_use,
     a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_moved,
+    a_container_is_another_where_one_of_its_id_is_made_anew,
     an_image_is_in_use_by_its_digest,
     images_in_a_namespace_without_cri_are_deleted,
     images_of_a_containerd_without_cri_are_deleted,
@@ -171,6 +172,25 @@ async fn a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_move
     let ran = Deletion::of(&["app:v1", "app:new"]).run(&node).await;
     assert_eq!(ran.results[1].removals, [untagged("app:new"), deleted(&new)]);
     assert_eq!(ran.freed, belongings([&new], node.sandbox_image()));
+}
+
+/// Whoever made it with `ctr` or `nerdctl` gave it its ID.
+async fn a_container_is_another_where_one_of_its_id_is_made_anew(version: Version) {
+    let node = Node::start(version).await;
+    let other = "docker.io/library/other:v1";
+    for name in [APP, other] {
+        node.import(&Image::new(name).layer(name)).await;
+    }
+    let deletion = Deletion::of(&["app:v1", "other:v1"]);
+    let engine = deletion.engine(&node).await;
+    let outcomes = async || -> Vec<_> {
+        deletion.dry_run_by(&engine).await.iter().map(|result| result.outcome).collect()
+    };
+    node.plain_container("user", APP, State::Running).await;
+    assert_eq!(outcomes().await, [Outcome::Conflict, Outcome::Deleted]);
+    node.remove_plain_container("user").await;
+    node.plain_container("user", other, State::Running).await;
+    assert_eq!(outcomes().await, [Outcome::Deleted, Outcome::Conflict]);
 }
 
 async fn an_image_is_in_use_by_its_digest(version: Version) {
