@@ -19,7 +19,7 @@ use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::conversion::Asked;
 use crate::image::{self, Pattern, Request, Rules};
-use crate::node::{Done, Needs, Operation, Outcome, Progress, Sandboxes, Turn, Unknown, Watch};
+use crate::node::{Done, EntryResult, Needs, Operation, Progress, Sandboxes, Turn, Unknown, Watch};
 use crate::telemetry::metrics::AgentMetrics;
 
 /// How long the pods may take to be listed while images are away. They are put back after that. The API server lets a request of
@@ -263,5 +263,5 @@ impl Needs for Attempts {
 /// Whether something of what was held is free, as far as the node knows. Asks the API server for nothing.
 async fn may_be_free(link: &Link, held: &Operation) -> Result<bool, AttemptError> {
     let results = link.node.dry_run(held).await?;
-    Ok(results.iter().any(|result| result.outcome != Outcome::Conflict))
+    Ok(results.iter().any(EntryResult::is_free))
 }

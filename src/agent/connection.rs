@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::backoff::Backoff;
+use super::pods;
 use crate::image::Pattern;
 use crate::node::{CallError, Node};
 use crate::telemetry::health::Health;
@@ -24,8 +25,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub struct Link {
     /// The node.
     pub node: Arc<Node>,
-    /// The image of its pod sandboxes, which must stay.
-    pub sandbox: Option<Pattern>,
+    /// What protects the image of its pod sandboxes, which must stay.
+    pub sandbox: Vec<Pattern>,
     /// Which connection it is: they are counted from 1.
     pub number: u64,
 }
@@ -112,7 +113,7 @@ impl Keeper {
                 "the CRI names no image of pod sandboxes: containerd pins it, or it is protected by the rules only"
             );
         }
-        let sandbox = sandbox.and_then(|image| image.parse().ok());
+        let sandbox = sandbox.as_deref().map(pods::patterns).unwrap_or_default();
         tracing::info!(address = %self.address.display(), "connected to containerd");
         self.sender.send_replace(Some(Link { node, sandbox, number }));
         self.health.has(CONTAINERD);

@@ -118,6 +118,8 @@ impl<'a> Worker<'a> {
             Ok(Heard::Unfinished(deletions)) => {
                 let listed: HashSet<Key> = deletions.iter().map(key).collect();
                 self.queue.keep(&listed);
+                // What left the watch in between was not told.
+                self.known.values().for_each(Known::unwatch);
                 listed.into_iter().for_each(|key| self.see(key, true));
                 self.has_listed = true;
                 self.health.has(API_SERVER);

@@ -69,7 +69,7 @@ impl<'a> Wait<'a> {
         let mut releases = self.session.node.releases().await.map_err(node::Error::from)?;
         while self.goes_on() {
             let results = self.session.dry_run(request).await?;
-            if results.iter().any(|result| result.outcome != Outcome::Conflict) {
+            if results.iter().any(EntryResult::is_free) {
                 return Ok(());
             }
             tokio::select! {

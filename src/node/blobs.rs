@@ -1,6 +1,6 @@
 //! containerd's content store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::{
@@ -47,7 +47,12 @@ impl Stored {
     fn read(info: &Info) -> Self {
         Self {
             size: info.size.try_into().unwrap_or_default(),
-            snapshotters: snapshotters(info).map(str::to_owned).collect(),
+            snapshotters: snapshot_labels(info)
+                .map(snapshotter)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             keeps_blobs: info.labels.keys().any(|key| key.starts_with(CONTENT_REFERENCE)),
         }
     }
@@ -143,8 +148,7 @@ impl Containerd {
         let Some(info) = self.blob_info(config).await? else {
             return Ok(false);
         };
-        let labels: Vec<String> =
-            snapshotters(&info).map(|snapshotter| format!("{SNAPSHOT_REFERENCE}{snapshotter}")).collect();
+        let labels: Vec<String> = snapshot_labels(&info).map(str::to_owned).collect();
         if labels.is_empty() {
             return Ok(false);
         }
@@ -201,6 +205,29 @@ impl Containerd {
     }
 }
 
-fn snapshotters(info: &Info) -> impl Iterator<Item = &str> {
-    info.labels.keys().filter_map(|key| key.strip_prefix(SNAPSHOT_REFERENCE))
+/// The labels by which a blob keeps root file systems.
+fn snapshot_labels(info: &Info) -> impl Iterator<Item = &str> {
+    info.labels.keys().map(String::as_str).filter(|key| key.starts_with(SNAPSHOT_REFERENCE))
+}
+
+/// The snapshotter that such a label names. What is behind a slash only tells labels apart, as containerd's collector has it.
+fn snapshotter(label: &str) -> &str {
+    let name = label.strip_prefix(SNAPSHOT_REFERENCE).unwrap_or(label);
+    name.split_once('/').map_or(name, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshotter_is_named_once_whatever_tells_its_labels_apart() {
+        let labels =
+            ["snapshot.overlayfs", "snapshot.overlayfs/1", "snapshot.native/a/b", "content.0", "root"];
+        let labels = labels.map(|label| (format!("containerd.io/gc.ref.{label}"), String::new()));
+        let stored = Stored::read(&Info { size: 7, labels: labels.into(), ..Info::default() });
+        let expected =
+            Stored { size: 7, snapshotters: vec!["native".into(), "overlayfs".into()], keeps_blobs: true };
+        assert_eq!(stored, expected);
+    }
 }

@@ -22,6 +22,8 @@ const CONCURRENCY: usize = 16;
 
 const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 const POD_NAME_LABEL: &str = "io.kubernetes.pod.name";
+/// What the CRI plugin calls a container of its own: `container`, or `sandbox`, which it does not list among the containers.
+const KIND_LABEL: &str = "io.cri-containerd.kind";
 const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
 
 /// What never changes in the life of a container, by its ID: the images that were mounted into it and the parent of its
@@ -52,6 +54,8 @@ struct Listed {
     id: String,
     made: Made,
     owner: Option<Owner>,
+    /// Whether the CRI plugin makes it, and lists it once it is made.
+    is_of_cri: bool,
 }
 
 impl Listed {
@@ -63,7 +67,8 @@ impl Listed {
             snapshotter: snapshotter.into(),
             snapshot_key: snapshot_key.into(),
         };
-        Self { id, made, owner: owner(&labels) }
+        let is_of_cri = labels.get(KIND_LABEL).is_some_and(|kind| kind == "container");
+        Self { id, made, owner: owner(&labels), is_of_cri }
     }
 }
 
@@ -92,6 +97,8 @@ impl Containerd {
                     };
                     let running = tasks.get(&listed.id).is_some_and(|status| is_running(*status))
                         || told.is_some_and(|told| told.running);
+                    // Until the CRI lists it, not everything about it can be learnt.
+                    let is_whole = told.is_some() || cri.is_none() || !listed.is_of_cri;
                     Ok::<_, CallError>((
                         Container {
                             owner: listed.owner,
@@ -100,13 +107,13 @@ impl Containerd {
                             image: origin.image.clone(),
                             volumes: origin.volumes.clone(),
                         },
-                        origin,
+                        is_whole.then_some(origin),
                     ))
                 }
             })
             .buffer_unordered(CONCURRENCY)
             .map_ok(|(container, origin)| {
-                known.put(&container.id, origin);
+                origin.into_iter().for_each(|origin| known.put(&container.id, origin));
                 container
             })
             .try_collect()

@@ -80,6 +80,12 @@ pub(super) fn found<T>(result: Result<T, CallError>) -> Result<Option<T>, CallEr
     unless(Code::NotFound, result)
 }
 
+/// `None` where the snapshotter has no such snapshot, or the daemon no such snapshotter: people have removed it, and what it made
+/// is still spoken of. To name one that is not loaded is to containerd an invalid argument.
+pub(super) fn had<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    Ok(unless(Code::InvalidArgument, found(result))?.flatten())
+}
+
 /// `None` where the daemon has no such service: a containerd without the CRI plugin.
 pub(super) fn served<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
     unless(Code::Unimplemented, result)

@@ -45,6 +45,11 @@ impl EntryResult {
         Self { entry: entry.to_owned(), ..Self::default() }
     }
 
+    /// Whether something would be done, or nothing holds it: of a pattern some images may be held and others not.
+    pub fn is_free(&self) -> bool {
+        self.outcome != Outcome::Conflict || !self.removals.is_empty()
+    }
+
     /// Adds what became of one more image of the entry; the worst counts.
     pub(super) fn add(&mut self, other: Self) {
         self.outcome = self.outcome.max(other.outcome);

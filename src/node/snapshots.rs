@@ -8,7 +8,7 @@ use containerd_client::services::v1::snapshots::{
 };
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, within};
-use super::error::{CallError, found};
+use super::error::{CallError, had};
 use crate::image::ChainId;
 
 impl Containerd {
@@ -19,7 +19,7 @@ impl Containerd {
     /// What a snapshot lies on; none if it is not there or lies on nothing that is unpacked from an image.
     pub async fn snapshot_parent(&self, snapshotter: &str, key: &str) -> Result<Option<ChainId>, CallError> {
         let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
-        let answer = found(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
+        let answer = had(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
         Ok(answer.and_then(|answer| answer.info?.parent.parse().ok().map(ChainId::new)))
     }
 
@@ -39,20 +39,20 @@ impl Containerd {
             }
             Ok(active)
         });
-        Ok(found(listing.await)?.unwrap_or_default())
+        Ok(had(listing.await)?.unwrap_or_default())
     }
 
     /// The bytes that a snapshot takes by itself, without what it lies on; none if it is not there.
     pub async fn snapshot_size(&self, snapshotter: &str, key: &ChainId) -> Result<Option<u64>, CallError> {
         let request = UsageRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
         let answer = call("snapshots.Usage", key.as_str(), self.snapshots().usage(request)).await;
-        Ok(found(answer)?.map(|usage| usage.size.try_into().unwrap_or_default()))
+        Ok(had(answer)?.map(|usage| usage.size.try_into().unwrap_or_default()))
     }
 
     /// Whether a snapshot is there.
     pub async fn has_snapshot(&self, snapshotter: &str, key: &ChainId) -> Result<bool, CallError> {
         let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
-        Ok(found(call("snapshots.Stat", key.as_str(), self.snapshots().stat(request)).await)?.is_some())
+        Ok(had(call("snapshots.Stat", key.as_str(), self.snapshots().stat(request)).await)?.is_some())
     }
 
     /// Which of these snapshots are there.
@@ -72,6 +72,6 @@ impl Containerd {
             }
             Ok(present)
         });
-        Ok(found(listing.await)?.unwrap_or_default())
+        Ok(had(listing.await)?.unwrap_or_default())
     }
 }

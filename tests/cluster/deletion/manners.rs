@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Pod, merged};
 use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Shared: a_dry_run_says_the_same_and_removes_nothing, it_waits_until_the_pod_goes,
+    tests![Shared: a_dry_run_says_the_same_and_removes_nothing, it_waits_until_the_pod_goes, what_a_pattern_no_longer_holds_goes_before_the_rest,
         what_is_forced_by_its_digest_goes_with_all_its_names_when_no_container_runs,
         it_waits_for_a_pod_that_never_had_a_container, it_waits_no_longer_than_its_deadline,
         a_finished_deletion_goes_with_its_reports, a_deletion_that_is_removed_while_it_waits_is_let_go]
@@ -53,6 +53,38 @@ async fn it_waits_until_the_pod_goes(cluster: &Cluster) {
     for node in cluster.nodes() {
         assert!(node.has_nothing_of(&image).await, "{}", node.name());
     }
+}
+
+async fn what_a_pattern_no_longer_holds_goes_before_the_rest(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    cluster.namespace("manners-some").await;
+    let node = cluster.node_b();
+    let names = ["docker.io/manners-some/a:v1", "docker.io/manners-some/b:v1"];
+    let mut held = Vec::new();
+    for (pod, name) in ["a", "b"].into_iter().zip(names) {
+        let image = node.import(&Image::new(name).layer(name)).await;
+        let pod = Pod::new("manners-some", pod, name, node);
+        cluster.run_pod(&pod);
+        held.push((image, pod));
+    }
+    cluster.request("manners-some", json!({"images": ["manners-some/*:v1"], "onConflict": "Wait"}));
+    let both = |status: &ImageDeletionStatus| {
+        status.node_results.iter().any(|result| result.conflicts.len() == held.len())
+    };
+    cluster.status_where("manners-some", "both images are held", both).await;
+    cluster.delete_pod(&held[1].1);
+    let one = |status: &ImageDeletionStatus| {
+        status.node_results.iter().any(|result| result.conflicts.len() == 1 && result.records.len() == 2)
+    };
+    let status = cluster.status_where("manners-some", "one image is held", one).await;
+    assert_eq!(status.phase, Phase::Active);
+    assert!(node.has_nothing_of(&held[1].0).await);
+    assert!(node.has_image(names[0]).await);
+    cluster.delete_pod(&held[0].1);
+    let status = cluster.finished("manners-some").await;
+    assert_complete(&status);
+    assert_eq!(outcome_of(&status, node.name()), Some(Outcome::Deleted));
+    assert!(node.has_nothing_of(&held[0].0).await);
 }
 
 /// As `docs/examples/leaked-secret.yaml` promises.

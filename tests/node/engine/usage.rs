@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use containerd_client::services::v1::container::Runtime;
+use containerd_client::services::v1::{Container, CreateContainerRequest};
+use prost_types::Any;
 use secateur::node::Outcome;
 
 use super::APP;
 use super::deletion::{Deletion, Ran, belongings, deleted, names, untagged};
-use crate::bed::{Cri, Image, Imported, NAMESPACE, Node, Setup, State, Version, both};
+use crate::bed::{Cri, Image, Imported, NAMESPACE, Node, Setup, State, Version, both, in_namespace};
 
 both!(
     containers_of_pods_hold_their_image_in_every_state,
@@ -17,6 +20,7 @@ both!(
     the_sandbox_image_is_in_use,
     a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_moved,
     a_container_is_another_where_one_of_its_id_is_made_anew,
+    what_is_left_of_a_snapshotter_that_is_gone_is_in_nobodys_way,
     an_image_is_in_use_by_its_digest,
     images_in_a_namespace_without_cri_are_deleted,
     images_of_a_containerd_without_cri_are_deleted,
@@ -191,6 +195,35 @@ async fn a_container_is_another_where_one_of_its_id_is_made_anew(version: Versio
     node.remove_plain_container("user").await;
     node.plain_container("user", other, State::Running).await;
     assert_eq!(outcomes().await, [Outcome::Deleted, Outcome::Conflict]);
+}
+
+/// Labels and containers go on speaking of a snapshotter that people have removed.
+async fn what_is_left_of_a_snapshotter_that_is_gone_is_in_nobodys_way(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let other = node.import(&Image::new("docker.io/library/other:v1").layer("two")).await;
+    let root = app.chain_ids().last().unwrap().to_string();
+    let label = format!("containerd.io/gc.ref.snapshot.gone={root}");
+    node.ctr(["content", "label", app.config(), &label]).await;
+    let left = Container {
+        id: "left".to_owned(),
+        image: "docker.io/library/other:v1".to_owned(),
+        snapshotter: "gone".to_owned(),
+        snapshot_key: "left".to_owned(),
+        spec: Some(Any {
+            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".to_owned(),
+            value: b"{}".to_vec(),
+        }),
+        runtime: Some(Runtime { name: "io.containerd.runc.v2".to_owned(), options: None }),
+        ..Container::default()
+    };
+    let request = in_namespace(NAMESPACE, CreateContainerRequest { container: Some(left) });
+    node.client().containers().create(request).await.unwrap();
+
+    let ran = Deletion::of(&["app:v1"]).run(&node).await;
+    assert_eq!(ran.removals(), [untagged("app:v1"), deleted(&app)]);
+    let ran = Deletion::of(&[&other.target]).run(&node).await;
+    ran.assert_refused(Outcome::Conflict, &[in_use(&other, "stopped", "left")]);
 }
 
 async fn an_image_is_in_use_by_its_digest(version: Version) {
