@@ -147,7 +147,7 @@ scale: root tools ## Measure what a deletion costs clusters of N="500 1000 5000"
 	N='$(N)' $(CARGO) test --locked --release --test scale -- --ignored --nocapture
 
 .PHONY: cluster-up
-cluster-up: root ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
+cluster-up: root tools ## Start a real two-node Kubernetes that stays, and print how to talk to it (needs root)
 	$(CARGO) build --locked --example cluster
 	@$(CARGO) run --locked --quiet --example cluster -- up target/cluster
 
