@@ -110,16 +110,14 @@ fn check(text: &str) -> Result<(), InvalidPattern> {
     if let Some(character) = without_address(text).chars().find(foreign) {
         return Err(InvalidPattern::Character(character));
     }
-    if !has_paired_braces(text) {
-        return Err(InvalidPattern::Unpaired);
-    }
+    let alternatives = inside_braces(text).ok_or(InvalidPattern::Unpaired)?;
     if text.starts_with('/') || text.ends_with('/') || text.contains("//") {
         return Err(InvalidPattern::Slashes);
     }
     if path_of(text).contains(|c: char| c.is_ascii_uppercase()) {
         return Err(InvalidPattern::Uppercase);
     }
-    if separator_in_braces(text) {
+    if alternatives.iter().any(|inside| inside.contains([':', '@'])) {
         return Err(InvalidPattern::Braces);
     }
     Ok(())
@@ -148,21 +146,16 @@ fn path_of(text: &str) -> &str {
     }
 }
 
-fn has_paired_braces(text: &str) -> bool {
-    let mut opened: Option<usize> = None;
-    let paired = text.char_indices().all(|(at, c)| match (c, opened) {
-        ('{', None) => {
-            opened = Some(at);
-            true
-        }
-        ('{', Some(_)) | ('}', None) => false,
-        ('}', Some(start)) => {
-            opened = None;
-            start + 1 < at
-        }
-        _ => true,
+/// What is inside each pair of braces; none where one lacks its other half, has nothing in it, or another pair.
+fn inside_braces(text: &str) -> Option<Vec<&str>> {
+    let is_outside = |part: &str| !part.contains('}');
+    let mut parts = text.split('{');
+    parts.next().filter(|part| is_outside(part))?;
+    let inside = parts.map(|part| {
+        let (inside, after) = part.split_once('}')?;
+        (!inside.is_empty() && is_outside(after)).then_some(inside)
     });
-    paired && opened.is_none()
+    inside.collect()
 }
 
 /// A name as the canonical form has it, without a tag and a digest; anything else as it is.
@@ -195,18 +188,6 @@ fn has_partial_components(text: &str) -> bool {
         let before = text[..start].chars().next_back();
         let after = text[start + stars.len()..].chars().next();
         !before.is_none_or(|c| "/{,".contains(c)) || !after.is_none_or(|c| "/},".contains(c))
-    })
-}
-
-fn separator_in_braces(text: &str) -> bool {
-    let mut depth = 0_usize;
-    text.chars().any(|c| {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > 0 && matches!(c, ':' | '@')
     })
 }
 

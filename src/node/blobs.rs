@@ -29,7 +29,7 @@ pub struct Stored {
     /// Its size in bytes.
     pub size: u64,
     /// The snapshotters in which it keeps a root file system; only a config does.
-    pub snapshotters: Vec<String>,
+    pub snapshotters: BTreeSet<String>,
     /// Whether it keeps other blobs.
     pub keeps_blobs: bool,
 }
@@ -47,12 +47,7 @@ impl Stored {
     fn read(info: &Info) -> Self {
         Self {
             size: info.size.try_into().unwrap_or_default(),
-            snapshotters: snapshot_labels(info)
-                .map(snapshotter)
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            snapshotters: snapshot_labels(info).map(snapshotter).map(str::to_owned).collect(),
             keeps_blobs: info.labels.keys().any(|key| key.starts_with(CONTENT_REFERENCE)),
         }
     }
@@ -227,7 +222,7 @@ mod tests {
         let labels = labels.map(|label| (format!("containerd.io/gc.ref.{label}"), String::new()));
         let stored = Stored::read(&Info { size: 7, labels: labels.into(), ..Info::default() });
         let expected =
-            Stored { size: 7, snapshotters: vec!["native".into(), "overlayfs".into()], keeps_blobs: true };
+            Stored { size: 7, snapshotters: ["native".into(), "overlayfs".into()].into(), keeps_blobs: true };
         assert_eq!(stored, expected);
     }
 }

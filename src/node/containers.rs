@@ -10,6 +10,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::types::v1::Status as TaskStatus;
 use futures::{StreamExt, TryStreamExt, stream};
+use prost_types::Timestamp;
 
 use super::begun::Begun;
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within, within};
@@ -39,10 +40,9 @@ struct Origin {
 }
 
 /// How a container was made. People may give one the ID of another that is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Made {
-    /// In nanoseconds since 1970.
-    at: Option<i128>,
+    at: Option<Timestamp>,
     image: Box<str>,
     snapshotter: Box<str>,
     snapshot_key: Box<str>,
@@ -62,7 +62,7 @@ impl Listed {
     fn of(container: ContainerdContainer) -> Self {
         let ContainerdContainer { id, image, snapshotter, snapshot_key, labels, created_at, .. } = container;
         let made = Made {
-            at: created_at.map(|time| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)),
+            at: created_at,
             image: image.into(),
             snapshotter: snapshotter.into(),
             snapshot_key: snapshot_key.into(),
@@ -135,11 +135,12 @@ impl Containerd {
     }
 
     async fn evidence(&self, container: &Listed) -> Result<Evidence, CallError> {
-        let Made { image: name, snapshotter, snapshot_key, .. } = container.made.clone();
-        if snapshot_key.is_empty() {
-            return Ok(Evidence::Name(name));
-        }
-        let parent = self.snapshot_parent(&snapshotter, &snapshot_key).await?;
+        let Made { image, snapshotter, snapshot_key, .. } = &container.made;
+        let parent = match &**snapshot_key {
+            "" => None,
+            key => self.snapshot_parent(snapshotter, key).await?,
+        };
+        let name = image.clone();
         Ok(match parent {
             Some(chain) => Evidence::Chain { chain, name },
             None => Evidence::Name(name),

@@ -10,7 +10,8 @@ use crate::cluster::{Cluster, Pod, merged};
 use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Shared: a_dry_run_says_the_same_and_removes_nothing, it_waits_until_the_pod_goes, what_a_pattern_no_longer_holds_goes_before_the_rest,
+    tests![Shared: a_dry_run_says_the_same_and_removes_nothing, it_waits_until_the_pod_goes,
+        what_a_pattern_no_longer_holds_goes_before_the_rest,
         what_is_forced_by_its_digest_goes_with_all_its_names_when_no_container_runs,
         it_waits_for_a_pod_that_never_had_a_container, it_waits_no_longer_than_its_deadline,
         a_finished_deletion_goes_with_its_reports, a_deletion_that_is_removed_while_it_waits_is_let_go]
