@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::output;
 use super::screen::{Screen, say};
-use super::session::Session;
+use super::session::{Session, say_left};
 use super::table::{Column, Table};
 use super::wait::Wait;
 use crate::api::aggregate::{Reports, aggregate};
@@ -62,6 +62,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
     };
     session.explain(&done.results);
     let exit = print(format, deletion, &answer(&asked, &mut done, earlier), started)?;
+    say_left(&done);
     session.node.acknowledge(done).await?;
     Ok(Exit::worst([exit, interrupt.exit()]))
 }

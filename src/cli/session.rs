@@ -1,5 +1,7 @@
 //! A node that a command works on.
 
+use std::collections::BTreeSet;
+
 use crate::image::Request;
 use crate::node::{Done, EntryResult, Node, Operation, Watch};
 
@@ -60,6 +62,7 @@ impl Session {
         let recovered =
             Answer { recovered: done.recovered.iter().map(Into::into).collect(), ..Answer::default() };
         let exit = self.report(asked, &done.results, recovered)?;
+        say_left(&done);
         self.node.acknowledge(done).await?;
         Ok(Exit::worst([exit, interrupt.exit()]))
     }
@@ -96,6 +99,17 @@ pub fn print(format: Format, answer: &Answer) -> Result<Exit, Error> {
         answer.complain();
     }
     Ok(answer.exit())
+}
+
+/// Says what agents have begun here that this command has left to them.
+pub fn say_left(done: &Done) {
+    let owners: BTreeSet<&str> = done.left.iter().map(String::as_str).collect();
+    for owner in owners {
+        say(format_args!(
+            "left alone: what ImageDeletion {owner} was doing on this node when its agent was killed; the agent ends it when it \
+             runs again"
+        ));
+    }
 }
 
 fn operation(request: &Request) -> Operation {

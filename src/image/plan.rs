@@ -144,6 +144,14 @@ impl Plan {
         })
     }
 
+    /// The images that get a dangling record first.
+    pub fn kept(&self) -> impl Iterator<Item = &ImageId> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Keep(record) => Some(&record.target),
+            Step::Remove { .. } | Step::Deleted(_) => None,
+        })
+    }
+
     /// What people should know of the plan even if they don't ask for reasons.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let is_warning = |reason: &&Reason| matches!(reason, Reason::Illegible(_));

@@ -1,6 +1,7 @@
 //! What became of one plan, while it is carried out and in words.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::CallError;
@@ -20,8 +21,32 @@ pub(super) struct Carried {
     pub(super) failed: Option<CallError>,
     /// What holds the image now.
     pub(super) conflicts: Vec<Conflict>,
-    /// Images that were to go and stay, with the names that others gave them meanwhile; without, they are as they were.
-    pub(super) stays: BTreeMap<ImageId, Vec<String>>,
+    /// Images that keep names which were to go.
+    pub(super) stays: BTreeMap<ImageId, Stays>,
+}
+
+/// How an image stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stays {
+    /// As it was.
+    AsItWas,
+    /// By the names that others gave it meanwhile.
+    Named(Vec<String>),
+    /// By the names that were to go: others have taken all the rest from it meanwhile.
+    ByItsLastNames,
+}
+
+impl fmt::Display for Stays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsItWas => f.write_str(" as it was"),
+            Self::Named(names) => write!(f, ": meanwhile it was named {}", names.join(", ")),
+            Self::ByItsLastNames => f.write_str(
+                " as it was: meanwhile its other names were removed, and this would have been the end of the image; \
+                 delete it again if it is to go",
+            ),
+        }
+    }
 }
 
 impl Carried {
@@ -82,13 +107,7 @@ impl Carried {
             format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
         });
         let told = self.stays.iter().filter(|_| self.failed.is_none());
-        let stays = told.map(|(image, names)| match names.is_empty() {
-            true => format!("image {} stays as it was", image.short()),
-            false => {
-                let names = names.join(", ");
-                format!("image {} stays: meanwhile it was named {names}", image.short())
-            }
-        });
+        let stays = told.map(|(image, stays)| format!("image {} stays{stays}", image.short()));
         let failed = self.failed.iter().map(ToString::to_string);
         moved.chain(stays).chain(failed).chain(plan.warnings()).collect()
     }

@@ -9,10 +9,10 @@ use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::{Removed, Row};
-use super::journal::{Journal, OpenJournal, PlannedEntry, PlannedPruning};
+use super::journal::{Journal, OpenJournal, Part, PlannedEntry, PlannedPruning};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Left};
-use super::result::EntryResult;
+use super::result::{EntryResult, Outcome};
 use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
@@ -35,8 +35,25 @@ pub(super) struct Execution<'a> {
     /// The sandboxes that there were before the pods were listed which the survey has.
     pub(super) sandboxes: Sandboxes,
     owner: String,
-    /// Whether parents are pruned in a step of its own that follows.
-    prunes_later: bool,
+    role: Role,
+}
+
+/// What an execution is of the operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    /// All of it.
+    Whole,
+    /// One image goes, and its parents are pruned in another step after this.
+    Image,
+    /// The parents go, after the image of the journal with this ID.
+    ParentsOf(String),
+}
+
+impl Role {
+    /// What the rest of a killed operation is of it: the pruning after an image is decided anew.
+    pub(super) fn of(killed: &Journal) -> Self {
+        killed.parents_of().map_or(Self::Whole, |journal| Self::ParentsOf(journal.to_owned()))
+    }
 }
 
 impl<'a> Execution<'a> {
@@ -55,13 +72,13 @@ impl<'a> Execution<'a> {
             rules: operation.request.rules.clone(),
             sandboxes: operation.sandboxes.clone(),
             owner: operation.owner.clone(),
-            prunes_later: false,
+            role: Role::Whole,
         }
     }
 
-    /// The same, where the image's parents are pruned in another step.
-    pub(super) fn before_pruning(self) -> Self {
-        Self { prunes_later: true, ..self }
+    /// The same as one of two steps.
+    pub(super) fn with_role(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 
     /// Carries the plans out and returns what became of each. The journal is written before anything else is.
@@ -99,10 +116,19 @@ impl<'a> Execution<'a> {
         let prepare = async { Ok::<_, Error>(journal.collection(containerd).await?) };
         let ((), collection) = tokio::try_join!(self.look_again(&mut carried, &holdings, watch), prepare)?;
         stop_at("looked-again");
-        journal.settle(containerd).await?;
+        journal.settle(containerd, self.kept(&carried)).await?;
         stop_at("settled");
         let results = self.let_go(&mut carried, holdings, collection, watch).await?;
         Ok((results, journal))
+    }
+
+    /// The records that were to go and did not, or were put back.
+    fn kept(&self, carried: &[Carried]) -> BTreeSet<String> {
+        let plans = self.plans.iter().zip(carried);
+        let kept = plans.flat_map(|(plan, carried)| {
+            plan.removed().filter(|record| !carried.removed.contains(&record.name))
+        });
+        kept.map(|record| record.name.to_string()).collect()
     }
 
     /// What the images that are to go have on the disk.
@@ -136,16 +162,32 @@ impl<'a> Execution<'a> {
         let mut reclaimed = holdings.gone(&left);
         let result = |(plan, carried): (&Plan, &Carried)| {
             let bytes = carried.gone(plan).map(|image| reclaimed.take(&self.survey, image)).sum();
-            EntryResult { reclaimed_bytes: bytes, ..carried.result(plan) }
+            EntryResult { reclaimed_bytes: bytes, ..self.result(plan, carried) }
         };
         Ok(self.plans.iter().zip(&*carried).map(result).collect())
     }
 
-    /// What it takes to prune in the next step.
-    fn pruning(&self) -> Option<PlannedPruning> {
-        let plan = self.plans.first().filter(|_| self.prunes_later)?;
-        let tree = self.survey.trees.get(&plan.image)?;
-        Some(PlannedPruning::write(&self.rules, &tree.content))
+    /// What to say of a plan. Parents are not what was asked for: where others have named one meanwhile, pruning ends there.
+    fn result(&self, plan: &Plan, carried: &Carried) -> EntryResult {
+        let mut result = carried.result(plan);
+        if matches!(self.role, Role::ParentsOf(_))
+            && carried.failed.is_none()
+            && result.outcome == Outcome::Failed
+        {
+            result.outcome = Outcome::Absent;
+        }
+        result
+    }
+
+    fn part(&self) -> Option<Part> {
+        match &self.role {
+            Role::Whole => None,
+            Role::Image => {
+                let tree = self.survey.trees.get(&self.plans.first()?.image)?;
+                Some(Part::Image(PlannedPruning::write(&self.rules, &tree.content)))
+            }
+            Role::ParentsOf(journal) => Some(Part::ParentsOf(journal.clone())),
+        }
     }
 
     fn journal(&self) -> Journal {
@@ -155,7 +197,7 @@ impl<'a> Execution<'a> {
             id: Journal::new_id(),
             owner: self.owner.clone(),
             force: self.rules.force,
-            prune: self.pruning(),
+            part: self.part(),
             rows: names.into_iter().filter_map(|name| self.survey.rows.get(name).cloned()).collect(),
             plans: self.entries.iter().zip(&self.plans).map(PlannedEntry::write).collect(),
         }

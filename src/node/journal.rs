@@ -4,7 +4,7 @@
 //! is to go ([`place`](super::place)). Once the outcome is certain it lets go of the content, and the lease ends when the
 //! outcome has been reported.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use super::client::Containerd;
 use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::Row;
-use super::place::{Found, Place};
+use super::place::{Found, Place, Settled};
 use crate::image::{ChainId, Config, Content, Fate, ImageId, Plan, Record, Rules, Step};
 
 /// The label of every lease of ours: it says where the journal is.
@@ -36,13 +36,23 @@ pub struct Journal {
     pub owner: String,
     /// Whether soft conflicts block.
     pub force: bool,
-    /// Where the image's parents are to be pruned after this: what that takes.
+    /// Where the parents of an image are pruned in a step of their own: which of the two steps this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prune: Option<PlannedPruning>,
+    pub part: Option<Part>,
     /// The records that are to go, as they were.
     pub rows: Vec<Row>,
     /// What is to be done, in order.
     pub plans: Vec<PlannedEntry>,
+}
+
+/// One of the two steps of an operation that prunes the parents of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// The image goes; its parents are to be pruned after this.
+    Image(PlannedPruning),
+    /// The parents go, after the image of the journal with this ID.
+    ParentsOf(String),
 }
 
 /// What it takes to prune the parents of an image that may be gone from the store by then.
@@ -153,8 +163,20 @@ pub struct OpenJournal {
     place: Place,
     /// What it says.
     pub journal: Journal,
-    /// Whether the outcome was certain already.
-    pub settled: bool,
+    /// How far it had come.
+    pub stage: Stage,
+}
+
+/// How far an operation has come by its journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// It may have removed records. The content of all of them is held.
+    Begun,
+    /// The outcome is certain, and nothing is held any longer.
+    Settled {
+        /// The records that it was to remove and has not, or has put back.
+        kept: BTreeSet<String>,
+    },
 }
 
 impl Journal {
@@ -170,7 +192,33 @@ impl Journal {
         let lease = format!("{LEASE_PREFIX}{}", self.id);
         let images = self.rows.iter().filter_map(|row| row.target.digest.parse().ok()).collect();
         let place = Place::write(containerd, lease, &self.owner, text, &images).await?;
-        Ok(OpenJournal { place, journal: self, settled: false })
+        Ok(OpenJournal { place, journal: self, stage: Stage::Begun })
+    }
+
+    /// The journal of the image whose parents this prunes.
+    pub(super) fn parents_of(&self) -> Option<&str> {
+        match &self.part {
+            Some(Part::ParentsOf(journal)) => Some(journal),
+            Some(Part::Image(_)) | None => None,
+        }
+    }
+
+    /// What is to be pruned after this.
+    pub(super) fn planned_pruning(&self) -> Option<&PlannedPruning> {
+        match &self.part {
+            Some(Part::Image(pruning)) => Some(pruning),
+            Some(Part::ParentsOf(_)) | None => None,
+        }
+    }
+}
+
+impl Stage {
+    fn read(settled: Settled) -> Result<Self, serde_json::Error> {
+        match settled {
+            Settled::No => Ok(Self::Begun),
+            Settled::Wholly => Ok(Self::Settled { kept: BTreeSet::new() }),
+            Settled::But(text) => Ok(Self::Settled { kept: serde_json::from_slice(&text)? }),
+        }
     }
 }
 
@@ -179,25 +227,35 @@ impl OpenJournal {
     pub(super) async fn left(containerd: &Containerd) -> Result<Vec<Self>, CallError> {
         let mut left = Vec::new();
         for Found { place, text, settled } in Place::find(containerd).await? {
-            match serde_json::from_slice(&text) {
-                Ok(journal) => left.push(Self { place, journal, settled }),
-                Err(_) => place.clear(containerd).await?,
+            match (serde_json::from_slice(&text), Stage::read(settled)) {
+                (Ok(journal), Ok(stage)) => left.push(Self { place, journal, stage }),
+                _ => place.clear(containerd).await?,
             }
         }
         left.sort_by(|a, b| a.journal.id.cmp(&b.journal.id));
         Ok(left)
     }
 
-    /// The outcome is certain: from the collection that [was made for this](Self::collection) on, nothing is held any longer.
-    pub(super) async fn settle(&mut self, containerd: &Containerd) -> Result<(), CallError> {
+    /// The outcome is certain, and these records were kept: from the collection that [was made for this](Self::collection) on,
+    /// nothing is held any longer. What was done is found by what was not, for mostly there is nothing of that to be written.
+    pub(super) async fn settle(
+        &mut self,
+        containerd: &Containerd,
+        kept: BTreeSet<String>,
+    ) -> Result<(), Error> {
+        self.place.forget_note(containerd).await?;
+        if !kept.is_empty() {
+            let text = serde_json::to_string(&kept).map_err(Error::Journal)?;
+            self.place.note(containerd, &self.journal.owner, &text).await?;
+        }
         self.place.let_go(containerd).await?;
-        self.settled = true;
+        self.stage = Stage::Settled { kept };
         Ok(())
     }
 
     /// Prepares the collection of what the journal holds until then.
     pub(super) async fn collection(&self, containerd: &Containerd) -> Result<Collection, CallError> {
-        match self.place.holder().filter(|_| !self.settled) {
+        match self.place.holder().filter(|_| self.stage == Stage::Begun) {
             Some(holder) => Ok(Collection::at_the_end_of(holder)),
             None => Collection::prepare(containerd).await,
         }

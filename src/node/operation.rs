@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::Containerd;
 use super::containers::KnownContainers;
 use super::error::{ConnectError, Error};
-use super::execution::Execution;
+use super::execution::{Execution, Role};
 use super::journal::OpenJournal;
 use super::lock::Lock;
 use super::needs::Needs;
@@ -37,6 +37,14 @@ pub struct Operation {
     pub pods: Vec<Pod>,
     /// The sandboxes that there were before the pods were listed.
     pub sandboxes: Sandboxes,
+}
+
+impl Operation {
+    /// Whether it ends what that one has begun. What an ImageDeletion has begun is left to an agent: a command line does not know
+    /// which pods need images, and what it prints does not come back in the status.
+    fn ends(&self, killed: &OpenJournal) -> bool {
+        !self.owner.is_empty() || killed.journal.owner.is_empty()
+    }
 }
 
 /// How an operation is watched and ended early.
@@ -71,6 +79,8 @@ pub enum Progress {
 pub struct Done {
     /// What killed operations had begun, and what became of it.
     pub recovered: Vec<Recovered>,
+    /// Whose killed operations were left to their agent, which reports them.
+    pub left: Vec<String>,
     /// A result for each entry, in order.
     pub results: Vec<EntryResult>,
     pub(super) journals: Vec<OpenJournal>,
@@ -148,9 +158,11 @@ impl Node {
         let alone = operation.image_alone();
         let first = alone.as_ref().unwrap_or(operation);
         let glance = || self.glance(&first.request, first.pods.clone());
-        let (left, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
-        if !left.is_empty() {
-            Box::pin(self.end_killed(left, watch, &mut done)).await?;
+        let (killed, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
+        let (killed, left): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
+        done.left = left.into_iter().map(|open| open.journal.owner).collect();
+        if !killed.is_empty() {
+            Box::pin(self.end_killed(killed, watch, &mut done)).await?;
             survey = glance().await?;
         }
         let decisions = self.decide(&mut survey, &first.request).await?;
@@ -180,7 +192,7 @@ impl Node {
         });
         let mut execution = Execution::new(self, survey, plans.unzip(), operation);
         if operation.image_alone().is_some() {
-            execution = execution.before_pruning();
+            execution = execution.with_role(Role::Image);
         }
         let mut carried = execution.run(watch, journals).await?.into_iter();
         Ok(results(&operation.request, &decisions, |_| carried.next().unwrap_or_default()))

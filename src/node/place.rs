@@ -23,6 +23,10 @@ const OWNER_LABEL: &str = "secateur.dev/image-deletion";
 const IN_LABELS: &str = "labels";
 /// What it says on a lease that only holds content for another.
 const HOLDS: &str = "holds";
+/// What it says on a lease that notes what was kept.
+const NOTES: &str = "notes";
+/// What the ID of such a lease has after that of the journal's.
+const NOTE_SUFFIX: &str = "-kept";
 /// The label that names the lease which holds the content.
 const HOLDER_LABEL: &str = "secateur.dev/holder";
 /// The labels that have the journal's parts, with their numbers after it.
@@ -42,6 +46,8 @@ pub(super) struct Place {
     /// The lease that ends with it.
     lease: String,
     form: Form,
+    /// Whether another lease notes what was kept.
+    has_note: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +62,18 @@ enum Form {
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) text: Vec<u8>,
-    /// Whether the content is held no longer.
-    pub(super) settled: bool,
+    /// Whether the outcome is certain.
+    pub(super) settled: Settled,
+}
+
+/// Whether the outcome of an operation is certain.
+pub(super) enum Settled {
+    /// It is not: the content is held.
+    No,
+    /// Everything was done.
+    Wholly,
+    /// Everything was done but this.
+    But(Vec<u8>),
 }
 
 impl Place {
@@ -104,7 +120,7 @@ impl Place {
         let labels = labels(blob.as_str(), owner);
         let held = containerd.create_lease(lease, labels).await?;
         held.write_blob(&blob, text.as_bytes().to_vec(), images.iter()).await?;
-        Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob) })
+        Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob), has_note: false })
     }
 
     async fn write_labels(
@@ -143,50 +159,85 @@ impl Place {
             }
             return Err(error);
         }
-        Ok(Self { lease, form: Form::Labels { holder } })
+        Ok(Self { lease, form: Form::Labels { holder }, has_note: false })
     }
 
     /// Every journal that there is. Leases that hold nothing for any of them end here: they began nothing.
     pub(super) async fn find(containerd: &Containerd) -> Result<Vec<Found>, CallError> {
         let leases = containerd.leases_with(JOURNAL_LABEL).await?;
-        let ids: BTreeSet<&str> = leases.iter().map(|lease| lease.id.as_str()).collect();
+        let leases: BTreeMap<&str, &Lease> = leases.iter().map(|lease| (lease.id.as_str(), lease)).collect();
         let mut found = Vec::new();
-        for lease in &leases {
-            found.extend(Self::read(containerd, lease, &ids).await?);
+        for lease in leases.values() {
+            found.extend(Self::read(containerd, lease, &leases).await?);
         }
-        let mut needed: BTreeSet<&str> = BTreeSet::new();
-        for Found { place, .. } in &found {
-            needed.insert(&place.lease);
-            if let Form::Labels { holder } = &place.form {
-                needed.insert(holder);
-            }
-        }
-        for id in ids.difference(&needed) {
+        let needed: BTreeSet<String> = found.iter().flat_map(|found: &Found| found.place.leases()).collect();
+        for id in leases.keys().filter(|id| !needed.contains(**id)) {
             containerd.delete_lease(id, Collect::Later).await?;
         }
         Ok(found)
     }
 
+    /// Every lease of it that there may be.
+    fn leases(&self) -> impl Iterator<Item = String> {
+        let holder = self.holder().map(str::to_owned);
+        [self.lease.clone(), self.note_lease()].into_iter().chain(holder)
+    }
+
+    fn note_lease(&self) -> String {
+        format!("{}{NOTE_SUFFIX}", self.lease)
+    }
+
     async fn read(
         containerd: &Containerd,
         lease: &Lease,
-        ids: &BTreeSet<&str>,
+        leases: &BTreeMap<&str, &Lease>,
     ) -> Result<Option<Found>, CallError> {
-        let found = |form, text, settled| {
-            Some(Found { place: Self { lease: lease.id.clone(), form }, text, settled })
+        let found = |form, text, is_held| {
+            let mut place = Self { lease: lease.id.clone(), form, has_note: false };
+            let note = leases.get(place.note_lease().as_str());
+            place.has_note = note.is_some();
+            let settled = match note {
+                _ if is_held => Settled::No,
+                Some(note) => Settled::But(joined(&note.labels)),
+                None => Settled::Wholly,
+            };
+            Some(Found { place, text, settled })
         };
         let label = |key: &str| lease.labels.get(key).map(String::as_str).unwrap_or_default();
         if label(JOURNAL_LABEL) == IN_LABELS {
             let holder = label(HOLDER_LABEL).to_owned();
-            let settled = !ids.contains(holder.as_str());
-            return Ok(found(Form::Labels { holder }, joined(&lease.labels), settled));
+            let is_held = leases.contains_key(holder.as_str());
+            return Ok(found(Form::Labels { holder }, joined(&lease.labels), is_held));
         }
         let Ok(blob) = label(JOURNAL_LABEL).parse::<Digest>() else { return Ok(None) };
         let Some(stored) = containerd.blob(&blob).await? else { return Ok(None) };
         let Some(Blob::Whole(text)) = containerd.read_blob(&blob, JOURNAL_MAX).await? else {
             return Ok(None);
         };
-        Ok(found(Form::Blob(blob), text, !stored.keeps_blobs))
+        Ok(found(Form::Blob(blob), text, stored.keeps_blobs))
+    }
+
+    /// Notes what was kept, for whoever finds the journal once nothing is held any longer.
+    pub(super) async fn note(
+        &mut self,
+        containerd: &Containerd,
+        owner: &str,
+        kept: &str,
+    ) -> Result<(), CallError> {
+        self.has_note = true;
+        let lease = self.note_lease();
+        let mut labels = labels(NOTES, owner);
+        labels.extend(parts(kept));
+        patiently(async || containerd.create_lease(&lease, labels.clone()).await).await.map(drop)
+    }
+
+    /// Without the note of a run that was killed before its outcome was certain.
+    pub(super) async fn forget_note(&mut self, containerd: &Containerd) -> Result<(), CallError> {
+        if self.has_note {
+            containerd.delete_lease(&self.note_lease(), Collect::Later).await?;
+            self.has_note = false;
+        }
+        Ok(())
     }
 
     /// Holds the content no longer, where that takes a step of its own.
@@ -206,8 +257,9 @@ impl Place {
     }
 
     /// Nothing is left of the journal.
-    pub(super) async fn clear(&self, containerd: &Containerd) -> Result<(), CallError> {
-        containerd.delete_lease(&self.lease, Collect::Later).await
+    pub(super) async fn clear(mut self, containerd: &Containerd) -> Result<(), CallError> {
+        containerd.delete_lease(&self.lease, Collect::Later).await?;
+        self.forget_note(containerd).await
     }
 }
 

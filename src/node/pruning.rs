@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::error::{CallError, Error};
-use super::execution::Execution;
+use super::execution::{Execution, Role};
 use super::images::Row;
 use super::journal::OpenJournal;
 use super::operation::{Node, Operation, Progress, Watch};
@@ -127,7 +127,8 @@ impl Pruning<'_> {
     ) -> Result<(), Error> {
         result.reasons = self.reasons;
         if let Some(execution) = self.execution {
-            let pruned = Box::pin(execution.run(watch, journals)).await?;
+            let role = journals.last().map_or(Role::Whole, |open| Role::ParentsOf(open.journal.id.clone()));
+            let pruned = Box::pin(execution.with_role(role).run(watch, journals)).await?;
             pruned.into_iter().for_each(|pruned| result.add_parents(pruned));
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! The look at the node after the removal: what has come into use meanwhile is put back, what was named meanwhile stays.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::begun::Begun;
-use super::carried::Carried;
+use super::carried::{Carried, Stays};
 use super::error::{CallError, Error};
 use super::execution::Execution;
 use super::images::{Removed, Row};
@@ -12,7 +13,7 @@ use super::operation::{Node, Watch};
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
-use crate::image::{Config, Conflict, ImageId, Kind, Plan, Record, Rules};
+use crate::image::{Config, Conflict, Fate, ImageId, Kind, Plan, Reach, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -45,6 +46,41 @@ impl Execution<'_> {
                 }
             }
         }
+        Ok(self.keep_last_names(carried).await?)
+    }
+
+    /// Where only names went, others may have removed the image's other names meanwhile. Then it gets back what went: whether it
+    /// may go was not asked.
+    async fn keep_last_names(&self, carried: &mut [Carried]) -> Result<(), CallError> {
+        let going = self.going();
+        let lost_names = |(plan, carried): (&Plan, &Carried)| {
+            let is_kept = plan.kept().next().is_some() || going.contains(&plan.image);
+            (!is_kept && !carried.removed.is_empty()).then(|| plan.image.clone())
+        };
+        let mut bare: BTreeSet<ImageId> = self.plans.iter().zip(&*carried).filter_map(lost_names).collect();
+        let removed: HashSet<&str> =
+            carried.iter().flat_map(|carried| &carried.removed).map(|name| &**name).collect();
+        let other = |image: &ImageId| {
+            let mut records = self.survey.inventory.records_of(image).ok()?;
+            records.find(|record| !removed.contains(&*record.name)).map(|record| Arc::clone(&record.name))
+        };
+        let names = bare.iter().filter_map(other).collect();
+        let (_, others) = self.node.records(Reach::Part { names, images: BTreeSet::new() }).await?;
+        let without = |bare: &mut BTreeSet<ImageId>, rows: &[Row]| {
+            let named: BTreeSet<ImageId> =
+                rows.iter().filter_map(Row::record).map(|record| record.target).collect();
+            bare.retain(|image| !named.contains(image));
+        };
+        without(&mut bare, &others);
+        let rest = self.node.containerd.list_images_of(&bare).await?;
+        without(&mut bare, &rest);
+        for (index, carried) in carried.iter_mut().enumerate() {
+            let plan = &self.plans[index];
+            if bare.contains(&plan.image) {
+                self.make_anew(plan, plan.removed(), carried).await?;
+                carried.stays.insert(plan.image.clone(), Stays::ByItsLastNames);
+            }
+        }
         Ok(())
     }
 
@@ -57,23 +93,22 @@ impl Execution<'_> {
         watch: &Watch<'_>,
     ) -> Result<(), Error> {
         self.observe(holdings, watch).await?;
-        let rows = self.rows_of(|_| true).await?;
-        let there: HashSet<(&str, &str)> =
-            rows.iter().map(|row| (row.name.as_str(), row.target.digest.as_str())).collect();
-        let is_there = |record: &Record| there.contains(&(&*record.name, record.target.digest().as_str()));
         for (index, carried) in carried.iter_mut().enumerate() {
             let plan = &self.plans[index];
-            let is_whole = |image: &&ImageId| {
-                let mut records = plan.removed().filter(|record| record.target == **image);
-                records.all(|record| is_there(record))
+            let has_all = |image: &ImageId| {
+                let mut records = plan.removed().filter(|record| record.target == *image);
+                records.all(|record| !carried.removed.contains(&record.name))
             };
-            let whole: Vec<ImageId> = plan.deleted().filter(is_whole).cloned().collect();
+            if plan.fate == Fate::Untagged && has_all(&plan.image) {
+                carried.stays.insert(plan.image.clone(), Stays::AsItWas);
+            }
+            let whole: Vec<ImageId> = plan.deleted().filter(|image| has_all(image)).cloned().collect();
             for image in whole {
                 let conflicts = self.conflicts(index, &image).await?;
                 if image == self.plans[index].image {
                     carried.conflicts = conflicts;
                 }
-                carried.stays.insert(image, Vec::new());
+                carried.stays.insert(image, Stays::AsItWas);
             }
         }
         Ok(())
@@ -153,7 +188,20 @@ impl Execution<'_> {
     async fn put_back(&self, index: usize, image: &ImageId, carried: &mut Carried) -> Result<(), CallError> {
         let plan = &self.plans[index];
         let after: BTreeSet<&ImageId> = plan.deleted().skip_while(|gone| *gone != image).collect();
-        for record in plan.removed().filter(|record| after.contains(&record.target)) {
+        let records = plan.removed().filter(|record| after.contains(&record.target));
+        self.make_anew(plan, records, carried).await?;
+        carried.stays.extend(after.into_iter().map(|image| (image.clone(), Stays::AsItWas)));
+        Ok(())
+    }
+
+    /// Makes these records of a plan anew, as far as they are gone by it.
+    async fn make_anew(
+        &self,
+        plan: &Plan,
+        records: impl Iterator<Item = &Arc<Record>>,
+        carried: &mut Carried,
+    ) -> Result<(), CallError> {
+        for record in records {
             if let Some(row) =
                 self.survey.rows.get(&*record.name).filter(|_| carried.removed.remove(&record.name))
             {
@@ -162,7 +210,6 @@ impl Execution<'_> {
                 tracing::info!(image = %plan.image, name = %record.name, "put back");
             }
         }
-        carried.stays.extend(after.into_iter().map(|image| (image.clone(), Vec::new())));
         Ok(())
     }
 
@@ -189,7 +236,10 @@ impl Execution<'_> {
                         went |= self.node.containerd.delete_image(row).await? == Removed::Now;
                     }
                 } else {
-                    carried.stays.entry(image.clone()).or_insert(names);
+                    carried.stays.entry(image.clone()).or_insert(match names.is_empty() {
+                        true => Stays::AsItWas,
+                        false => Stays::Named(names),
+                    });
                 }
             }
         }

@@ -1,18 +1,18 @@
 //! Operations that were killed: what they had begun is finished, or put back where something uses it now, and reported.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::carried::Carried;
 use super::error::Error;
-use super::execution::Execution;
+use super::execution::{Execution, Role};
 use super::images::Row;
-use super::journal::{Journal, OpenJournal, PlannedPruning};
+use super::journal::{Journal, OpenJournal, PlannedPruning, Stage};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::pruning::Gone;
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
-use crate::image::{Record, Request, Rules, Unread};
+use crate::image::{Plan, Record, Request, Rules, Unread, dangling_name};
 
 impl Node {
     /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
@@ -23,60 +23,79 @@ impl Node {
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
-        let mut left = left.into_iter().peekable();
-        while let Some(open) = left.next() {
-            tracing::warn!(owner = %open.journal.owner, "finishing an operation that was killed");
-            let journal = open.journal.clone();
-            let (mut execution, mut carried) = self.resume(&journal).await?;
+        let pruned: BTreeSet<String> =
+            left.iter().filter_map(|open| open.journal.parents_of().map(str::to_owned)).collect();
+        // Where the results are of each journal.
+        let mut told: HashMap<String, usize> = HashMap::new();
+        for open in left {
+            let OpenJournal { journal, stage, .. } = open.clone();
+            let (mut execution, mut carried) = self.resume(&journal, &stage).await?;
             let entries = execution.entries.clone();
-            let content = journal.prune.as_ref().and_then(PlannedPruning::content);
+            let content = journal.planned_pruning().and_then(PlannedPruning::content);
             let gone = execution
                 .plans
                 .first()
                 .zip(content)
                 .and_then(|(plan, content)| Gone::by_journal(plan, &execution.survey, content));
-            let (results, open) = if open.settled {
-                let holdings = execution.measure().await?;
-                execution.look_back(&mut carried, &holdings, watch).await?;
-                let collection = open.collection(&self.containerd).await?;
-                (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
-            } else {
-                let holdings = execution.measure().await?;
-                execution.look_again(&mut carried, &holdings, watch).await?;
-                execution.remove_all(&mut carried, watch).await?;
-                execution.finish(carried, open, Ok(holdings), watch).await?
+            let holdings = execution.measure().await?;
+            let (results, open) = match stage {
+                Stage::Settled { .. } => {
+                    execution.look_back(&mut carried, &holdings, watch).await?;
+                    let collection = open.collection(&self.containerd).await?;
+                    (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
+                }
+                Stage::Begun => {
+                    execution.look_again(&mut carried, &holdings, watch).await?;
+                    execution.remove_all(&mut carried, watch).await?;
+                    execution.finish(carried, open, Ok(holdings), watch).await?
+                }
             };
             let mut results = by_entry(entries, results);
             done.journals.push(open);
-            let has_pruned = left.peek().is_some_and(|next| next.journal.owner == journal.owner);
-            if !has_pruned
+            if !pruned.contains(&journal.id)
                 && let Some(gone) = gone
                 && let Some(result) = results.iter_mut().find(|result| result.outcome == Outcome::Deleted)
                 && let Some(operation) = journal.pruning(watch).await?
             {
                 Box::pin(self.prune_after(&operation, &gone, result, watch, &mut done.journals)).await?;
             }
-            match done.recovered.last_mut().filter(|last| last.owner == journal.owner) {
-                Some(last) => add_parents(&mut last.results, results),
-                None => done.recovered.push(Recovered { owner: journal.owner, results }),
+            let image = journal.parents_of().and_then(|image| told.get(image));
+            match image.and_then(|index| done.recovered.get_mut(*index)) {
+                Some(image) => add_parents(&mut image.results, results),
+                None if results.is_empty() => {}
+                None => {
+                    told.insert(journal.id, done.recovered.len());
+                    done.recovered.push(Recovered { owner: journal.owner, results });
+                }
             }
         }
         Ok(())
     }
 
-    /// The operation as it was when it was killed: the records that it had removed count as removed by it.
-    async fn resume(&self, journal: &Journal) -> Result<(Execution<'_>, Vec<Carried>), Error> {
+    /// The operation as it was when it was killed: the records that it had removed count as removed by it. A plan of which nothing
+    /// is gone was not begun, and is not begun now: nobody may want it any more. Pruning goes on from what was begun.
+    async fn resume(&self, journal: &Journal, stage: &Stage) -> Result<(Execution<'_>, Vec<Carried>), Error> {
         let mut survey = self.survey(Vec::new()).await?;
         let records: HashMap<&str, Arc<Record>> = journal
             .rows
             .iter()
             .filter_map(|row| Some((row.name.as_str(), Arc::new(row.record()?))))
             .collect();
-        let gone = |name: &str| !survey.rows.contains_key(name);
+        let gone = |name: &str| match stage {
+            Stage::Begun => !survey.rows.contains_key(name),
+            Stage::Settled { kept } => !kept.contains(name),
+        };
+        let begun = |plan: &Plan| {
+            *stage != Stage::Begun
+                || journal.parents_of().is_some()
+                || plan.removed().any(|record| gone(&record.name))
+                || plan.kept().any(|image| survey.rows.contains_key(&dangling_name(image)))
+        };
         let (entries, plans): (Vec<_>, Vec<_>) = journal
             .plans
             .iter()
             .filter_map(|planned| Some((planned.entry.clone(), planned.read(&records)?)))
+            .filter(|(_, plan)| begun(plan))
             .unzip();
         let carried = plans
             .iter()
@@ -94,7 +113,14 @@ impl Node {
             },
             ..Operation::default()
         };
-        Ok((Execution::new(self, survey, (entries, plans), &operation), carried))
+        tracing::warn!(
+            owner = journal.owner,
+            begun = plans.len(),
+            planned = journal.plans.len(),
+            "ending an operation that was killed"
+        );
+        let execution = Execution::new(self, survey, (entries, plans), &operation);
+        Ok((execution.with_role(Role::of(journal)), carried))
     }
 
     /// Puts the removed records back into the survey, and reads the content of their images.
@@ -115,7 +141,7 @@ impl Node {
 impl Journal {
     /// The operation that prunes the parents of what this has deleted, where that was asked for.
     async fn pruning(&self, watch: &Watch<'_>) -> Result<Option<Operation>, Error> {
-        let (Some(pruning), Some(planned)) = (&self.prune, self.plans.first()) else {
+        let (Some(pruning), Some(planned)) = (self.planned_pruning(), self.plans.first()) else {
             return Ok(None);
         };
         let Ok(entry) = planned.entry.parse() else { return Ok(None) };

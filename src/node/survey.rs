@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// The records within `reach`, or all where those are found sooner. Says how far they reach.
-    async fn records(&self, reach: Reach) -> Result<(Reach, Vec<Row>), CallError> {
+    pub(super) async fn records(&self, reach: Reach) -> Result<(Reach, Vec<Row>), CallError> {
         let Reach::Part { names, images } = &reach else {
             return Ok((Reach::All, self.containerd.list_images().await?));
         };

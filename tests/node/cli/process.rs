@@ -6,6 +6,7 @@ use crate::bed::both;
 both!(
     a_terminated_command_says_what_it_did,
     a_killed_command_is_reported_by_the_next,
+    what_a_killed_agent_had_begun_is_left_to_it,
     nobody_else_may_open_the_socket,
     a_namespace_that_is_not_there_is_an_error,
     a_reader_that_has_seen_enough_is_no_error,
@@ -54,6 +55,24 @@ async fn a_killed_command_is_reported_by_the_next(version: Version) {
         let once = call(&node, &["delete", "nosuch", "-o", "json"]).await;
         assert_eq!(once.json().get("recovered"), None);
     }
+}
+
+async fn what_a_killed_agent_had_begun_is_left_to_it(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("app")).await;
+    node.import(&Image::new("docker.io/library/api:v1").layer("api")).await;
+    let mut agent = command(env!("CARGO_BIN_EXE_secateur-stoppable"));
+    agent.arg(node.socket()).args(["drop-app/5f2c", "app:v1"]).env("SECATEUR_STOP_AT", "removed");
+    let (mut child, _) = stopped(agent).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = node.leases().await;
+
+    let answer = call(&node, &["delete", "api:v1"]).await;
+    let expected = "left alone: what ImageDeletion drop-app/5f2c was doing on this node when its agent was killed; the \
+                    agent ends it when it runs again\n";
+    assert_eq!((answer.exit, &*answer.stderr), (0, expected));
+    assert_eq!(node.leases().await, left);
 }
 
 async fn a_terminated_command_says_what_it_did(version: Version) {

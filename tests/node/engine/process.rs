@@ -60,7 +60,12 @@ impl Process {
     /// Starts a deletion and waits until it has stopped at a place: `removing:2` is the second time that it gets there. Of
     /// several places, with commas between, it is the first. They are the operation's owner.
     pub(super) async fn stopped_at(node: &Node, places: &str, entries: &[&str]) -> Self {
-        let mut command = Self::command(node, places, entries);
+        Self::of_stopped_at(node, places, places, entries).await
+    }
+
+    /// The same for an owner.
+    pub(super) async fn of_stopped_at(node: &Node, owner: &str, places: &str, entries: &[&str]) -> Self {
+        let mut command = Self::command(node, owner, entries);
         command.env("SECATEUR_STOP_AT", places);
         let process = Self::spawn(command);
         process.stops().await;

@@ -9,6 +9,7 @@ both!(
     the_next_run_finishes_the_pruning_that_had_begun,
     a_parent_that_came_into_use_is_put_back_quietly,
     a_parent_that_came_into_use_before_is_left_alone,
+    a_parent_that_was_named_meanwhile_stays_and_is_no_failure,
 );
 
 /// The child has two records, and so has its parent.
@@ -53,6 +54,33 @@ async fn a_parent_that_came_into_use_is_put_back_quietly(version: Version) {
 
 async fn a_parent_that_came_into_use_before_is_left_alone(version: Version) {
     a_parent_that_came_into_use_stays(version, "settled").await;
+}
+
+async fn a_parent_that_was_named_meanwhile_stays_and_is_no_failure(version: Version) {
+    const NAME: &str = "docker.io/library/base:v1";
+    let node = Node::start(version).await;
+    let Family { parent, dangling, child } = family(&node, &["one"]).await;
+
+    for ends_in_the_next_run in [false, true] {
+        let process = Process::stopped_at(&node, FIRST_OF_PARENT, &["app:v1"]).await;
+        node.put_record(NAME, &dangling).await;
+        let told = match ends_in_the_next_run {
+            false => process.finish().await.results,
+            true => {
+                process.kill().await;
+                let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+                answer.recovered.into_iter().flat_map(|recovered| recovered.results).collect()
+            }
+        };
+
+        let [told] = &told[..] else { panic!("it had one entry: {told:#?}") };
+        let removals = ["untagged app:v1".to_owned(), format!("deleted {}", child.target)];
+        assert_eq!((&*told.outcome, &told.removals[..]), ("Deleted", &removals[..]), "{told:#?}");
+        assert!(told.messages[0].ends_with("meanwhile it was named base:v1"), "{told:#?}");
+        assert_eq!(node.record(NAME).await.unwrap().target, parent.target);
+        node.delete_record(NAME).await;
+        family(&node, &["one"]).await;
+    }
 }
 
 async fn a_parent_that_came_into_use_stays(version: Version, place: &str) {

@@ -18,6 +18,7 @@ both!(
     an_image_that_was_tagged_meanwhile_stays,
     an_identity_record_that_was_made_anew_goes_too,
     records_that_others_removed_are_not_reported,
+    a_name_that_became_the_last_one_comes_back,
     what_others_remove_is_not_counted,
     content_that_something_else_keeps_is_not_counted_and_keeps_no_root_file_system,
     a_name_that_was_pulled_anew_after_the_last_look_is_left_alone,
@@ -189,6 +190,55 @@ async fn records_that_others_removed_are_not_reported(version: Version) {
     assert_settled(&node).await;
     let own = belongings([&app], node.sandbox_image());
     assert!(node.disk().await.keys().all(|key| !own.contains(key)));
+}
+
+/// The plan was to leave the image to its other name. A container may use it.
+async fn a_name_that_became_the_last_one_comes_back(version: Version) {
+    const OTHER: &str = "docker.io/library/other:v1";
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let pod = node.pod("shop", "cart").await;
+    let container = node.container(&pod, "cart", APP, State::Running).await;
+    let before = node.disk().await;
+    for place in ["removing", "removed"] {
+        node.tag(APP, OTHER).await;
+        let process = Process::stopped_at(&node, place, &["app:v1"]).await;
+        node.delete_record(app.config()).await;
+        node.delete_record(OTHER).await;
+        let answer = process.finish().await;
+
+        let told = answer.only();
+        assert_eq!((&*told.outcome, &told.removals[..]), ("Failed", &[][..]), "{place}");
+        let stays = format!("image {} stays as it was: meanwhile its other names", &app.target.hex()[..12]);
+        assert!(told.messages[0].starts_with(&stays), "{place}: {told:#?}");
+        assert_eq!(node.record(APP).await.unwrap().target, app.target, "{place}");
+        assert_settled(&node).await;
+        assert_eq!(node.disk().await, before, "{place}");
+        // The CRI makes its record anew when it pulls.
+        node.put_record(app.config(), APP).await;
+    }
+
+    // Any record is enough to keep it, also one that nobody knew of.
+    for other in ["docker.io/library/new:v1", app.config()] {
+        node.tag(APP, OTHER).await;
+        let process = Process::stopped_at(&node, "removing", &["app:v1"]).await;
+        if node.record(other).await.is_none() {
+            node.put_record(other, OTHER).await;
+            node.delete_record(app.config()).await;
+        }
+        node.delete_record(OTHER).await;
+        let answer = process.finish().await;
+
+        assert_eq!(answer.only().outcome, "Untagged", "{other}");
+        assert_eq!(answer.only().removals, ["untagged app:v1"], "{other}");
+        assert_settled(&node).await;
+        assert_eq!(node.disk().await, before, "{other}");
+        node.put_record(APP, other).await;
+        if node.record(app.config()).await.is_none() {
+            node.put_record(app.config(), other).await;
+        }
+    }
+    node.stop_container(&container).await;
 }
 
 async fn what_others_remove_is_not_counted(version: Version) {
