@@ -50,25 +50,20 @@ impl Cluster {
         self.nodes.is_some() && self.agents.is_some()
     }
 
-    /// Takes a change of nodes in, and names those that are gone. One that came back under its name is another one.
+    /// Takes a change of nodes in, and names those that may be no part of a deletion any more: they are gone, are other ones that
+    /// came back under their names, or have other labels.
     pub(super) fn nodes(&mut self, change: Change<Node>) -> Vec<String> {
         let known = self.nodes.get_or_insert_default();
         match change {
             Change::Listed(nodes) => {
                 let listed = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
                 let before = std::mem::replace(known, listed);
-                let is_gone =
-                    |node: &Node| known.get(&node.name).is_none_or(|now| now.created != node.created);
-                before.into_values().filter(is_gone).map(|node| node.name).collect()
+                let has_changed = |node: &Node| known.get(&node.name) != Some(node);
+                before.into_values().filter(has_changed).map(|node| node.name).collect()
             }
             Change::Applied(node) => {
-                let created = node.created;
-                let before = known.insert(node.name.clone(), node);
-                before
-                    .filter(|before| before.created != created)
-                    .map(|before| before.name)
-                    .into_iter()
-                    .collect()
+                let before = known.insert(node.name.clone(), node.clone());
+                before.filter(|before| *before != node).map(|before| before.name).into_iter().collect()
             }
             Change::Gone(name) => known.remove(&name).map(|_| name).into_iter().collect(),
         }
@@ -107,6 +102,12 @@ impl Cluster {
             group.insert(node.name.clone());
         }
         selected
+    }
+
+    /// Whether the deletion is for this node: it was there when that was created, and has labels that are selected.
+    pub(super) fn is_asked(&self, node: &str, deletion: &ImageDeletion) -> bool {
+        let selector = NodeSelector::of(&deletion.spec);
+        self.node(node).is_some_and(|node| !joined_later(node, deletion) && selector.selects(&node.labels))
     }
 
     /// Whether there is a node of this name.
@@ -202,9 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_are_gone_or_were_replaced_are_named() {
+    fn nodes_that_are_gone_were_replaced_or_have_other_labels_are_named() {
         let mut cluster = cluster();
-        assert_eq!(cluster.nodes(Change::Applied(node("a", "z", 1))), [""; 0]);
+        assert_eq!(cluster.nodes(Change::Applied(node("a", "x", 1))), [""; 0]);
+        assert_eq!(cluster.nodes(Change::Applied(node("a", "z", 1))), ["a"]);
         assert_eq!(cluster.nodes(Change::Applied(node("a", "z", 12))), ["a"]);
         assert_eq!(cluster.nodes(Change::Gone("b".into())), ["b"]);
         assert_eq!(cluster.nodes(Change::Gone("b".into())), [""; 0]);

@@ -83,9 +83,11 @@ impl Ledger {
     /// Takes a change of the nodes in.
     pub(super) fn nodes(&mut self, change: Change<Node>) {
         let was_known = self.cluster.is_known();
-        let gone = self.cluster.nodes(change);
-        if !gone.is_empty() {
-            self.each_open(|tracked, _| gone.iter().for_each(|node| tracked.node_gone(node)));
+        let changed = self.cluster.nodes(change);
+        if !changed.is_empty() {
+            self.each_open(|tracked, cluster| {
+                changed.iter().for_each(|node| tracked.node_changed(node, cluster));
+            });
         }
         self.start_all(was_known);
     }

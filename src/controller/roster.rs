@@ -52,11 +52,10 @@ impl Roster {
         }
     }
 
-    /// The node is gone, and has not reported.
-    pub(super) fn gone(&mut self, node: &str) {
-        self.selected.desired.remove(node);
-        self.selected.without_agent.remove(node);
+    /// The node is no part of it any more. Says whether it was.
+    pub(super) fn gone(&mut self, node: &str) -> bool {
         self.awaited.remove(node);
+        self.selected.desired.remove(node) | self.selected.without_agent.remove(node)
     }
 }
 
@@ -94,8 +93,7 @@ mod tests {
     fn a_node_that_is_gone_is_not_awaited() {
         let mut roster = roster();
         roster.reported("a", Stage::Done);
-        roster.gone("b");
-        roster.gone("d");
+        assert!(roster.gone("b") && roster.gone("d") && !roster.gone("e"));
         assert!(roster.is_complete());
         assert_eq!((roster.desired().len(), roster.without_agent()), (1, 1));
         roster.unreported("b");

@@ -159,14 +159,16 @@ impl Tracked {
         self.start(cluster);
     }
 
-    /// The node has left the cluster. It counts only if it has made its final report.
-    pub(super) fn node_gone(&mut self, node: &str) {
-        let stage = self.reports.as_ref().and_then(|reports| reports.stage(node));
-        if let Some(roster) = &mut self.roster
-            && stage != Some(Stage::Done)
-        {
-            roster.gone(node);
-            self.changed = true;
+    /// The node has left the cluster, is another one by its name, or has other labels. Without its final report it counts only
+    /// while it is there, and without any only while it is selected: its agent looks at the labels once, when its turn comes.
+    pub(super) fn node_changed(&mut self, node: &str, cluster: &Cluster) {
+        let counts = match self.reports.as_ref().and_then(|reports| reports.stage(node)) {
+            Some(Stage::Done) => true,
+            Some(Stage::Waiting) => cluster.has(node) && !cluster.is_too_late(node, &self.deletion),
+            None => cluster.is_asked(node, &self.deletion),
+        };
+        if let Some(roster) = self.roster.as_mut().filter(|_| !counts) {
+            self.changed |= roster.gone(node);
         }
     }
 
@@ -279,9 +281,10 @@ fn count(roster: &mut Roster, node: &str, stage: Stage, deletion: &ImageDeletion
 
 fn forget(roster: &mut Option<Roster>, node: &str, cluster: &Cluster) {
     if let Some(roster) = roster {
-        match cluster.has(node) {
-            true => roster.unreported(node),
-            false => roster.gone(node),
+        if cluster.has(node) {
+            roster.unreported(node);
+        } else {
+            roster.gone(node);
         }
     }
 }

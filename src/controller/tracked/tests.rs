@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
 
 use super::*;
 use crate::api::deletion::{ImageDeletionSpec, OnConflict};
@@ -331,9 +332,37 @@ fn a_node_that_vanishes_counts_only_if_it_has_made_its_final_report() {
         tracked.report(of_b, &cluster);
         tracked.report(done("a"), &cluster);
         for node in cluster.nodes(Change::Gone("b".into())) {
-            tracked.node_gone(&node);
+            tracked.node_changed(&node, &cluster);
         }
         assert_eq!(counts(&write(&mut tracked, at(500))), expected);
+    }
+}
+
+#[test]
+fn a_node_that_is_no_longer_selected_counts_only_if_it_has_reported() {
+    let rows = [
+        (none(), (Phase::Complete, "1/1")),
+        (waiting("b"), (Phase::Active, "2/2")),
+        (done("b"), (Phase::Complete, "2/2")),
+    ];
+    for (of_b, expected) in rows {
+        let mut cluster = cluster(["a", "b"]);
+        let labels = |name: &str, pool: &str| {
+            let labels = [("pool".to_owned(), pool.to_owned())].into();
+            Change::Applied(Node { name: name.to_owned(), labels, created: at(0) })
+        };
+        cluster.nodes(labels("a", "x"));
+        cluster.nodes(labels("b", "x"));
+        let mut in_pool_x = deletion();
+        in_pool_x.spec.node_selector = serde_json::from_value(json!({"matchLabels": {"pool": "x"}})).unwrap();
+        let mut tracked = Tracked::new(in_pool_x, at(100));
+        tracked.report(none(), &cluster);
+        tracked.report(of_b, &cluster);
+        tracked.report(done("a"), &cluster);
+        for node in cluster.nodes(labels("b", "y")) {
+            tracked.node_changed(&node, &cluster);
+        }
+        assert_eq!(counts(&write(&mut tracked, at(1_500))), expected);
     }
 }
 

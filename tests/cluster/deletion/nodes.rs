@@ -11,7 +11,7 @@ use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: only_selected_nodes_delete, a_selector_that_selects_nothing_completes;
-        Alone: a_node_without_an_agent_is_counted, a_dead_node_is_named_at_the_deadline]
+        Alone: a_node_without_an_agent_is_counted, a_node_that_is_no_longer_selected_is_not_waited_for, a_dead_node_is_named_at_the_deadline]
 }
 
 async fn only_selected_nodes_delete(cluster: &Cluster) {
@@ -46,6 +46,28 @@ async fn a_node_without_an_agent_is_counted(cluster: &Cluster) {
     assert!(message.contains("1 selected node runs no agent"), "{message}");
     assert!(cluster.node_b().has_image("docker.io/nodes/bare:v1").await);
     cluster.install_secateur(&[]).await;
+}
+
+async fn a_node_that_is_no_longer_selected_is_not_waited_for(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let image = on_both(cluster, "nodes/moved:v1").await;
+    cluster.kubectl(["label", "nodes", "--all", "nodes/pool=old"]);
+    let moved = cluster.node_b();
+    moved.signal_agent(Signal::SIGSTOP).await;
+    let selector = json!({"matchLabels": {"nodes/pool": "old"}});
+    cluster.request("nodes-moved", json!({"images": ["nodes/moved:v1"], "nodeSelector": selector}));
+    cluster
+        .status_where("nodes-moved", "one of two nodes reports", |status| status.nodes_reported == "1/2")
+        .await;
+    cluster.kubectl(["label", "node", "node-b", "nodes/pool=new", "--overwrite"]);
+    let status = cluster.finished("nodes-moved").await;
+    moved.signal_agent(Signal::SIGCONT).await;
+    assert_complete(&status);
+    assert_eq!((status.nodes.desired, status.nodes.deleted), (1, 1));
+    assert_complete(&cluster.delete("nodes-after", json!({"images": ["nodes/none:v1"]})).await);
+    assert!(cluster.node_a().has_nothing_of(&image).await);
+    assert!(moved.has_image("docker.io/nodes/moved:v1").await);
+    cluster.kubectl(["label", "nodes", "--all", "nodes/pool-"]);
 }
 
 async fn a_dead_node_is_named_at_the_deadline(cluster: &Cluster) {
