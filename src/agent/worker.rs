@@ -314,3 +314,6 @@ async fn until(time: Option<Instant>) -> Option<()> {
     tokio::time::sleep_until(time?).await;
     Some(())
 }
+
+#[cfg(test)]
+mod tests;
