@@ -23,6 +23,7 @@ mod news;
 mod note;
 mod observer;
 mod order;
+mod pages;
 mod roster;
 mod settled;
 mod tracked;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use super::failure::Failure;
 use super::note::Note;
 use super::order::{Order, StatusWrite, Target};
+use super::pages::list_reports;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::ImageDeletionReport;
 use crate::plain::plain_body;
 
 /// Who writes statuses and the Lease, and publishes Events.
@@ -29,8 +29,6 @@ const ACTION: &str = "DeleteImages";
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How many orders are carried out at a time. Each takes a connection; a thousand deletions may be applied at once.
 const AT_A_TIME: usize = 16;
-/// The reports in one page of a list.
-const PAGE: u32 = 100;
 
 /// What came of an order.
 #[derive(Debug)]
@@ -120,7 +118,7 @@ async fn carry_out(client: Client, order: Order) -> Done {
             Done::Written(write, written)
         }
         Order::Recount(target) => {
-            let reports = in_time(PATIENCE, list_reports(client, &target)).await;
+            let reports = list_reports(&client, &target).await;
             Done::Recounted(target, reports)
         }
         Order::Remove(target) => {
@@ -165,23 +163,6 @@ async fn write_status(client: Client, write: &StatusWrite) -> Result<Option<Stri
     let request = deletions.patch_subresource("status", name, &parameters, &Patch::Apply(applied));
     let request = request.map_err(kube::Error::BuildRequest)?.map(plain_body);
     Ok(client.request::<ImageDeletion>(request).await?.resource_version())
-}
-
-/// Every report on a deletion, as of now.
-pub(super) async fn list_reports(client: Client, target: &Target) -> Result<Reports, kube::Error> {
-    let api = Api::<ImageDeletionReport>::all(client);
-    let mut parameters = ListParams::default().fields(&format!("imageDeletion={}", target.name)).limit(PAGE);
-    let mut reports = Reports::on(target.uid.as_str());
-    loop {
-        let page = api.list(&parameters).await?;
-        for report in page.items {
-            reports.insert(report.spec);
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(reports),
-        }
-    }
 }
 
 async fn remove(client: Client, target: &Target) -> Result<(), kube::Error> {

@@ -16,11 +16,11 @@ use tracing::warn;
 
 use super::attempts::Backoff;
 use super::change::{Change, ReportChange};
-use super::desk::{PATIENCE, in_time, list_reports};
 use super::ledger::Interest;
 use super::news::News;
 use super::observer::{ErrorKind, Observer};
 use super::order::Target;
+use super::pages::list_reports;
 use super::uid::Uid;
 use super::watch::Input;
 use crate::api::aggregate::Reports;
@@ -155,7 +155,7 @@ impl Listings {
 async fn all_reports(client: Client, target: &Target, observer: &dyn Observer) -> Reports {
     let mut pauses = Backoff::default();
     loop {
-        match in_time(PATIENCE, list_reports(client.clone(), target)).await {
+        match list_reports(&client, target).await {
             Ok(reports) => return reports,
             Err(error) => {
                 warn!(deletion = %target.name, %error, "cannot list the reports, trying again");

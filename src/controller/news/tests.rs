@@ -1,38 +1,11 @@
 //! What a watch does when the API server ends it. The API server is a script: a real one forgets a version only when it is
 //! started anew, and by then another controller may lead, whose watch is new.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::Mutex;
-
-use axum::body::Body;
-use axum::http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tower::service_fn;
 
 use super::*;
-use crate::controller::fixture::{Nobody, report};
-
-/// A request that is expected, by what its query has, and the lines of its answer.
-type Exchange = (&'static str, Vec<Value>);
-
-/// An API server that is asked these in turn, and one request more that it does not answer.
-fn api_server(exchanges: Vec<Exchange>) -> Client {
-    let exchanges = Arc::new(Mutex::new(VecDeque::from(exchanges)));
-    let answer = move |request: Request<_>| {
-        let exchanges = Arc::clone(&exchanges);
-        async move {
-            let next = exchanges.lock().unwrap().pop_front();
-            let Some((expected, lines)) = next else { std::future::pending().await };
-            let query = request.uri().query().unwrap_or_default().to_owned();
-            assert!(query.contains(expected), "{expected} is asked for, and not {query}");
-            let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            Ok::<_, Infallible>(Response::new(Body::from(lines)))
-        }
-    };
-    Client::new(service_fn(answer), "default")
-}
+use crate::controller::fixture::{Exchange, Nobody, api_server, report};
 
 fn versions(version: &str) -> Vec<Value> {
     vec![json!({
@@ -57,7 +30,8 @@ fn error(code: u16, reason: &str) -> Value {
 /// The first of the news, in words.
 async fn told(exchanges: Vec<Exchange>, count: usize) -> Vec<String> {
     let (inputs, mut told) = mpsc::channel(1);
-    let watching = tokio::spawn(Newsroom::new(api_server(exchanges), inputs, Arc::new(Nobody)).run());
+    let watching =
+        tokio::spawn(Newsroom::new(api_server(exchanges, Duration::ZERO), inputs, Arc::new(Nobody)).run());
     let mut words = Vec::new();
     while words.len() < count {
         let news = timeout(Duration::from_secs(10), told.recv()).await.expect("there is more news");
