@@ -69,18 +69,23 @@ impl Cluster {
         }
     }
 
-    /// Takes a change of the agents' pods in.
-    pub(super) fn agents(&mut self, change: Change<AgentPod>) {
+    /// Takes a change of the agents' pods in, and names the nodes that run an agent by it and may have run none.
+    pub(super) fn agents(&mut self, change: Change<AgentPod>) -> Vec<String> {
         let known = self.agents.get_or_insert_default();
         match change {
             Change::Listed(pods) => {
-                *known = pods.into_iter().filter_map(|pod| Some((pod.name, pod.node?))).collect();
+                let listed = pods.into_iter().filter_map(|pod| Some((pod.name, pod.node?))).collect();
+                let before = std::mem::replace(known, listed);
+                let is_new = |(name, _): &(&String, &String)| !before.contains_key(*name);
+                known.iter().filter(is_new).map(|(_, node)| node.clone()).collect()
             }
             Change::Applied(AgentPod { name, node: Some(node) }) => {
-                known.insert(name, node);
+                let before = known.insert(name, node.clone());
+                if before.is_none() { vec![node] } else { Vec::new() }
             }
             Change::Applied(AgentPod { name, node: None }) | Change::Gone(name) => {
                 known.remove(&name);
+                Vec::new()
             }
         }
     }
@@ -108,6 +113,11 @@ impl Cluster {
     pub(super) fn is_asked(&self, node: &str, deletion: &ImageDeletion) -> bool {
         let selector = NodeSelector::of(&deletion.spec);
         self.node(node).is_some_and(|node| !joined_later(node, deletion) && selector.selects(&node.labels))
+    }
+
+    /// Whether an agent runs on this node.
+    pub(super) fn runs_agent(&self, node: &str) -> bool {
+        self.agents.iter().flat_map(HashMap::values).any(|of| of == node)
     }
 
     /// Whether there is a node of this name.
@@ -194,10 +204,12 @@ mod tests {
     fn an_agent_counts_while_a_pod_of_it_is_unfinished() {
         let mut cluster = cluster();
         let next = AgentPod { name: "next-agent-a".into(), ..agent("a") };
-        cluster.agents(Change::Applied(next));
-        cluster.agents(Change::Gone("agent-a".into()));
-        cluster.agents(Change::Applied(AgentPod { node: None, ..agent("b") }));
-        cluster.agents(Change::Applied(agent("d")));
+        assert_eq!(cluster.agents(Change::Applied(next.clone())), ["a"]);
+        assert_eq!(cluster.agents(Change::Applied(next.clone())), [""; 0]);
+        assert_eq!(cluster.agents(Change::Gone("agent-a".into())), [""; 0]);
+        assert_eq!(cluster.agents(Change::Applied(AgentPod { node: None, ..agent("b") })), [""; 0]);
+        assert_eq!(cluster.agents(Change::Listed(vec![next, agent("c"), agent("d")])), ["d"]);
+        assert!(cluster.runs_agent("d") && !cluster.runs_agent("b"));
         let selected = Selected { desired: names(["a", "d"]), without_agent: names(["b"]) };
         assert_eq!(cluster.select(&created(10)), selected);
     }

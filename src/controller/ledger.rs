@@ -84,19 +84,24 @@ impl Ledger {
     pub(super) fn nodes(&mut self, change: Change<Node>) {
         let was_known = self.cluster.is_known();
         let changed = self.cluster.nodes(change);
-        if !changed.is_empty() {
-            self.each_open(|tracked, cluster| {
-                changed.iter().for_each(|node| tracked.node_changed(node, cluster));
-            });
-        }
+        self.nodes_changed(&changed);
         self.start_all(was_known);
     }
 
     /// Takes a change of the agents' pods in.
     pub(super) fn agents(&mut self, change: Change<AgentPod>) {
         let was_known = self.cluster.is_known();
-        self.cluster.agents(change);
+        let changed = self.cluster.agents(change);
+        self.nodes_changed(&changed);
         self.start_all(was_known);
+    }
+
+    fn nodes_changed(&mut self, changed: &[String]) {
+        if !changed.is_empty() {
+            self.each_open(|tracked, cluster| {
+                changed.iter().for_each(|node| tracked.node_changed(node, cluster));
+            });
+        }
     }
 
     /// Takes a change of a deletion's reports in.

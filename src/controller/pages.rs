@@ -120,10 +120,7 @@ mod tests {
         let mut all = reports(&["a", "b", "c", "d"]);
         all[1]["startTime"] = json!("2026-01-01T00:00:00+99:99");
         all[2]["outcome"] = json!("Postponed");
-        assert_eq!(
-            nodes(vec![("imageDeletion", page(&all, ""))], Duration::from_secs(1)).await,
-            ["a", "d"]
-        );
+        assert_eq!(nodes(vec![("imageDeletion", page(&all, ""))], Duration::from_secs(1)).await, ["a", "d"]);
     }
 
     #[test]

@@ -11,13 +11,15 @@ pub(super) struct Roster {
     selected: Selected,
     /// The desired nodes without a final report, so that nobody has to count.
     awaited: HashSet<String>,
+    /// Nodes that were part of it and are not now. Their labels may come back.
+    gone: HashSet<String>,
 }
 
 impl Roster {
     /// These nodes, none of which has reported.
     pub(super) fn new(selected: Selected) -> Self {
         let awaited = selected.desired.iter().cloned().collect();
-        Self { selected, awaited }
+        Self { selected, awaited, gone: HashSet::new() }
     }
 
     /// The nodes whose reports count.
@@ -38,6 +40,7 @@ impl Roster {
     /// The node has reported. It is one of the desired nodes by that, also if it seemed to run no agent.
     pub(super) fn reported(&mut self, node: &str, stage: Stage) {
         self.selected.without_agent.remove(node);
+        self.gone.remove(node);
         self.selected.desired.insert(node.to_owned());
         match stage {
             Stage::Done => self.awaited.remove(node),
@@ -55,7 +58,29 @@ impl Roster {
     /// The node is no part of it any more. Says whether it was.
     pub(super) fn gone(&mut self, node: &str) -> bool {
         self.awaited.remove(node);
-        self.selected.desired.remove(node) | self.selected.without_agent.remove(node)
+        let was_part = self.selected.desired.remove(node) | self.selected.without_agent.remove(node);
+        if was_part {
+            self.gone.insert(node.to_owned());
+        }
+        was_part
+    }
+
+    /// The node is selected, and has not reported. If it was part of it and not awaited, it is again: awaited where it runs an
+    /// agent. Says whether that is news.
+    pub(super) fn asked(&mut self, node: &str, runs_agent: impl FnOnce() -> bool) -> bool {
+        let Selected { desired, without_agent } = &mut self.selected;
+        let was_gone = self.gone.remove(node);
+        if !was_gone && !without_agent.contains(node) {
+            return false;
+        }
+        match runs_agent() {
+            true => {
+                without_agent.remove(node);
+                self.awaited.insert(node.to_owned());
+                desired.insert(node.to_owned())
+            }
+            false => without_agent.insert(node.to_owned()),
+        }
     }
 }
 
@@ -98,5 +123,21 @@ mod tests {
         assert_eq!((roster.desired().len(), roster.without_agent()), (1, 1));
         roster.unreported("b");
         assert!(roster.is_complete());
+    }
+
+    #[test]
+    fn a_node_that_is_asked_again_or_runs_an_agent_now_is_awaited() {
+        let mut roster = roster();
+        roster.reported("a", Stage::Done);
+        roster.gone("b");
+        assert!(roster.asked("b", || true) && !roster.is_complete());
+        assert!(!roster.asked("b", || true), "it is no news");
+        roster.reported("b", Stage::Done);
+        assert!(roster.asked("c", || true) && !roster.is_complete());
+        assert_eq!((roster.desired().len(), roster.without_agent()), (3, 1));
+        roster.gone("d");
+        assert!(roster.asked("d", || false));
+        assert_eq!((roster.desired().len(), roster.without_agent()), (3, 1));
+        assert!(!roster.asked("stranger", || true), "its agent may have looked at other labels");
     }
 }

@@ -159,17 +159,20 @@ impl Tracked {
         self.start(cluster);
     }
 
-    /// The node has left the cluster, is another one by its name, or has other labels. Without its final report it counts only
-    /// while it is there, and without any only while it is selected: its agent looks at the labels once, when its turn comes.
+    /// The node has left the cluster, is another one by its name, has other labels, or runs an agent now. Without its final report
+    /// it counts only while it is there, and without any only while it is selected: its agent looks at the labels once, when its
+    /// turn comes. An agent that starts does what is under way, so it is waited for.
     pub(super) fn node_changed(&mut self, node: &str, cluster: &Cluster) {
-        let counts = match self.reports.as_ref().and_then(|reports| reports.stage(node)) {
-            Some(Stage::Done) => true,
-            Some(Stage::Waiting) => cluster.has(node) && !cluster.is_too_late(node, &self.deletion),
-            None => cluster.is_asked(node, &self.deletion),
+        let Some(roster) = &mut self.roster else { return };
+        self.changed |= match self.reports.as_ref().and_then(|reports| reports.stage(node)) {
+            Some(Stage::Done) => false,
+            Some(Stage::Waiting) => {
+                let is_there = cluster.has(node) && !cluster.is_too_late(node, &self.deletion);
+                !is_there && roster.gone(node)
+            }
+            None if cluster.is_asked(node, &self.deletion) => roster.asked(node, || cluster.runs_agent(node)),
+            None => roster.gone(node),
         };
-        if let Some(roster) = self.roster.as_mut().filter(|_| !counts) {
-            self.changed |= roster.gone(node);
-        }
     }
 
     /// When there is something to do next; `None`: not before something happens.

@@ -62,6 +62,6 @@ fn assert_complete(status: &ImageDeletionStatus) {
 }
 
 #[track_caller]
-fn condition<'a>(status: &'a ImageDeletionStatus, kind: &str) -> &'a Condition {
+pub(crate) fn condition<'a>(status: &'a ImageDeletionStatus, kind: &str) -> &'a Condition {
     status.conditions.iter().find(|condition| condition.type_ == kind).expect(kind)
 }

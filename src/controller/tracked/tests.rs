@@ -367,6 +367,22 @@ fn a_node_that_is_no_longer_selected_counts_only_if_it_has_reported() {
 }
 
 #[test]
+fn a_node_whose_agent_starts_while_it_is_under_way_is_waited_for() {
+    let mut cluster = cluster(["a", "b"]);
+    cluster.agents(Change::Gone("agent-b".into()));
+    let mut tracked = tracked(&cluster);
+    let next = AgentPod { name: "next-agent-b".into(), node: Some("b".into()) };
+    for node in cluster.agents(Change::Applied(next)) {
+        tracked.node_changed(&node, &cluster);
+    }
+    tracked.report(done("a"), &cluster);
+    let active = written(&mut tracked, at(1_100), "2");
+    assert_eq!((counts(&active), active.status.nodes.without_agent), ((Phase::Active, "1/2"), 0));
+    tracked.report(done("b"), &cluster);
+    assert_eq!(counts(&write(&mut tracked, at(1_200))), (Phase::Complete, "2/2"));
+}
+
+#[test]
 fn a_controller_that_starts_later_counts_nodes_as_one_that_was_there() {
     let rows = [
         (None, (Phase::Complete, "1/1")),

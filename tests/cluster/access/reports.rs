@@ -1,16 +1,20 @@
 //! The reports that an agent may write: of its own node, and only as reports are.
 
-use kube::Api;
+use kube::{Api, ResourceExt};
+use nix::sys::signal::Signal;
 use secateur::api::report::{ImageDeletionReport, name_of};
+use secateur::api::status::Phase;
 use serde_json::{Value, json};
 
 use crate::bed::eventually;
 use crate::cluster::{Cluster, SECATEUR};
+use crate::deletion::condition;
 use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: an_agent_reports_for_its_own_node_only, a_token_that_is_of_no_pod_reports_nothing,
-        a_token_is_of_the_node_that_it_was_made_for, a_report_goes_with_its_deletion]
+        a_token_is_of_the_node_that_it_was_made_for, a_report_goes_with_its_deletion;
+        Alone: a_report_that_is_not_understood_keeps_no_deletion_from_its_end]
 }
 
 /// UIDs of deletions that there are not, one for each test.
@@ -93,4 +97,24 @@ async fn a_report_goes_with_its_deletion(cluster: &Cluster) {
         reports.get_opt(&name).await.expect("the API server answers").is_none().then_some(())
     })
     .await;
+}
+
+/// The API server takes a time for one that Rust's calendar has not.
+async fn a_report_that_is_not_understood_keeps_no_deletion_from_its_end(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let node = cluster.node_b();
+    let token = node.steal_token("agent").await;
+    node.signal_agent(Signal::SIGSTOP).await;
+    cluster.request("access", json!({"images": ["access/none:v1"], "activeDeadlineSeconds": 5}));
+    let uid = cluster.deletion("access").await.uid().unwrap_or_default();
+    let mut strange = report(&uid, "node-b", "node-b");
+    strange["startTime"] = json!("2026-01-01T00:00:00+99:99");
+    cluster.apply_as(&token, &strange.to_string());
+    let status = cluster.finished("access").await;
+    assert_eq!((status.phase, &*status.nodes_reported), (Phase::Failed, "1/2"));
+    let failed = condition(&status, "Failed");
+    assert!(failed.reason == "DeadlineExceeded" && failed.message.contains("node-b"), "{failed:?}");
+    cluster.kubectl(["delete", "imagedeletion", "access"]);
+    node.signal_agent(Signal::SIGCONT).await;
+    cluster.deletion_is_gone("access").await;
 }
