@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
@@ -45,8 +46,6 @@ pub struct Attempts {
 /// The agent's own pod, as far as that matters.
 #[derive(Debug)]
 pub struct OwnPod {
-    /// Its service account.
-    account: Option<String>,
     /// What protects its images.
     images: Vec<Pattern>,
 }
@@ -101,7 +100,8 @@ impl Attempts {
         if let Some(held) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
             && !may_be_free(link, held).await?
         {
-            return Ok(Prepared::Idle(Standing::Held));
+            let is_wanted = !draft.is_long_ago(Instant::now()) || self.look(key, known).await?.is_some();
+            return Ok(Prepared::Idle(if is_wanted { Standing::Held } else { Standing::Done }));
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let Some(deletion) = self.look(key, known).await? else {
@@ -215,15 +215,14 @@ impl Attempts {
         Watch { cancel: CancellationToken::new(), progress: &ignore, needs: self }
     }
 
-    /// The pods of this node, but for the agents' own once that was found among them.
+    /// The pods of this node, but for the agent's own once that was found among them.
     async fn pods(&self) -> Result<Vec<Pod>, ApiError> {
-        let account = self.own.get().and_then(|own| own.account.as_deref());
-        let pods = self.cluster.pods(account).await?;
+        let known = self.own.get().and(self.pod.as_ref()).map(|(_, name)| name.as_str());
+        let pods = self.cluster.pods(known).await?;
         if let Some(own) = pods.iter().find(|pod| self.is_own(pod)).and_then(|pod| pod.spec.as_ref()) {
-            let account = own.service_account_name.clone();
             let images = pods::images(own).flat_map(pods::patterns).collect();
             // Whoever was first has found the same.
-            let _ = self.own.set(OwnPod { account, images });
+            let _ = self.own.set(OwnPod { images });
         }
         Ok(pods)
     }

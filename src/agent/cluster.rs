@@ -148,13 +148,13 @@ impl Cluster {
         answer("get the ImageDeletionReport", &name, reports.get_opt(&name)).await
     }
 
-    /// The unfinished pods that are bound to this node, without those of a service account: a consistent read, not one of a
+    /// The unfinished pods that are bound to this node, without those of a name: a consistent read, not one of a
     /// cache.
     pub async fn pods(&self, without: Option<&str>) -> Result<Vec<Pod>, ApiError> {
         let pods: Api<Pod> = Api::all(self.client.clone());
         let mut fields = format!("{},{UNFINISHED_PODS}", self.of_this_node());
-        if let Some(account) = without {
-            fields += &format!(",spec.serviceAccountName!={account}");
+        if let Some(name) = without {
+            fields += &format!(",metadata.name!={name}");
         }
         let selected = ListParams::default().fields(&fields);
         Ok(answer("list the pods of node", &self.node, pods.list(&selected)).await?.items)

@@ -1,15 +1,20 @@
 //! What an agent knows of a deletion between two attempts at it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
 
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::image::Pattern;
 use crate::node::{Operation, Sandboxes};
+
+/// How long a deletion that is held is taken to be wanted still.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 
 /// A report in the making.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Draft {
     pub held: Option<Operation>,
     /// Until when that is waited for.
     pub until: Option<Timestamp>,
+    /// When it was asked last whether the deletion is still wanted.
+    looked: Instant,
     /// What was done and is counted once it was reported.
     pub uncounted: Vec<ImageResult>,
     /// How many images were put back, which is counted with it.
@@ -41,6 +48,7 @@ impl Draft {
             reported: Vec::new(),
             held: None,
             until: None,
+            looked: Instant::now(),
             uncounted: Vec::new(),
             put_back: 0,
             results: HashMap::new(),
@@ -93,10 +101,21 @@ impl Draft {
         self.until.is_some_and(|until| until <= now)
     }
 
+    /// Whether it is to be asked whether the deletion is still wanted: nobody tells an agent that it was removed. Asked once, it is
+    /// not for as long again.
+    pub fn is_long_ago(&mut self, now: Instant) -> bool {
+        let is_long_ago = now.duration_since(self.looked) >= BETWEEN_LOOKS;
+        if is_long_ago {
+            self.looked = now;
+        }
+        is_long_ago
+    }
+
     /// Keeps what is held of an operation, to be tried again `until` the deletion is over. The pods of that time count only
     /// where their changes are heard of.
     pub fn hold(&mut self, mut operation: Operation, until: Option<Timestamp>) {
         self.until = until;
+        self.looked = Instant::now();
         operation.request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
         if !self.is_held_by_pod() {
             operation.pods.clear();
@@ -239,6 +258,15 @@ mod tests {
         let held = alone.request.entries;
         let held: Vec<_> = held.into_iter().map(|entry| entry.text).collect();
         assert_eq!(held, ["a"]);
+    }
+
+    #[test]
+    fn now_and_then_it_is_asked_whether_what_is_held_is_still_wanted() {
+        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let later = Instant::now() + BETWEEN_LOOKS;
+        assert!(!draft.is_long_ago(later - Duration::from_secs(9)));
+        assert!(draft.is_long_ago(later) && !draft.is_long_ago(later));
+        assert!(draft.is_long_ago(later + BETWEEN_LOOKS));
     }
 
     #[test]
