@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::screen::{self, Screen};
 use super::session::{Session, print};
 use crate::conversion::image_result;
-use crate::image::{Request, Rules};
+use crate::image::{Removal, Request, Rules};
 use crate::node::EntryResult;
 
 /// Deletes what the arguments name.
@@ -31,18 +31,29 @@ pub async fn delete(global: &Global, arguments: Delete) -> Result<Exit, Error> {
     let session = Session::open(global, format).await?;
     let takes_much = arguments.force || asked.has_pattern();
     if takes_much && !arguments.manner.dry_run && !arguments.manner.yes && confirm::can_ask() {
-        let results = session.dry_run(&request).await?;
-        if removes_any(&results) {
-            show(&results);
+        let mut shown = session.dry_run(&request).await?;
+        while removes_any(&shown) {
+            show(&shown);
             confirm::ask("Delete this?")?;
+            // A person takes time to answer: only what was shown goes.
+            let now = session.dry_run(&request).await?;
+            if removals(&now).eq(removals(&shown)) {
+                break;
+            }
+            session.note("meanwhile this has changed:");
+            shown = now;
         }
     }
     session.carry_out(&request, &asked, arguments.manner.dry_run).await
 }
 
 /// Whether there is anything to ask about.
-pub fn removes_any(results: &[EntryResult]) -> bool {
-    results.iter().any(|result| !result.removals.is_empty())
+fn removes_any(results: &[EntryResult]) -> bool {
+    removals(results).next().is_some()
+}
+
+fn removals(results: &[EntryResult]) -> impl Iterator<Item = &Removal> {
+    results.iter().flat_map(|result| &result.removals)
 }
 
 /// Shows a person on stderr what would be deleted.

@@ -19,6 +19,8 @@ const CONTENT_REFERENCE: &str = "containerd.io/gc.ref.content";
 /// By this label, with a snapshotter's name after it, a config keeps the root file system that it describes.
 const SNAPSHOT_REFERENCE: &str = "containerd.io/gc.ref.snapshot.";
 
+/// How many bytes of a blob are written in one message. containerd takes 16 MiB at most.
+const PART: usize = 4 << 20;
 /// How many times what keeps a blob is itself looked for: a config is kept by a manifest and that by an index, so an index may
 /// be in an index a dozen times over.
 const LEVELS_MAX: usize = 16;
@@ -113,6 +115,14 @@ impl Containerd {
         Ok(stored)
     }
 
+    /// Whether a config keeps this snapshot as its root file system.
+    pub async fn is_root_of_config(&self, snapshot: &str) -> Result<bool, CallError> {
+        let mut is_kept = false;
+        self.each_blob(|info| is_kept |= snapshot_labels(&info).any(|label| info.labels[label] == snapshot))
+            .await?;
+        Ok(is_kept)
+    }
+
     /// Everything that keeps this blob, itself included, up to the indexes: by the labels of the blobs, without reading any. One
     /// pass over the store for each level; none where there are more levels than are followed.
     pub async fn holders_of(&self, blob: &Digest) -> Result<Option<HashSet<Digest>>, CallError> {
@@ -173,30 +183,42 @@ impl Containerd {
     pub async fn write_blob<'a>(
         &self,
         digest: &Digest,
-        data: Vec<u8>,
+        data: &[u8],
         keeps: impl Iterator<Item = &'a ImageId>,
     ) -> Result<(), CallError> {
         let labels = keeps
             .enumerate()
             .map(|(index, image)| (format!("{CONTENT_REFERENCE}.secateur.{index}"), image.to_string()))
             .collect();
-        let request = WriteContentRequest {
-            action: WriteAction::Commit.into(),
+        let message = |offset: usize, data: Vec<u8>| WriteContentRequest {
+            action: WriteAction::Write.into(),
             r#ref: format!("secateur-{}", digest.encoded()),
+            offset: offset.try_into().unwrap_or_default(),
+            data,
+            ..WriteContentRequest::default()
+        };
+        let parts = data.chunks(PART).enumerate();
+        let mut messages: Vec<_> = parts.map(|(index, part)| message(index * PART, part.to_vec())).collect();
+        let last = messages.pop().unwrap_or_else(|| message(0, Vec::new()));
+        messages.push(WriteContentRequest {
+            action: WriteAction::Commit.into(),
             total: data.len().try_into().unwrap_or_default(),
             expected: digest.to_string(),
-            offset: 0,
-            data,
             labels,
-        };
-        let writing = within(DEADLINE, "content.Write", digest.as_str(), async {
-            let mut answers = self.content().write(futures::stream::iter([request])).await?.into_inner();
-            answers
-                .message()
-                .await?
-                .ok_or_else(|| Status::internal("the daemon ended the write without an answer"))
+            ..last
         });
-        writing.await.map(|_| ())
+        let writing = within(DEADLINE, "content.Write", digest.as_str(), async {
+            let mut due = messages.len();
+            let mut answers = self.content().write(futures::stream::iter(messages)).await?.into_inner();
+            while answers.message().await?.is_some() {
+                due -= 1;
+            }
+            match due {
+                0 => Ok(()),
+                _ => Err(Status::internal("the daemon ended the write without an answer")),
+            }
+        });
+        writing.await
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::CallError;
+use super::journal::Kept;
 use super::result::{EntryResult, Outcome};
 use crate::image::{Conflict, ImageId, Plan, Record, Step};
 
@@ -50,9 +51,19 @@ impl fmt::Display for Stays {
 }
 
 impl Carried {
-    /// What a killed operation had done of a plan, by the names that are gone.
-    pub(super) fn resumed(removed: impl Iterator<Item = Arc<str>>) -> Self {
-        Self { begun: true, removed: removed.collect(), ..Self::default() }
+    /// What a killed operation had done of a plan, as far as it can be known by which names are there.
+    pub(super) fn resumed(plan: &Plan, is_there: impl Fn(&str) -> bool) -> Self {
+        let names = plan.removed().map(|record| Arc::clone(&record.name));
+        Self { begun: true, removed: names.filter(|name| !is_there(name)).collect(), ..Self::default() }
+    }
+
+    /// The same once the outcome was certain, by what was kept.
+    pub(super) fn settled(plan: &Plan, kept: &Kept) -> Self {
+        let moved = plan.removed().filter_map(|record| {
+            let to = kept.lost.get(&*record.name)?.clone()?;
+            Some((Arc::clone(&record.name), to))
+        });
+        Self { moved: moved.collect(), ..Self::resumed(plan, |name| !kept.has_removed(name)) }
     }
 
     /// The images of a plan that are gone.
@@ -63,6 +74,17 @@ impl Carried {
     /// Whether an image of the plan is gone.
     pub(super) fn went(&self, image: &ImageId) -> bool {
         self.begun && self.failed.is_none() && self.conflicts.is_empty() && !self.stays.contains_key(image)
+    }
+
+    /// Whether a record that it has not removed is there still, as far as it knows.
+    pub(super) fn keeps(&self, record: &Record) -> bool {
+        !self.begun || self.failed.is_some() || self.stays.contains_key(&record.target)
+    }
+
+    /// Where a record points that was moved meanwhile.
+    pub(super) fn moved_to(&self, record: &Record) -> Option<&str> {
+        let mut moved = self.moved.iter().filter(|(name, _)| *name == record.name);
+        moved.next().map(|(_, to)| to.as_str())
     }
 
     /// Whether a record is still to be removed.

@@ -25,6 +25,8 @@ const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 const POD_NAME_LABEL: &str = "io.kubernetes.pod.name";
 /// What the CRI plugin calls a container of its own: `container`, or `sandbox`, which it does not list among the containers.
 const KIND_LABEL: &str = "io.cri-containerd.kind";
+/// What the specification of a container with a user namespace has (`linux.uidMappings` of the OCI runtime specification).
+const USER_MAPPINGS: &[u8] = b"\"uidMappings\"";
 const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
 
 /// What never changes in the life of a container, by its ID: the images that were mounted into it and the parent of its
@@ -56,11 +58,16 @@ struct Listed {
     owner: Option<Owner>,
     /// Whether the CRI plugin makes it, and lists it once it is made.
     is_of_cri: bool,
+    /// Whether its users are others outside.
+    has_user_namespace: bool,
 }
 
 impl Listed {
     fn of(container: ContainerdContainer) -> Self {
-        let ContainerdContainer { id, image, snapshotter, snapshot_key, labels, created_at, .. } = container;
+        let ContainerdContainer { id, image, snapshotter, snapshot_key, labels, created_at, spec, .. } =
+            container;
+        let has_mappings = |spec: &[u8]| spec.windows(USER_MAPPINGS.len()).any(|part| part == USER_MAPPINGS);
+        let has_user_namespace = spec.is_some_and(|spec| has_mappings(&spec.value));
         let made = Made {
             at: created_at,
             image: image.into(),
@@ -68,7 +75,7 @@ impl Listed {
             snapshot_key: snapshot_key.into(),
         };
         let is_of_cri = labels.get(KIND_LABEL).is_some_and(|kind| kind == "container");
-        Self { id, made, owner: owner(&labels), is_of_cri }
+        Self { id, made, owner: owner(&labels), is_of_cri, has_user_namespace }
     }
 }
 
@@ -138,6 +145,9 @@ impl Containerd {
         let Made { image, snapshotter, snapshot_key, .. } = &container.made;
         let parent = match &**snapshot_key {
             "" => None,
+            key if container.has_user_namespace => {
+                self.snapshot_parent_beneath_copy(snapshotter, key).await?
+            }
             key => self.snapshot_parent(snapshotter, key).await?,
         };
         let name = image.clone();

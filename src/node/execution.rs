@@ -9,7 +9,7 @@ use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::{Removed, Row};
-use super::journal::{Journal, OpenJournal, Part, PlannedEntry, PlannedPruning};
+use super::journal::{Journal, Kept, OpenJournal, Part, PlannedEntry, PlannedPruning};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Left};
 use super::result::{EntryResult, Outcome};
@@ -122,13 +122,19 @@ impl<'a> Execution<'a> {
         Ok((results, journal))
     }
 
-    /// The records that were to go and did not, or were put back.
-    fn kept(&self, carried: &[Carried]) -> BTreeSet<String> {
-        let plans = self.plans.iter().zip(carried);
-        let kept = plans.flat_map(|(plan, carried)| {
-            plan.removed().filter(|record| !carried.removed.contains(&record.name))
-        });
-        kept.map(|record| record.name.to_string()).collect()
+    /// The records that were to go and did not.
+    fn kept(&self, carried: &[Carried]) -> Kept {
+        let mut kept = Kept::default();
+        for (plan, carried) in self.plans.iter().zip(carried) {
+            for record in plan.removed().filter(|record| !carried.removed.contains(&record.name)) {
+                let name = record.name.to_string();
+                match carried.keeps(record) {
+                    true => drop(kept.stays.insert(name)),
+                    false => drop(kept.lost.insert(name, carried.moved_to(record).map(str::to_owned))),
+                }
+            }
+        }
+        kept
     }
 
     /// What the images that are to go have on the disk.

@@ -9,7 +9,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::types::Descriptor;
 use serde::{Deserialize, Serialize};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
@@ -115,7 +115,10 @@ impl Containerd {
         self.create_image(row).await?;
         match self.changed(row).await? {
             None => Ok(()),
-            Some(_) => Err(CallError::incomplete("images.Create", &row.name, "a record of that target")),
+            Some(_) => {
+                let other = Status::already_exists("a record of that name keeps something else");
+                Err(CallError::status("images.Create", &row.name, &other))
+            }
         }
     }
 

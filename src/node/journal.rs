@@ -4,7 +4,7 @@
 //! is to go ([`place`](super::place)). Once the outcome is certain it lets go of the content, and the lease ends when the
 //! outcome has been reported.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -174,9 +174,29 @@ pub enum Stage {
     Begun,
     /// The outcome is certain, and nothing is held any longer.
     Settled {
-        /// The records that it was to remove and has not, or has put back.
-        kept: BTreeSet<String>,
+        /// What was to be removed and was not.
+        kept: Kept,
     },
+}
+
+/// The records that an operation was to remove and has not removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Those that stay, or were put back.
+    pub stays: BTreeSet<String>,
+    /// Those that others took away meanwhile, and where they point now if that is elsewhere.
+    pub lost: BTreeMap<String, Option<String>>,
+}
+
+impl Kept {
+    fn is_empty(&self) -> bool {
+        self.stays.is_empty() && self.lost.is_empty()
+    }
+
+    /// Whether the record is there no longer by what the operation did.
+    pub(super) fn has_removed(&self, name: &str) -> bool {
+        !self.stays.contains(name) && !self.lost.contains_key(name)
+    }
 }
 
 impl Journal {
@@ -216,7 +236,7 @@ impl Stage {
     fn read(settled: Settled) -> Result<Self, serde_json::Error> {
         match settled {
             Settled::No => Ok(Self::Begun),
-            Settled::Wholly => Ok(Self::Settled { kept: BTreeSet::new() }),
+            Settled::Wholly => Ok(Self::Settled { kept: Kept::default() }),
             Settled::But(text) => Ok(Self::Settled { kept: serde_json::from_slice(&text)? }),
         }
     }
@@ -236,13 +256,9 @@ impl OpenJournal {
         Ok(left)
     }
 
-    /// The outcome is certain, and these records were kept: from the collection that [was made for this](Self::collection) on,
+    /// The outcome is certain, and this was kept: from the collection that [was made for this](Self::collection) on,
     /// nothing is held any longer. What was done is found by what was not, for mostly there is nothing of that to be written.
-    pub(super) async fn settle(
-        &mut self,
-        containerd: &Containerd,
-        kept: BTreeSet<String>,
-    ) -> Result<(), Error> {
+    pub(super) async fn settle(&mut self, containerd: &Containerd, kept: Kept) -> Result<(), Error> {
         self.place.forget_note(containerd).await?;
         if !kept.is_empty() {
             let text = serde_json::to_string(&kept).map_err(Error::Journal)?;

@@ -20,7 +20,9 @@ pub(super) struct Lock(#[expect(dead_code, reason = "the open file is the lock")
 impl Lock {
     /// Waits until no one else works on this containerd. Dropping the future gives up.
     pub(super) async fn acquire(containerd: &Containerd) -> Result<Self, Error> {
-        let path = containerd.address().with_file_name(LOCK_FILE);
+        // Where people have made a link to the socket, all mean the same one.
+        let socket = containerd.address();
+        let path = socket.canonicalize().as_deref().unwrap_or(socket).with_file_name(LOCK_FILE);
         let failed = |path: &PathBuf, source| Error::Lock { path: path.clone(), source };
         let file = OpenOptions::new()
             .create(true)

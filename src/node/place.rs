@@ -119,7 +119,7 @@ impl Place {
         let blob = Digest::sha256(&Sha256::digest(text));
         let labels = labels(blob.as_str(), owner);
         let held = containerd.create_lease(lease, labels).await?;
-        held.write_blob(&blob, text.as_bytes().to_vec(), images.iter()).await?;
+        held.write_blob(&blob, text.as_bytes(), images.iter()).await?;
         Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob), has_note: false })
     }
 

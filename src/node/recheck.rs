@@ -9,6 +9,7 @@ use super::carried::{Carried, Stays};
 use super::error::{CallError, Error};
 use super::execution::Execution;
 use super::images::{Removed, Row};
+use super::journal::Kept;
 use super::operation::{Node, Watch};
 use super::reclaim::Holdings;
 use super::stop::stop_at;
@@ -89,6 +90,7 @@ impl Execution<'_> {
     pub(super) async fn look_back(
         &mut self,
         carried: &mut [Carried],
+        kept: &Kept,
         holdings: &Holdings,
         watch: &Watch<'_>,
     ) -> Result<(), Error> {
@@ -97,7 +99,7 @@ impl Execution<'_> {
             let plan = &self.plans[index];
             let has_all = |image: &ImageId| {
                 let mut records = plan.removed().filter(|record| record.target == *image);
-                records.all(|record| !carried.removed.contains(&record.name))
+                records.all(|record| kept.stays.contains(&*record.name))
             };
             if plan.fate == Fate::Untagged && has_all(&plan.image) {
                 carried.stays.insert(plan.image.clone(), Stays::AsItWas);

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::carried::Carried;
 use super::error::Error;
 use super::execution::{Execution, Role};
@@ -27,7 +29,14 @@ impl Node {
             left.iter().filter_map(|open| open.journal.parents_of().map(str::to_owned)).collect();
         // Where the results are of each journal.
         let mut told: HashMap<String, usize> = HashMap::new();
+        let cancel = &watch.cancel;
+        // What is begun here is finished: it was interrupted once already.
+        let watch = Watch { cancel: CancellationToken::new(), ..*watch };
         for open in left {
+            if cancel.is_cancelled() {
+                // The next operation ends it.
+                break;
+            }
             let OpenJournal { journal, stage, .. } = open.clone();
             let (mut execution, mut carried) = self.resume(&journal, &stage).await?;
             let entries = execution.entries.clone();
@@ -39,15 +48,15 @@ impl Node {
                 .and_then(|(plan, content)| Gone::by_journal(plan, &execution.survey, content));
             let holdings = execution.measure().await?;
             let (results, open) = match stage {
-                Stage::Settled { .. } => {
-                    execution.look_back(&mut carried, &holdings, watch).await?;
+                Stage::Settled { kept } => {
+                    execution.look_back(&mut carried, &kept, &holdings, &watch).await?;
                     let collection = open.collection(&self.containerd).await?;
-                    (execution.let_go(&mut carried, holdings, collection, watch).await?, open)
+                    (execution.let_go(&mut carried, holdings, collection, &watch).await?, open)
                 }
                 Stage::Begun => {
-                    execution.look_again(&mut carried, &holdings, watch).await?;
-                    execution.remove_all(&mut carried, watch).await?;
-                    execution.finish(carried, open, Ok(holdings), watch).await?
+                    execution.look_again(&mut carried, &holdings, &watch).await?;
+                    execution.remove_all(&mut carried, &watch).await?;
+                    execution.finish(carried, open, Ok(holdings), &watch).await?
                 }
             };
             let mut results = by_entry(entries, results);
@@ -55,9 +64,9 @@ impl Node {
             if !pruned.contains(&journal.id)
                 && let Some(gone) = gone
                 && let Some(result) = results.iter_mut().find(|result| result.outcome == Outcome::Deleted)
-                && let Some(operation) = journal.pruning(watch).await?
+                && let Some(operation) = journal.pruning(&watch).await?
             {
-                Box::pin(self.prune_after(&operation, &gone, result, watch, &mut done.journals)).await?;
+                Box::pin(self.prune_after(&operation, &gone, result, &watch, &mut done.journals)).await?;
             }
             let image = journal.parents_of().and_then(|image| told.get(image));
             match image.and_then(|index| done.recovered.get_mut(*index)) {
@@ -81,14 +90,11 @@ impl Node {
             .iter()
             .filter_map(|row| Some((row.name.as_str(), Arc::new(row.record()?))))
             .collect();
-        let gone = |name: &str| match stage {
-            Stage::Begun => !survey.rows.contains_key(name),
-            Stage::Settled { kept } => !kept.contains(name),
-        };
+        let is_there = |name: &str| survey.rows.contains_key(name);
         let begun = |plan: &Plan| {
             *stage != Stage::Begun
                 || journal.parents_of().is_some()
-                || plan.removed().any(|record| gone(&record.name))
+                || plan.removed().any(|record| !is_there(&record.name))
                 || plan.kept().any(|image| survey.rows.contains_key(&dangling_name(image)))
         };
         let (entries, plans): (Vec<_>, Vec<_>) = journal
@@ -99,9 +105,9 @@ impl Node {
             .unzip();
         let carried = plans
             .iter()
-            .map(|plan| {
-                let names = plan.removed().map(|record| Arc::clone(&record.name));
-                Carried::resumed(names.filter(|name| gone(name)))
+            .map(|plan| match stage {
+                Stage::Begun => Carried::resumed(plan, is_there),
+                Stage::Settled { kept } => Carried::settled(plan, kept),
             })
             .collect();
         self.restore(&mut survey, &journal.rows, &records).await?;

@@ -11,6 +11,16 @@ use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, withi
 use super::error::{CallError, had};
 use crate::image::ChainId;
 
+/// What the snapshot of an unpacked layer has, but not where an older client has unpacked it.
+const UNPACKED_LABEL: &str = "containerd.io/snapshot.ref";
+
+/// What keeps a snapshot that nothing refers to.
+const ROOT_LABEL: &str = "containerd.io/gc.root";
+
+fn chain(name: &str) -> Option<ChainId> {
+    name.parse().ok().map(ChainId::new)
+}
+
 impl Containerd {
     fn snapshots(&self) -> SnapshotsClient<Service> {
         SnapshotsClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX)
@@ -18,12 +28,32 @@ impl Containerd {
 
     /// What a snapshot lies on; none if it is not there or lies on nothing that is unpacked from an image.
     pub async fn snapshot_parent(&self, snapshotter: &str, key: &str) -> Result<Option<ChainId>, CallError> {
-        let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
-        let answer = had(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
-        Ok(answer.and_then(|answer| answer.info?.parent.parse().ok().map(ChainId::new)))
+        Ok(self.snapshot_info(snapshotter, key).await?.and_then(|info| chain(&info.parent)))
     }
 
-    /// The snapshots that are written to, by their keys, and what each lies on that is unpacked from an image.
+    /// The same for a container with a user namespace. Between its snapshot and what is unpacked from an image there may be a copy
+    /// with other owners of the files (`WithUserNSRemappedSnapshot` of containerd's client), which is named like a layer since
+    /// containerd 2.
+    pub async fn snapshot_parent_beneath_copy(
+        &self,
+        snapshotter: &str,
+        key: &str,
+    ) -> Result<Option<ChainId>, CallError> {
+        let Some(own) = self.snapshot_info(snapshotter, key).await? else { return Ok(None) };
+        let Some(parent) = self.snapshot_info(snapshotter, &own.parent).await? else { return Ok(None) };
+        let is_unpacked =
+            parent.labels.contains_key(UNPACKED_LABEL) || self.is_root_of_config(&own.parent).await?;
+        Ok(chain(if is_unpacked { &own.parent } else { &parent.parent }))
+    }
+
+    async fn snapshot_info(&self, snapshotter: &str, key: &str) -> Result<Option<Info>, CallError> {
+        let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
+        let answer = had(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
+        Ok(answer.and_then(|answer| answer.info))
+    }
+
+    /// The snapshots that are written to, by their keys, and what each lies on that is unpacked from an image. Not those that are kept
+    /// for their own sake (`ctr snapshots prepare`): no client keeps what it makes for a container so.
     pub(super) async fn active_snapshots(
         &self,
         snapshotter: &str,
@@ -34,7 +64,10 @@ impl Containerd {
             let mut active = Vec::new();
             let mut answers = self.snapshots().list(request).await?.into_inner();
             while let Some(answer) = answers.message().await? {
-                let on_image = |info: Info| Some((info.name, ChainId::new(info.parent.parse().ok()?)));
+                let on_image = |info: Info| {
+                    let is_somebodys = info.labels.contains_key(ROOT_LABEL);
+                    Some((info.name, chain(&info.parent)?)).filter(|_| !is_somebodys)
+                };
                 active.extend(answer.info.into_iter().filter_map(on_image));
             }
             Ok(active)

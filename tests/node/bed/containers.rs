@@ -14,15 +14,25 @@ impl Node {
             self.ctr(["containers", "create", image, id]).await;
             return;
         }
-        let cgroup = format!("{}/{id}", cgroup::parent(self.home.path()));
-        let runc = self.home.join("state/runc");
-        let runc = runc.to_str().expect("the path is text");
-        self.ctr(["run", "--detach", "--null-io", "--runc-root", runc, "--cgroup", &cgroup, image, id]).await;
+        self.run_with(id, image, &[]).await;
         match state {
             State::Paused => self.pause(id).await,
             State::Stopped => self.end_task(id).await,
             State::Created | State::Running => {}
         }
+    }
+
+    /// Makes a running container with `ctr` whose users are others outside, on a copy of its image that has their files.
+    pub(crate) async fn container_with_user_namespace(&self, id: &str, image: &str) {
+        self.run_with(id, image, &["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"]).await;
+    }
+
+    async fn run_with(&self, id: &str, image: &str, options: &[&str]) {
+        let cgroup = format!("{}/{id}", cgroup::parent(self.home.path()));
+        let runc = self.home.join("state/runc");
+        let runc = runc.to_str().expect("the path is text");
+        let run = ["run", "--detach", "--null-io", "--runc-root", runc, "--cgroup", &cgroup];
+        self.ctr_in(NAMESPACE, &[&run[..], options, &[image, id]].concat()).await;
     }
 
     /// Ends and removes a container that `ctr` made and that is not paused.

@@ -19,6 +19,7 @@ both!(
     an_image_in_use_without_an_identity_record_is_left_dangling,
     the_sandbox_image_is_in_use,
     a_container_holds_the_image_that_it_was_made_from_when_the_tag_has_moved,
+    a_container_with_a_user_namespace_holds_its_image,
     a_container_is_another_where_one_of_its_id_is_made_anew,
     what_is_left_of_a_snapshotter_that_is_gone_is_in_nobodys_way,
     an_image_is_in_use_by_its_digest,
@@ -81,6 +82,26 @@ async fn containers_of_pods_hold_their_image_in_every_state(version: Version) {
     }
     let ran = Deletion::of(&["app:v1"]).run(&node).await;
     assert_eq!(ran.removals(), [untagged("app:v1"), deleted(&app)]);
+}
+
+/// It lies on a copy of the image's root file system, with other owners of the files, of which no image knows.
+async fn a_container_with_a_user_namespace_holds_its_image(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one").layer("two")).await;
+    // Nothing but its last layer is missing to this one.
+    let base = node.import(&Image::new("docker.io/library/base:v1").layer("one")).await;
+    let other = node.import(&Image::new("docker.io/library/other:v1").layer("three")).await;
+    // `ctr` leaves runc its usual root here, which all nodes of the tests have in common.
+    let user = format!("user-{}", node.directory().file_name().unwrap().to_str().unwrap());
+    node.container_with_user_namespace(&user, APP).await;
+    assert_held(&node, &app, "running", &user).await;
+    // Nor does it hang on its name.
+    node.move_record(APP, &other.name).await;
+    let ran = Deletion::of(&[&app.target]).run(&node).await;
+    ran.assert_refused(Outcome::Conflict, &[in_use(&app, "running", &user)]);
+    let ran = Deletion::of(&[&base.target]).run(&node).await;
+    assert_eq!(ran.removals(), [untagged("base:v1"), deleted(&base)]);
+    node.remove_plain_container(&user).await;
 }
 
 async fn plain_containers_hold_their_image_in_every_state(version: Version) {
