@@ -47,7 +47,11 @@ fn every_role_grants_this_and_nothing_else() {
         ),
         (
             "Role secateur-controller",
-            &["/pods: list watch", "coordination.k8s.io/leases secateur-controller: get update"],
+            &[
+                "/pods: list watch",
+                "coordination.k8s.io/leases secateur-controller: get update",
+                "coordination.k8s.io/leases: create",
+            ],
         ),
         ("Role secateur-controller-events", &["events.k8s.io/events: create patch"]),
         (
