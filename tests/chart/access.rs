@@ -168,6 +168,8 @@ fn agents_wait_in_a_queue_of_their_own() {
             "kind": "ServiceAccount", "serviceAccount": {"name": account, "namespace": NAMESPACE},
         });
         assert_eq!(schema["spec"]["rules"][0]["subjects"], json!([subject]));
+        // The API server's own for the service accounts of kube-system has 900, and the first that matches counts.
+        assert!(schema["spec"]["matchingPrecedence"].as_u64().is_some_and(|precedence| precedence < 900));
         let level = rendered.one("PriorityLevelConfiguration", "");
         assert_eq!(schema["spec"]["priorityLevelConfiguration"]["name"], name(level));
         assert_eq!(level["spec"]["limited"]["nominalConcurrencyShares"], 30);
