@@ -1,8 +1,9 @@
 //! Folds the nodes' reports into the status of an `ImageDeletion`: a pure function.
 //!
 //! The status stays under [`MAX_STATUS_BYTES`] whatever the number of nodes and the length of what they say. What is left
-//! out for that is marked by `truncated`, and the reports still have it.
+//! out for that is marked by `truncated`, and the reports have all that nodes said.
 
+mod answer;
 mod conditions;
 mod reports;
 
@@ -17,6 +18,7 @@ use super::deletion::ImageDeletion;
 use super::quantity;
 use super::result::{Conflict, Outcome, Record};
 use super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, NodeResult, Phase};
+use answer::Answer;
 use reports::NodeReport;
 pub use reports::{Reports, Stage};
 
@@ -50,7 +52,9 @@ pub fn aggregate(
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
 
     let (records, some_records_left_out) = tally.records();
-    let (node_results, some_nodes_left_out) = tally.node_results();
+    let silent_for =
+        (standing == Standing::DeadlineExceeded).then_some(deletion.spec.active_deadline_seconds);
+    let (node_results, some_nodes_left_out) = tally.node_results(silent_for);
     let reclaimed_bytes = tally.reclaimed_bytes();
     ImageDeletionStatus {
         observed_generation: deletion.metadata.generation,
@@ -224,14 +228,14 @@ impl<'a> Tally<'a> {
     }
 
     /// The nodes one by one, bad ones first, and whether anything was left out. Every node gets its outcome before any
-    /// gets its details.
-    fn node_results(&self) -> (Vec<NodeResult>, bool) {
+    /// gets its details. Those that have not reported are among them where they were given up after `silent_for` seconds.
+    fn node_results(&self, silent_for: Option<u64>) -> (Vec<NodeResult>, bool) {
         let mut budget = Budget::new(NODE_RESULTS_BYTES);
-        let mut truncated = self.reports.len() > MAX_NODE_RESULTS;
-        let worst = self.worst();
+        let (worst, mut truncated) = self.worst(silent_for);
         let mut shown: Vec<_> =
-            worst.iter().map_while(|(node, report)| budget.admit(outline(node, report))).collect();
-        for (result, (_, report)) in shown.iter_mut().zip(worst) {
+            worst.iter().map_while(|(node, answer)| budget.admit(answer.outline(node))).collect();
+        for (result, (_, answer)) in shown.iter_mut().zip(worst) {
+            let Answer::Report(report) = answer else { continue };
             let words = report.words.as_ref();
             truncated |= words.is_none();
             for conflict in words.iter().flat_map(|words| &words.conflicts) {
@@ -245,28 +249,21 @@ impl<'a> Tally<'a> {
         (shown, truncated || budget.is_exhausted())
     }
 
-    /// The nodes to be shown: the worst, and of equals those with the first names.
-    fn worst(&self) -> Vec<(&'a str, &'a NodeReport)> {
-        let rank = |(node, report): &(&'a str, &'a NodeReport)| (Reverse(report.outcome), *node);
-        let mut worst = self.reports.clone();
-        if worst.len() > MAX_NODE_RESULTS {
+    /// The nodes to be shown, and whether there are more: the worst, and of equals those with the first names.
+    fn worst(&self, silent_for: Option<u64>) -> (Vec<(&'a str, Answer<'a>)>, bool) {
+        let silent = silent_for
+            .into_iter()
+            .flat_map(|seconds| self.missing().map(move |node| (node, Answer::Silence(seconds))));
+        let reported = self.reports.iter().map(|(node, report)| (*node, Answer::Report(report)));
+        let mut worst: Vec<_> = reported.chain(silent).collect();
+        let rank = |(node, answer): &(&'a str, Answer<'a>)| (answer.rank(), *node);
+        let are_more = worst.len() > MAX_NODE_RESULTS;
+        if are_more {
             worst.select_nth_unstable_by_key(MAX_NODE_RESULTS, rank);
             worst.truncate(MAX_NODE_RESULTS);
         }
         worst.sort_unstable_by_key(rank);
-        worst
-    }
-}
-
-/// A node's outcome with the first message of that outcome, without details.
-fn outline(node: &str, report: &NodeReport) -> NodeResult {
-    let message = report.words.as_ref().and_then(|words| words.message.as_ref());
-    NodeResult {
-        node: node.to_owned(),
-        outcome: report.outcome,
-        message: message.map(|message| cut(message)),
-        conflicts: Vec::new(),
-        records: Vec::new(),
+        (worst, are_more)
     }
 }
 

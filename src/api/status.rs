@@ -48,11 +48,11 @@ pub struct ImageDeletionStatus {
     #[serde(default)]
     pub records: Vec<MergedRecord>,
 
-    /// The nodes one by one, at most 100: failed ones first, then those with a conflict.
+    /// The nodes one by one, at most 100: failed ones first, then those that did not report in time, then those with a conflict.
     #[serde(default)]
     pub node_results: Vec<NodeResult>,
 
-    /// Whether anything was left out here to bound the status's size. The reports always have all of it.
+    /// Whether anything was left out here to bound the status's size. The reports have all that nodes said.
     #[serde(default)]
     pub truncated: bool,
 
@@ -125,7 +125,7 @@ pub struct MergedRecord {
 pub struct NodeResult {
     /// The node's name.
     pub node: String,
-    /// The worst outcome of its images.
+    /// The worst outcome of its images, and Failed where it did not report before the deadline.
     pub outcome: Outcome,
     /// The first message of that outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 //! The holder renews it every 2 s, and no longer leads when it could not for 7 s. Others may claim it 10 s after they saw it
 //! renewed, so there is a leader again 10 to 12 s after one was killed. One that ends releases it, and is replaced within a
 //! second. Each claim names the version of the Lease that it is made on, so of two claims the API server grants one.
+//! Where there is no Lease the first to claim it makes it; one that was removed is made again by its holder.
 //!
 //! This is our own because the library that there is (`kube-lease-manager` 0.13) clears an expired Lease without naming a
 //! version: after an API server that was away for 12 s, two controllers led for 3 s. Nor does it see that a Lease was released.
@@ -126,6 +127,8 @@ impl Candidate {
         match written {
             Ok(lease) => {
                 self.held = Some(lease);
+                // Whoever held it before has no part in it now, should it be removed.
+                self.sighting = Sighting::default();
                 Ok(true)
             }
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),

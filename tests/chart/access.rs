@@ -47,7 +47,11 @@ fn every_role_grants_this_and_nothing_else() {
         ),
         (
             "Role secateur-controller",
-            &["/pods: list watch", "coordination.k8s.io/leases secateur-controller: get update"],
+            &[
+                "/pods: list watch",
+                "coordination.k8s.io/leases secateur-controller: get update",
+                "coordination.k8s.io/leases: create",
+            ],
         ),
         ("Role secateur-controller-events", &["events.k8s.io/events: create patch"]),
         (
@@ -164,6 +168,8 @@ fn agents_wait_in_a_queue_of_their_own() {
             "kind": "ServiceAccount", "serviceAccount": {"name": account, "namespace": NAMESPACE},
         });
         assert_eq!(schema["spec"]["rules"][0]["subjects"], json!([subject]));
+        // The API server's own for the service accounts of kube-system has 900, and the first that matches counts.
+        assert!(schema["spec"]["matchingPrecedence"].as_u64().is_some_and(|precedence| precedence < 900));
         let level = rendered.one("PriorityLevelConfiguration", "");
         assert_eq!(schema["spec"]["priorityLevelConfiguration"]["name"], name(level));
         assert_eq!(level["spec"]["limited"]["nominalConcurrencyShares"], 30);

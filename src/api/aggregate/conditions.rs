@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::answer::silence;
 use super::{Standing, Tally};
 use crate::api::deletion::ImageDeletion;
 use crate::api::reason::Reason;
@@ -121,11 +122,7 @@ fn failed(tally: &Tally<'_>, standing: Standing, deadline_seconds: u64) -> Findi
     match standing {
         Standing::DeadlineExceeded => {
             let mut message = String::new();
-            append(
-                &mut message,
-                &format!("no report within {deadline_seconds} seconds from "),
-                tally.missing(),
-            );
+            append(&mut message, &format!("{} from ", silence(deadline_seconds)), tally.missing());
             append(&mut message, "failed on ", tally.with_outcome(Outcome::Failed));
             Finding { holds: true, reason: Reason::DeadlineExceeded, message }
         }

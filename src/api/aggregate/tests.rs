@@ -385,7 +385,8 @@ fn five_thousand_nodes_with_much_to_say_fit_the_bound() {
         assert!(status.node_results.len() > 30, "{} nodes", status.node_results.len());
     }
     let status = fold(&deletion(), &nodes, 0, &[], at(605));
-    assert!(serde_json::to_vec(&status).unwrap().len() < 8 * 1024);
+    assert!(serde_json::to_vec(&status).unwrap().len() < MAX_STATUS_BYTES);
+    assert_eq!((status.node_results.len(), status.truncated), (MAX_NODE_RESULTS, true));
     assert!(
         condition(&status, "Failed").message.ends_with("and 4996 more"),
         "{:?}",
@@ -413,6 +414,48 @@ fn at_most_100_nodes_are_shown_and_bad_ones_first() {
     assert!(outcomes.is_sorted_by(|one, next| one >= next));
     assert!(status.truncated);
     assert!(!fold(&deletion(), &nodes[..100], 0, &reports[..100], at(1)).truncated);
+}
+
+/// The outcome and the message of every node that is shown.
+fn shown(status: &ImageDeletionStatus) -> Vec<(&str, Outcome, Option<&str>)> {
+    let results = status.node_results.iter();
+    results.map(|result| (&*result.node, result.outcome, result.message.as_deref())).collect()
+}
+
+#[test]
+fn a_silent_node_is_shown_after_those_that_failed_and_before_the_others() {
+    let silent: Vec<_> = (0..50).map(|n| format!("node-{n:02}")).collect();
+    let reports =
+        [report("a", Outcome::Conflict), report("y", Outcome::Failed), report("z", Outcome::Failed)];
+    let desired = [&silent[..], &names(["a", "y", "z"])].concat();
+    let status = fold(&deletion(), &desired, 0, &reports, at(605));
+    let no_report = Some("no report within 600 seconds");
+    let mut expected = vec![
+        ("y", Outcome::Failed, Some("containerd is gone")),
+        ("z", Outcome::Failed, Some("containerd is gone")),
+    ];
+    expected.extend(silent.iter().map(|node| (&**node, Outcome::Failed, no_report)));
+    expected.push(("a", Outcome::Conflict, Some("image is being used by running container 0d3f")));
+    assert_eq!(shown(&status), expected);
+    assert!(!status.truncated);
+    assert_eq!(status.node_results.last().unwrap().conflicts.len(), 1);
+    assert_eq!((status.nodes.reported, status.nodes.failed), (3, 2), "counts are of reports");
+}
+
+#[test]
+fn of_150_silent_nodes_100_are_shown() {
+    let nodes: Vec<_> = (0..150).map(|n| format!("node-{n:03}")).collect();
+    let status = fold(&deletion(), &nodes, 0, &[], at(605));
+    let first: Vec<_> = shown(&status).into_iter().map(|(node, ..)| node).collect();
+    assert_eq!(first, nodes[..100]);
+    assert!(status.truncated);
+}
+
+#[test]
+fn a_node_is_not_called_silent_while_it_may_still_report() {
+    let status = fold(&deletion(), &names(["a", "b"]), 0, &[report("b", Outcome::Deleted)], at(604));
+    assert_eq!(shown(&status), [("b", Outcome::Deleted, None)]);
+    assert!(!status.truncated);
 }
 
 #[test]
@@ -485,7 +528,9 @@ proptest! {
         prop_assert_eq!(by_outcome.iter().sum::<u32>(), counts.reported);
         prop_assert_eq!(counts.desired as usize, desired.len());
         prop_assert!(counts.reported <= counts.desired);
-        prop_assert_eq!(status.node_results.len(), counts.reported as usize);
+        let is_over = status.phase == Phase::Failed && counts.reported < counts.desired;
+        let shown = if is_over { counts.desired } else { counts.reported };
+        prop_assert_eq!(status.node_results.len(), shown as usize);
         prop_assert!(status.records.iter().all(|record| (1..=counts.reported).contains(&record.nodes)));
         let deleted: usize = reports
             .iter()

@@ -14,10 +14,13 @@ pub(super) const LEASE_SECONDS: i32 = 10;
 #[derive(Debug, Default)]
 pub(super) struct Sighting {
     last: Option<(Option<String>, Instant)>,
+    /// Who held it when it was last there.
+    holder: Option<String>,
 }
 
 impl Sighting {
     /// Whether `identity` may claim this Lease `now`: it is its own or nobody's, or its holder has not renewed it in time.
+    /// One that was removed is its last holder's for as long as if it had not been renewed: that one may lead on for a while.
     pub(super) fn may_claim(&mut self, lease: &Lease, identity: &str, now: Instant) -> bool {
         let version = &lease.metadata.resource_version;
         let since = match &self.last {
@@ -25,10 +28,14 @@ impl Sighting {
             _ => now,
         };
         self.last = Some((version.clone(), since));
+        if version.is_some() {
+            self.holder = holder(lease).map(str::to_owned);
+        }
         let seconds =
             lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(LEASE_SECONDS);
         let validity = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-        holder(lease).is_none_or(|holder| holder == identity) || now.duration_since(since) >= validity
+        self.holder.as_deref().is_none_or(|holder| holder == identity)
+            || now.duration_since(since) >= validity
     }
 }
 
@@ -109,6 +116,21 @@ mod tests {
         short.spec.as_mut().unwrap().lease_duration_seconds = Some(1);
         assert!(!sighting.may_claim(&short, "me", after(30_000)));
         assert!(sighting.may_claim(&short, "me", after(31_000)));
+    }
+
+    #[test]
+    fn one_that_was_removed_is_its_holders_until_it_would_have_expired() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut sighting = Sighting::default();
+        assert!(!sighting.may_claim(&held_by("other", "1"), "me", start));
+        for (seconds, expected) in [(9, false), (18, false), (19, true)] {
+            assert_eq!(sighting.may_claim(&Lease::default(), "me", after(seconds)), expected, "{seconds} s");
+        }
+        for lease in [held_by("me", "2"), released(held_by("other", "2"))] {
+            assert!(sighting.may_claim(&lease, "me", start));
+            assert!(sighting.may_claim(&Lease::default(), "me", start), "{lease:?}");
+        }
     }
 
     #[test]

@@ -27,7 +27,11 @@ async fn a_controllers_token_writes_status_and_does_little_else(cluster: &Cluste
         "secateur.dev/imagedeletions/status: patch",
         "secateur.dev/imagedeletions: list watch delete",
     ];
-    let at_home = ["/pods: list watch", "coordination.k8s.io/leases secateur-controller: get update"];
+    let at_home = [
+        "/pods: list watch",
+        "coordination.k8s.io/leases secateur-controller: get update",
+        "coordination.k8s.io/leases: create",
+    ];
     let of_events = ["events.k8s.io/events: create patch"];
     for (namespace, more) in [(SECATEUR, &at_home[..]), ("default", &of_events), ("kube-system", &[])] {
         let usual = nobody.rights(namespace).await;
@@ -52,7 +56,11 @@ async fn a_controllers_token_writes_status_and_does_little_else(cluster: &Cluste
             ("POST", &format!("/api/v1/namespaces/{SECATEUR}/serviceaccounts/secateur-agent/token")),
             ("PATCH", &format!("/apis/apps/v1/namespaces/{SECATEUR}/deployments/secateur-controller")),
             ("PUT", &format!("/apis/coordination.k8s.io/v1/namespaces/{SECATEUR}/leases/other")),
-            ("POST", &format!("/apis/coordination.k8s.io/v1/namespaces/{SECATEUR}/leases")),
+            (
+                "DELETE",
+                &format!("/apis/coordination.k8s.io/v1/namespaces/{SECATEUR}/leases/secateur-controller"),
+            ),
+            ("POST", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"),
             ("PUT", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-b"),
             ("POST", "/apis/events.k8s.io/v1/namespaces/kube-system/events"),
             ("PATCH", "/api/v1/nodes/node-a"),

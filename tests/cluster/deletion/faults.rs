@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::assert_complete;
-use crate::bed::{Image, Imported};
-use crate::cluster::{Cluster, Node, merged};
+use crate::bed::{Image, Imported, eventually};
+use crate::cluster::{Cluster, Node, SECATEUR, merged};
 use crate::suite::{Test, tests};
 
 /// Images of one deletion: as many as there may be, so that it has a middle.
@@ -19,6 +19,7 @@ const IMAGES: usize = 64;
 pub(crate) fn tests() -> Vec<Test> {
     tests![Alone: an_agent_that_is_killed_goes_on_after_its_restart, a_containerd_that_restarts_is_waited_for,
         an_api_server_that_is_away_is_waited_for, another_controller_takes_over,
+        a_lease_that_is_removed_is_made_again,
         a_deletion_that_is_removed_in_the_middle_leaves_nothing_by_half]
 }
 
@@ -72,6 +73,21 @@ async fn another_controller_takes_over(cluster: &Cluster) {
     node.kubelet.start();
     cluster.await_nodes().await;
     cluster.await_secateur().await;
+}
+
+async fn a_lease_that_is_removed_is_made_again(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let leader = cluster.leader();
+    cluster.kubectl(["delete", "lease", "secateur-controller", "-n", SECATEUR]);
+    let holder = eventually("the Lease to be there again", async || {
+        let holder = "jsonpath={.items[*].spec.holderIdentity}";
+        let holder = cluster.kubectl(["get", "leases", "-n", SECATEUR, "-o", holder]);
+        (!holder.is_empty()).then_some(holder)
+    })
+    .await;
+    assert_eq!(holder, leader, "the others wait until they know that it leads no longer");
+    assert_complete(&cluster.delete("faults-lease", json!({"images": ["faults/none:v1"]})).await);
+    assert_eq!(cluster.leader(), leader);
 }
 
 async fn a_deletion_that_is_removed_in_the_middle_leaves_nothing_by_half(cluster: &Cluster) {

@@ -81,6 +81,7 @@ async fn a_dead_node_is_named_at_the_deadline(cluster: &Cluster) {
     assert_eq!(status.phase, Phase::Failed);
     assert_eq!((status.nodes.desired, status.nodes.reported), (2, 1));
     assert_eq!(outcome_of(&status, "node-a"), Some(Outcome::Deleted));
+    assert_eq!(outcome_of(&status, "node-b"), Some(Outcome::Failed));
     let failed = condition(&status, "Failed");
     assert_eq!(failed.reason, "DeadlineExceeded");
     assert!(failed.message.contains("node-b") && !failed.message.contains("node-a"), "{}", failed.message);
