@@ -208,14 +208,14 @@ impl Containerd {
             ..last
         });
         let writing = within(DEADLINE, "content.Write", digest.as_str(), async {
-            let mut due = messages.len();
+            let mut written = None;
             let mut answers = self.content().write(futures::stream::iter(messages)).await?.into_inner();
-            while answers.message().await?.is_some() {
-                due -= 1;
+            while let Some(answer) = answers.message().await? {
+                written = usize::try_from(answer.offset).ok();
             }
-            match due {
-                0 => Ok(()),
-                _ => Err(Status::internal("the daemon ended the write without an answer")),
+            match written == Some(data.len()) {
+                true => Ok(()),
+                false => Err(Status::internal("the daemon ended the write before everything was written")),
             }
         });
         writing.await

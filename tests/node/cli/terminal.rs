@@ -1,9 +1,15 @@
 //! What a person at a terminal sees and is asked.
 
+use std::io::{Read, Write};
+
 use super::*;
 use crate::bed::both;
 
-both!(a_person_at_a_terminal_is_asked, a_terminal_has_colours_and_a_width,);
+both!(
+    a_person_at_a_terminal_is_asked,
+    a_person_is_asked_again_where_something_has_changed,
+    a_terminal_has_colours_and_a_width,
+);
 
 /// The same line at a terminal of 80 columns, where a person types this answer. What it says on stderr is in stdout too.
 async fn type_in(node: &Node, line: &str, answer: &str) -> Answer {
@@ -40,6 +46,36 @@ async fn a_person_at_a_terminal_is_asked(version: Version) {
     let unasked = type_in(&node, "prune --unused --yes --keep 'registry.k8s.io/**'", "").await;
     assert_eq!((unasked.exit, unasked.stdout.contains("[y/N]")), (0, false), "{}", unasked.stdout);
     assert!(is_gone(&node, &app).await);
+}
+
+async fn a_person_is_asked_again_where_something_has_changed(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let new = node.import(&Image::new("docker.io/library/new:v1").layer("two")).await;
+    let mut command = command("script");
+    let line = format!("{} delete 'app:*'", env!("CARGO_BIN_EXE_secateur"));
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    command.env("SECATEUR_ADDRESS", node.socket()).env("TERM", "xterm").stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut asked = || {
+        let mut said = Vec::new();
+        while !said.ends_with(b"Delete this? [y/N] ") {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+        String::from_utf8(said).unwrap()
+    };
+    assert!(asked().contains("app:v1"));
+    node.tag(&new.name, "docker.io/library/app:v2").await;
+    stdin.write_all(b"y\n").unwrap();
+    let again = asked();
+    assert!(again.contains("meanwhile this has changed") && again.contains("app:v2"), "{again}");
+    stdin.write_all(b"n\n").unwrap();
+    assert!(!child.wait().unwrap().success());
+    let records = node.records().await;
+    assert!([APP, "docker.io/library/app:v2"].iter().all(|name| records.contains_key(*name)));
 }
 
 async fn a_terminal_has_colours_and_a_width(version: Version) {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use secateur::node::Outcome;
+use secateur::image;
+use secateur::node::{self, Outcome};
 
 use super::APP;
 use super::deletion::{Deletion, belongings, deleted, names, untagged};
-use crate::bed::{Image, Index, Node, Version, both};
+use crate::bed::{Digest, Image, Index, Node, Version, both};
 
 both!(
     an_index_goes_with_all_its_platforms,
@@ -14,6 +15,7 @@ both!(
     an_image_without_layers_goes,
     an_image_goes_whose_content_is_only_partly_there,
     an_image_goes_from_every_snapshotter,
+    a_blob_that_is_longer_than_a_message_is_written,
 );
 
 async fn an_index_goes_with_all_its_platforms(version: Version) {
@@ -116,4 +118,17 @@ async fn an_image_goes_from_every_snapshotter(version: Version) {
     assert_eq!(node.layers("native").await, BTreeMap::new());
     assert!(!node.disk().await.layers.contains_key(&*top));
     assert_eq!(reclaimed, before - node.disk().await.bytes());
+}
+
+/// The journal of ten thousand images is one.
+async fn a_blob_that_is_longer_than_a_message_is_written(version: Version) {
+    let node = Node::start(version).await;
+    let containerd = node::Containerd::connect(&node.socket(), node::DEFAULT_NAMESPACE).await.unwrap();
+    for length in [0, 1, 4 << 20, (4 << 20) + 1, 20 << 20] {
+        let text: Vec<u8> = (0..length).map(|index: u32| (index % 251) as u8).collect();
+        let digest: image::Digest = Digest::of(&text).parse().unwrap();
+        containerd.write_blob(&digest, &text, [].into_iter()).await.unwrap();
+        let read = containerd.read_blob(&digest, text.len()).await.unwrap();
+        assert!(read == Some(node::blobs::Blob::Whole(text)), "{length}");
+    }
 }

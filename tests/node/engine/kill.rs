@@ -9,7 +9,7 @@ use super::APP;
 use super::agreement::assert_agreement;
 use super::deletion::leases;
 use super::process::{Answer, Process};
-use crate::bed::{Digest, Disk, Image, Imported, Node, State, Version, both, eventually};
+use crate::bed::{Digest, Disk, Image, Imported, Node, State, Version, both};
 
 both!(
     the_next_run_finishes_what_was_killed_anywhere,
@@ -18,6 +18,9 @@ both!(
     a_command_line_leaves_what_a_deletion_has_begun_to_its_agent,
     of_two_command_lines_that_were_killed_both_are_told_of,
     what_was_pulled_again_before_it_was_reported_is_told_as_gone,
+    an_image_whose_only_name_was_moved_is_told_as_gone,
+    a_recovery_that_is_interrupted_leaves_nothing_by_half,
+    who_goes_by_a_link_to_the_socket_waits_too,
     a_terminated_deletion_ends_between_images_and_says_so,
     of_two_deletions_one_waits_for_the_other,
     a_deletion_is_finished_after_containerd_has_crashed,
@@ -300,6 +303,66 @@ async fn assert_put_back(
     node.remove_container(&again).await;
 }
 
+async fn an_image_whose_only_name_was_moved_is_told_as_gone(version: Version) {
+    let node = Node::start(version).await;
+    for place in ["collected", "reported"] {
+        let [app, other] = two_images(&node).await;
+        node.delete_record(&by_digest(&app)).await;
+        node.delete_record(app.config()).await;
+        let process = Process::stopped_at(&node, &format!("removing:1,{place}"), &["app:v1"]).await;
+        node.move_record(APP, OTHER).await;
+        process.go_on_to_next().await;
+        process.kill().await;
+
+        let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+        let told = &answer.recovered[0].results[0];
+        assert_eq!(
+            (&*told.outcome, &told.removals[..]),
+            ("Deleted", &[format!("deleted {}", app.target)][..])
+        );
+        assert!(told.messages[0].starts_with(&format!("{APP} was moved to {}", other.target)), "{told:?}");
+        node.delete_record(APP).await;
+    }
+}
+
+/// What was begun is finished, and what is left has its journal still.
+async fn a_recovery_that_is_interrupted_leaves_nothing_by_half(version: Version) {
+    let node = Node::start(version).await;
+    let empty = state(&node).await;
+    let images = two_images(&node).await;
+    Process::stopped_at(&node, "removing:3", &["app:v1"]).await.kill().await;
+    // Neither of them has another name, so the second one does not end the first.
+    let second = Process::of_stopped_at(&node, "", "removing:2", &["other:v1"]).await;
+    second.kill().await;
+
+    let third = Process::of_stopped_at(&node, "third", "looked-again:1", &["none:v1"]).await;
+    third.signal(Signal::SIGTERM);
+    let third = third.finish().await;
+    assert_eq!(third.recovered.len(), 1, "{third:#?}");
+    assert!(!leases(&node).await.is_empty());
+
+    let fourth = Process::start(&node, "fourth", &["none:v1"]).finish().await;
+    assert_eq!(removals([&third, &fourth]), all_removals(&images));
+    assert_eq!(state(&node).await, empty);
+}
+
+async fn who_goes_by_a_link_to_the_socket_waits_too(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let elsewhere = node.directory().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let link = elsewhere.join("containerd.sock");
+    std::os::unix::fs::symlink(node.socket(), &link).unwrap();
+
+    let first = Process::stopped_at(&node, "removing:1", &["app:v1"]).await;
+    let second = Process::start_at(&link, "second", &["app:v1"]);
+    second.waits_for_lock().await;
+    assert_eq!(first.finish().await.only().outcome, "Deleted");
+    let second = second.finish().await;
+    assert!(second.recovered.is_empty(), "{second:#?}");
+    assert_eq!(second.only().outcome, "Absent");
+}
+
 async fn a_terminated_deletion_ends_between_images_and_says_so(version: Version) {
     let node = Node::start(version).await;
     let images = node.import_all(&Image::series("docker.io/many/app", 64, 1)).await;
@@ -333,12 +396,7 @@ async fn of_two_deletions_one_waits_for_the_other(version: Version) {
 
     let first = Process::stopped_at(&node, "removing:2", &["app:v1"]).await;
     let second = Process::start(&node, "second", &["app:v1", "other:v1"]);
-    eventually("the second one to wait for its turn", async || {
-        let open = fs::read_dir(second.directory().join("fd")).unwrap().flatten();
-        let mut files = open.filter_map(|entry| fs::read_link(entry.path()).ok());
-        files.any(|file| file.ends_with("secateur.lock")).then_some(())
-    })
-    .await;
+    second.waits_for_lock().await;
     assert!(node.records().await.contains_key(OTHER));
     let first = first.finish().await;
     let second = second.finish().await;

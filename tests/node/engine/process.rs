@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -87,9 +87,28 @@ impl Process {
         .await;
     }
 
+    /// The same by another path of the socket.
+    pub(super) fn start_at(socket: &Path, owner: &str, entries: &[&str]) -> Self {
+        Self::spawn(Self::command_at(socket, owner, entries))
+    }
+
+    /// Returns once it waits for its turn.
+    pub(super) async fn waits_for_lock(&self) {
+        eventually("the deletion to wait for its turn", async || {
+            let open = fs::read_dir(self.directory().join("fd")).unwrap().flatten();
+            let mut files = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+            files.any(|file| file.ends_with("secateur.lock")).then_some(())
+        })
+        .await;
+    }
+
     fn command(node: &Node, owner: &str, entries: &[&str]) -> Command {
+        Self::command_at(&node.socket(), owner, entries)
+    }
+
+    fn command_at(socket: &Path, owner: &str, entries: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_secateur-stoppable"));
-        command.arg(node.socket()).arg(owner).args(entries);
+        command.arg(socket).arg(owner).args(entries);
         command
     }
 

@@ -15,6 +15,7 @@ both!(
     a_container_of_a_pod_that_was_started_brings_its_image_back,
     a_plain_container_that_was_started_brings_its_image_back,
     a_container_that_is_being_made_brings_its_image_back,
+    a_snapshot_that_somebody_looks_into_is_no_container,
     an_image_that_was_tagged_meanwhile_stays,
     an_identity_record_that_was_made_anew_goes_too,
     records_that_others_removed_are_not_reported,
@@ -137,6 +138,18 @@ async fn a_container_that_is_being_made_brings_its_image_back(version: Version) 
     assert_eq!(done.results[0].outcome, Outcome::Conflict, "{done:#?}");
     engine.acknowledge(done).await.unwrap();
     assert_eq!(node.records().await, records);
+}
+
+/// `ctr snapshots prepare` makes one that is kept for its own sake, also where others have leases.
+async fn a_snapshot_that_somebody_looks_into_is_no_container(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let root = app.chain_ids().pop().unwrap();
+    node.ctr(["snapshots", "prepare", "inspect", &root]).await;
+    node.hold("elsewhere", node.sandbox_image().unwrap().config()).await;
+
+    let answer = Process::start(&node, "", &["app:v1"]).finish().await;
+    assert_eq!(answer.only().removals, all_gone(&app), "{answer:#?}");
 }
 
 async fn an_image_that_was_tagged_meanwhile_stays(version: Version) {
