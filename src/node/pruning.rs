@@ -74,10 +74,11 @@ impl Node {
         let (results, pruning) = tokio::join!(deleting, looking);
         let mut results = results?;
         let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
-        if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled())
-            && let Some(pruning) = pruning?
-        {
-            pruning.carry_out(result, watch, journals).await?;
+        if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled()) {
+            match pruning {
+                Err(error) if error.may_pass() => return Err(error.into()),
+                looked => prune(looked, result, watch, journals).await?,
+            }
         }
         Ok(results)
     }
@@ -91,9 +92,9 @@ impl Node {
         watch: &Watch<'_>,
         journals: &mut Vec<OpenJournal>,
     ) -> Result<(), Error> {
-        match self.pruning(operation, gone).await? {
-            Some(pruning) => pruning.carry_out(result, watch, journals).await,
-            None => Ok(()),
+        match self.pruning(operation, gone).await {
+            Err(error) if !error.is_answer() => Err(error.into()),
+            looked => prune(looked, result, watch, journals).await,
         }
     }
 
@@ -114,6 +115,23 @@ impl Node {
             Execution::new(self, survey, (entries, vec![parents]), &unforced)
         });
         Ok(Some(Pruning { reasons: plan.reasons, execution }))
+    }
+}
+
+/// Prunes what was found. The image is gone, so that which parents it has can't be said keeps nothing from its end.
+async fn prune(
+    looked: Result<Option<Pruning<'_>>, CallError>,
+    result: &mut EntryResult,
+    watch: &Watch<'_>,
+    journals: &mut Vec<OpenJournal>,
+) -> Result<(), Error> {
+    match looked {
+        Ok(Some(pruning)) => pruning.carry_out(result, watch, journals).await,
+        Ok(None) => Ok(()),
+        Err(error) => {
+            result.messages.push(format!("its parents were not looked for, so none was pruned: {error}"));
+            Ok(())
+        }
     }
 }
 

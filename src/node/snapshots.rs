@@ -7,12 +7,24 @@ use containerd_client::services::v1::snapshots::{
     Info, ListSnapshotsRequest, StatSnapshotRequest, UsageRequest,
 };
 
+use tonic::Code;
+
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, within};
 use super::error::{CallError, had};
 use crate::image::ChainId;
 
 /// What the snapshot of an unpacked layer has, but not where an older client has unpacked it.
 const UNPACKED_LABEL: &str = "containerd.io/snapshot.ref";
+
+/// What came of a question to a snapshotter.
+enum Reached<T> {
+    /// The answer.
+    Found(T),
+    /// There is no such snapshot, or no such snapshotter.
+    Absent,
+    /// It is not there to be asked.
+    Away,
+}
 
 /// What keeps a snapshot that nothing refers to.
 const ROOT_LABEL: &str = "containerd.io/gc.root";
@@ -58,53 +70,96 @@ impl Containerd {
         &self,
         snapshotter: &str,
     ) -> Result<Vec<(String, ChainId)>, CallError> {
-        let filters = vec!["kind==active".to_owned()];
-        let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters };
-        let listing = within(LONG_DEADLINE, "snapshots.List", snapshotter, async {
-            let mut active = Vec::new();
-            let mut answers = self.snapshots().list(request).await?.into_inner();
-            while let Some(answer) = answers.message().await? {
-                let on_image = |info: Info| {
-                    let is_somebodys = info.labels.contains_key(ROOT_LABEL);
-                    Some((info.name, chain(&info.parent)?)).filter(|_| !is_somebodys)
-                };
-                active.extend(answer.info.into_iter().filter_map(on_image));
-            }
-            Ok(active)
+        let active = self.reach(snapshotter, async || {
+            self.snapshots_that(snapshotter, "kind==active", |info| {
+                let is_somebodys = info.labels.contains_key(ROOT_LABEL);
+                Some((info.name, chain(&info.parent)?)).filter(|_| !is_somebodys)
+            })
+            .await
         });
-        Ok(had(listing.await)?.unwrap_or_default())
+        Ok(active.await?.found().unwrap_or_default())
     }
 
-    /// The bytes that a snapshot takes by itself, without what it lies on; none if it is not there.
+    /// The bytes that a snapshot takes by itself, without what it lies on; none if it is not there, or nobody can say.
     pub async fn snapshot_size(&self, snapshotter: &str, key: &ChainId) -> Result<Option<u64>, CallError> {
-        let request = UsageRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
-        let answer = call("snapshots.Usage", key.as_str(), self.snapshots().usage(request)).await;
-        Ok(had(answer)?.map(|usage| usage.size.try_into().unwrap_or_default()))
+        let usage = self.reach(snapshotter, async || {
+            let request = UsageRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
+            call("snapshots.Usage", key.as_str(), self.snapshots().usage(request)).await
+        });
+        Ok(usage.await?.found().map(|usage| usage.size.try_into().unwrap_or_default()))
     }
 
-    /// Whether a snapshot is there.
+    /// Whether a snapshot is there, as far as anybody can say.
     pub async fn has_snapshot(&self, snapshotter: &str, key: &ChainId) -> Result<bool, CallError> {
-        let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
-        Ok(had(call("snapshots.Stat", key.as_str(), self.snapshots().stat(request)).await)?.is_some())
+        let stat = self.reach(snapshotter, async || {
+            let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
+            call("snapshots.Stat", key.as_str(), self.snapshots().stat(request)).await
+        });
+        Ok(!matches!(stat.await?, Reached::Absent))
     }
 
-    /// Which of these snapshots are there.
+    /// Which of these snapshots are there, as far as anybody can say.
     pub async fn snapshots_present(
         &self,
         snapshotter: &str,
         keys: &HashSet<ChainId>,
     ) -> Result<HashSet<ChainId>, CallError> {
-        let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters: Vec::new() };
-        let listing = within(LONG_DEADLINE, "snapshots.List", snapshotter, async {
-            let mut present = HashSet::new();
+        let present = self.reach(snapshotter, async || {
+            self.snapshots_that(snapshotter, "", |info| chain(&info.name).filter(|key| keys.contains(key)))
+                .await
+        });
+        Ok(match present.await? {
+            Reached::Found(present) => present.into_iter().collect(),
+            Reached::Absent => HashSet::new(),
+            Reached::Away => keys.clone(),
+        })
+    }
+
+    async fn snapshots_that<T>(
+        &self,
+        snapshotter: &str,
+        filter: &str,
+        mut take: impl FnMut(Info) -> Option<T>,
+    ) -> Result<Vec<T>, CallError> {
+        let filters = Some(filter.to_owned()).filter(|filter| !filter.is_empty()).into_iter().collect();
+        let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters };
+        within(LONG_DEADLINE, "snapshots.List", snapshotter, async {
+            let mut taken = Vec::new();
             let mut answers = self.snapshots().list(request).await?.into_inner();
             while let Some(answer) = answers.message().await? {
-                let names =
-                    answer.info.into_iter().filter_map(|info| info.name.parse().ok().map(ChainId::new));
-                present.extend(names.filter(|name| keys.contains(name)));
+                taken.extend(answer.info.into_iter().filter_map(&mut take));
             }
-            Ok(present)
-        });
-        Ok(had(listing.await)?.unwrap_or_default())
+            Ok(taken)
+        })
+        .await
+    }
+
+    /// Asks a snapshotter. One that is a process of its own may be away while containerd is there, and what it has is then neither
+    /// looked at nor counted: it keeps no image from its end.
+    async fn reach<T>(
+        &self,
+        snapshotter: &str,
+        ask: impl AsyncFn() -> Result<T, CallError>,
+    ) -> Result<Reached<T>, CallError> {
+        for asked_before in [false, true] {
+            match had(ask().await) {
+                Ok(Some(answer)) => return Ok(Reached::Found(answer)),
+                Ok(None) => return Ok(Reached::Absent),
+                Err(error) if error.code() != Some(Code::Unavailable) => return Err(error),
+                Err(error) if asked_before => tracing::warn!(%error, snapshotter, "it is away"),
+                // Whether it is the snapshotter that is away, or the daemon.
+                Err(_) => drop(self.version().await?),
+            }
+        }
+        Ok(Reached::Away)
+    }
+}
+
+impl<T> Reached<T> {
+    fn found(self) -> Option<T> {
+        match self {
+            Self::Found(answer) => Some(answer),
+            Self::Absent | Self::Away => None,
+        }
     }
 }

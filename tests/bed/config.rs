@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     pub metrics: Option<SocketAddr>,
     /// The bytes of the disk that holds the store and nothing else; without, it is on that of the node's directory.
     pub disk: Option<u64>,
+    /// Whether there is a snapshotter `remote` that is a process of its own, which listens at `remote.sock` beside the daemon's socket.
+    pub has_remote: bool,
 }
 
 /// Whether a containerd has the CRI plugin.
@@ -88,6 +90,13 @@ pub(crate) fn command(version: Version, setup: Setup, places: &Places, directory
 /// `restrict_oom_score_adj`: not every machine for tests may lower the score of a sandbox.
 fn containerd(version: Version, setup: Setup, places: &Places) -> String {
     let disabled = disabled_plugins(version, setup.cri);
+    let remote = match setup.has_remote {
+        true => {
+            let socket = places.socket.with_file_name("remote.sock");
+            format!("\n[proxy_plugins.remote]\ntype = \"snapshot\"\naddress = \"{}\"\n", socket.display())
+        }
+        false => String::new(),
+    };
     let metrics =
         setup.metrics.map(|address| format!("\n[metrics]\naddress = \"{address}\"\n")).unwrap_or_default();
     let [root, state, socket, shims, network] =
@@ -99,7 +108,7 @@ fn containerd(version: Version, setup: Setup, places: &Places) -> String {
 root = "{root}"
 state = "{state}"
 disabled_plugins = {disabled:?}
-{metrics}
+{metrics}{remote}
 [grpc]
 address = "{socket}"
 
@@ -126,7 +135,7 @@ conf_dir = "{network}"
 root = "{root}"
 state = "{state}"
 disabled_plugins = {disabled:?}
-{metrics}
+{metrics}{remote}
 [grpc]
 address = "{socket}"
 

@@ -1,13 +1,17 @@
 //! Images whose content is not the usual.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use secateur::image;
 use secateur::node::{self, Outcome};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::APP;
 use super::deletion::{Deletion, belongings, deleted, names, untagged};
-use crate::bed::{Digest, Image, Index, Node, Version, both};
+use crate::bed::{Cri, Digest, Image, Index, Node, Setup, Version, both};
 
 both!(
     an_index_goes_with_all_its_platforms,
@@ -118,6 +122,70 @@ async fn an_image_goes_from_every_snapshotter(version: Version) {
     assert_eq!(node.layers("native").await, BTreeMap::new());
     assert!(!node.disk().await.layers.contains_key(&*top));
     assert_eq!(reclaimed, before - node.disk().await.bytes());
+}
+
+/// It is a process of its own. People stop theirs, and leave it in the configuration. 1.6 does not tell it the namespace, which the
+/// containerd wants to know that takes the place of one here.
+#[tokio::test]
+async fn a_snapshotter_that_is_away_keeps_nothing_from_its_end() {
+    let version = Version::V2;
+    let node = Node::start_with(version, Setup { has_remote: true, ..Setup::default() }).await;
+    let other = Node::start_with(version, Setup { cri: Cri::Disabled, ..Setup::default() }).await;
+    let snapshotter = remote_snapshotter(&node.directory().join("remote.sock"), other.socket());
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let api = node.import(&Image::new("docker.io/library/api:v1").layer("two")).await;
+    node.container_in_snapshotter("user", APP, "remote").await;
+    node.remove_plain_container("user").await;
+    assert!(node.layers("remote").await[&**app.chain_ids().last().unwrap()] > 0);
+    let before = node.disk().await;
+
+    snapshotter.abort();
+    snapshotter.await.unwrap_err();
+    for image in [&app, &api] {
+        let name = image.name.strip_prefix("docker.io/library/").unwrap();
+        let (engine, done) = Deletion::of(&[name]).carry_out(&node).await;
+        let [result] = &done.results[..] else { panic!("one entry") };
+        assert_eq!(result.outcome, Outcome::Deleted, "{result:#?}");
+        assert!(result.reclaimed_bytes > 0 && done.recovered.is_empty(), "{result:#?}");
+        engine.acknowledge(done).await.unwrap();
+    }
+    let records = node.records().await;
+    assert!([&app, &api].iter().all(|image| !records.contains_key(&image.name)));
+    assert!(node.disk().await.bytes() < before.bytes());
+}
+
+/// The snapshotter `native` of another containerd, under the name `remote`: every request begins with that, in as many letters.
+fn remote_snapshotter(socket: &Path, containerd: PathBuf) -> JoinHandle<()> {
+    let listener = UnixListener::bind(socket).unwrap();
+    tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (theirs, _) = listener.accept().await.unwrap();
+            let ours = UnixStream::connect(&containerd).await.unwrap();
+            connections.spawn(async move {
+                let ((mut from, mut to), (mut answers, mut requests)) =
+                    (theirs.into_split(), ours.into_split());
+                let forth = async {
+                    let mut part = vec![0; 64 << 10];
+                    loop {
+                        let length = from.read(&mut part).await.unwrap_or_default();
+                        for at in 0..length.saturating_sub(7) {
+                            if part[at..].starts_with(b"\n\x06remote") {
+                                part[at + 2..at + 8].copy_from_slice(b"native");
+                            }
+                        }
+                        if length == 0 || requests.write_all(&part[..length]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = forth => {}
+                    _ = tokio::io::copy(&mut answers, &mut to) => {}
+                }
+            });
+        }
+    })
 }
 
 /// The journal of ten thousand images is one.
