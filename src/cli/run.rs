@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::answer::{Answer, Ended, table};
+use super::answer::{Answer, table};
 use super::args::{Format, Global, Run};
 use super::asked::Asked;
 use super::error::Error;
@@ -17,7 +17,7 @@ use super::output;
 use super::screen::{Screen, say};
 use super::session::{Session, say_left};
 use super::table::{Column, Table};
-use super::wait::Wait;
+use super::wait::{Wait, Waited};
 use crate::api::aggregate::{Reports, aggregate};
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::api::report::ImageDeletionReport;
@@ -25,7 +25,6 @@ use crate::api::result::ImageResult;
 use crate::api::status::ImageDeletionStatus;
 use crate::api::validate;
 use crate::image::{Request, Rules};
-use crate::node::Done;
 
 /// Does what the file asks for, and prints the object with its status.
 pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
@@ -53,24 +52,23 @@ pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
         return print(format, deletion, &answer, started);
     }
     let interrupt = Interrupt::listen().map_err(Error::Start)?;
-    let (mut done, earlier) = match spec.on_conflict {
-        OnConflict::Report => (session.delete(&request, &interrupt).await?, Vec::new()),
+    let waited = match spec.on_conflict {
+        OnConflict::Report => Waited::once(session.delete(&request, &interrupt).await?),
         OnConflict::Wait => {
             let deadline = deletion.deadline().unwrap_or(Timestamp::MAX);
             Wait::new(&session, &interrupt, deadline).delete(&request).await?
         }
     };
-    session.explain(&done.results);
-    let exit = print(format, deletion, &answer(&asked, &mut done, earlier), started)?;
-    say_left(&done);
-    session.node.acknowledge(done).await?;
-    Ok(Exit::worst([exit, interrupt.exit()]))
-}
-
-fn answer(asked: &Asked, done: &mut Done, earlier: Vec<Ended>) -> Answer {
-    Answer {
-        results: asked.answer(&done.results),
-        recovered: earlier.into_iter().chain(done.recovered.iter().map(Ended::from)).collect(),
+    session.explain(&waited.results);
+    let answer = Answer { results: asked.answer(&waited.results), recovered: waited.recovered };
+    let exit = print(format, deletion, &answer, started)?;
+    if let Some(done) = waited.last {
+        say_left(&done);
+        session.node.acknowledge(done).await?;
+    }
+    match waited.error {
+        Some(error) => Err(error),
+        None => Ok(Exit::worst([exit, interrupt.exit()])),
     }
 }
 

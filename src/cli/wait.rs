@@ -12,11 +12,51 @@ use super::session::Session;
 use crate::image::Request;
 use crate::node::{self, Done, EntryResult, Outcome};
 
+/// The time between two looks whether containerd is there again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A deletion that waits.
 pub struct Wait<'a> {
     session: &'a Session,
     interrupt: &'a Interrupt,
     deadline: Timestamp,
+}
+
+/// What came of a deletion that has waited. What the earlier operations did is acknowledged, and was said on stderr.
+#[derive(Debug, Default)]
+pub struct Waited {
+    /// A result for each entry, of all operations.
+    pub results: Vec<EntryResult>,
+    /// What they have recovered.
+    pub recovered: Vec<Ended>,
+    /// The last operation, if it is still to be acknowledged.
+    pub last: Option<Done>,
+    /// What has ended the wait.
+    pub error: Option<Error>,
+}
+
+impl Waited {
+    fn take_in(&mut self, entries: &[usize], done: &mut Done) {
+        for (index, result) in entries.iter().zip(std::mem::take(&mut done.results)) {
+            match self.results.get_mut(*index) {
+                Some(earlier) => earlier.follow(result),
+                None => self.results.push(result),
+            }
+        }
+        self.recovered.extend(done.recovered.iter().map(Ended::from));
+    }
+
+    /// What came of one operation, without a wait.
+    pub fn once(mut done: Done) -> Self {
+        let mut waited = Self::default();
+        let entries: Vec<usize> = (0..done.results.len()).collect();
+        waited.take_in(&entries, &mut done);
+        Self { last: Some(done), ..waited }
+    }
+
+    fn ended(self, error: Error) -> Self {
+        Self { error: Some(error), ..self }
+    }
 }
 
 impl<'a> Wait<'a> {
@@ -25,29 +65,35 @@ impl<'a> Wait<'a> {
         Self { session, interrupt, deadline }
     }
 
-    /// Deletes what is requested, entry by entry as it becomes free. Returns the last operation with the results of all of
-    /// them, and what the earlier ones have recovered; those are acknowledged, and their results were said on stderr.
-    pub async fn delete(&self, request: &Request) -> Result<(Done, Vec<Ended>), Error> {
+    /// Deletes what is requested, entry by entry as it becomes free, and returns what came of it.
+    ///
+    /// # Errors
+    ///
+    /// Where the first operation fails. After that there is something to tell, and an error is told with it.
+    pub async fn delete(&self, request: &Request) -> Result<Waited, Error> {
+        let mut waited = Waited::default();
         let mut held: Vec<usize> = (0..request.entries.len()).collect();
-        let mut results: Vec<EntryResult> = Vec::new();
-        let mut recovered = Vec::new();
         loop {
-            let mut done = self.session.delete(&only(request, &held), self.interrupt).await?;
-            for (index, result) in held.iter().zip(std::mem::take(&mut done.results)) {
-                match results.get_mut(*index) {
-                    Some(earlier) => earlier.follow(result),
-                    None => results.push(result),
-                }
-            }
-            held.retain(|index| results[*index].outcome == Outcome::Conflict);
+            let mut done = match self.session.delete(&only(request, &held), self.interrupt).await {
+                Err(error) if !waited.results.is_empty() => return Ok(waited.ended(error)),
+                done => done?,
+            };
+            waited.take_in(&held, &mut done);
+            held.retain(|index| waited.results[*index].outcome == Outcome::Conflict);
             if held.is_empty() || !self.goes_on() {
-                done.results = results;
-                return Ok((done, recovered));
+                return Ok(Waited { last: Some(done), ..waited });
             }
-            self.say_held(&results, &held);
-            recovered.extend(done.recovered.iter().map(Ended::from));
-            self.session.node.acknowledge(done).await?;
-            self.until_free(&only(request, &held)).await?;
+            self.say_held(&waited.results, &held);
+            let next = async {
+                self.session.node.acknowledge(done).await?;
+                self.until_free(&only(request, &held)).await
+            };
+            match next.await {
+                Err(error) => return Ok(waited.ended(error)),
+                // Nothing was done since.
+                Ok(()) if !self.goes_on() => return Ok(waited),
+                Ok(()) => {}
+            }
         }
     }
 
@@ -64,8 +110,27 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// Returns when one of the entries may have become free, and at the deadline or an interruption at the latest.
+    /// Returns when one of the entries may have become free, and at the deadline or an interruption at the latest. A containerd that
+    /// is started again meanwhile is waited for too.
     async fn until_free(&self, request: &Request) -> Result<(), Error> {
+        let mut is_away = false;
+        loop {
+            match self.until_free_or_away(request).await {
+                Err(Error::Node(node::Error::Call(error))) if error.may_pass() && self.goes_on() => {
+                    if !std::mem::replace(&mut is_away, true) {
+                        say(format_args!("waiting for containerd too: {error}"));
+                    }
+                    tokio::select! {
+                        () = self.interrupt.token().cancelled_owned() => {}
+                        () = tokio::time::sleep(PAUSE.min(self.time_left())) => {}
+                    }
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn until_free_or_away(&self, request: &Request) -> Result<(), Error> {
         let mut releases = self.session.node.releases().await.map_err(node::Error::from)?;
         while self.goes_on() {
             let results = self.session.dry_run(request).await?;

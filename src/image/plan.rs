@@ -144,6 +144,11 @@ impl Plan {
         })
     }
 
+    /// Every image that loses records.
+    pub fn touched(&self) -> impl Iterator<Item = &ImageId> {
+        self.deleted().chain([&self.image])
+    }
+
     /// The images that get a dangling record first.
     pub fn kept(&self) -> impl Iterator<Item = &ImageId> {
         self.steps.iter().filter_map(|step| match step {

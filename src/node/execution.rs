@@ -310,7 +310,7 @@ fn groups(plans: &[Plan]) -> Vec<Vec<usize>> {
     let mut group_of: HashMap<&ImageId, usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
-        let touched: BTreeSet<&ImageId> = plan.deleted().chain([&plan.image]).collect();
+        let touched: BTreeSet<&ImageId> = plan.touched().collect();
         let mut joined: BTreeSet<usize> =
             touched.iter().filter_map(|image| group_of.get(*image)).copied().collect();
         let group = joined.pop_first().unwrap_or_else(|| {

@@ -215,6 +215,12 @@ impl Journal {
         Ok(OpenJournal { place, journal: self, stage: Stage::Begun })
     }
 
+    /// The images that it is about, and whose it is.
+    pub(super) fn images(&self) -> impl Iterator<Item = (ImageId, String)> {
+        let images = self.rows.iter().filter_map(|row| row.target.digest.parse().ok());
+        images.map(|image| (image, self.owner.clone()))
+    }
+
     /// The journal of the image whose parents this prunes.
     pub(super) fn parents_of(&self) -> Option<&str> {
         match &self.part {

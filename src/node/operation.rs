@@ -16,7 +16,7 @@ use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
 use super::trees::Trees;
-use crate::image::{Decision, Pod, Request};
+use crate::image::{Decision, Plan, Pod, Request};
 
 /// A node: the daemon, and what was read of it that does not change.
 #[derive(Debug)]
@@ -160,11 +160,12 @@ impl Node {
         let glance = || self.glance(&first.request, first.pods.clone());
         let (killed, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
         let (killed, left): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
-        done.left = left.into_iter().map(|open| open.journal.owner).collect();
+        done.left = left.iter().map(|open| open.journal.owner.clone()).collect();
         if !killed.is_empty() {
             Box::pin(self.end_killed(killed, watch, &mut done)).await?;
             survey = glance().await?;
         }
+        survey.left = left.iter().flat_map(|open| open.journal.images()).collect();
         let decisions = self.decide(&mut survey, &first.request).await?;
         let journals = &mut done.journals;
         // Each is a large future, and only one of them runs: none needs room in this one.
@@ -186,16 +187,22 @@ impl Node {
         watch: &Watch<'_>,
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
+        let left = survey.left.clone();
+        let owner_of = |plan: &Plan| plan.touched().find_map(|image| left.get(image));
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
-            Some((entry.text.clone(), decision.verdict.as_ref().ok()?.clone()))
+            let plan = decision.verdict.as_ref().ok().filter(|plan| owner_of(plan).is_none());
+            Some((entry.text.clone(), plan?.clone()))
         });
         let mut execution = Execution::new(self, survey, plans.unzip(), operation);
         if operation.image_alone().is_some() {
             execution = execution.with_role(Role::Image);
         }
         let mut carried = execution.run(watch, journals).await?.into_iter();
-        Ok(results(&operation.request, &decisions, |_| carried.next().unwrap_or_default()))
+        Ok(results(&operation.request, &decisions, |plan| match owner_of(plan) {
+            Some(owner) => EntryResult::left_to(owner),
+            None => carried.next().unwrap_or_default(),
+        }))
     }
 
     /// Finishes or puts back what killed operations had begun, and does nothing else.

@@ -107,6 +107,15 @@ impl EntryResult {
         }
     }
 
+    /// Another operation had begun on the image, and somebody else is to end that.
+    pub(super) fn left_to(owner: &str) -> Self {
+        let message = format!(
+            "ImageDeletion {owner} was at work on this image when its agent was killed, and the agent ends that when it runs \
+             again: nothing was removed"
+        );
+        Self { outcome: Outcome::Failed, messages: vec![message], ..Self::default() }
+    }
+
     /// Something holds the image.
     pub(super) fn held(conflicts: Vec<Conflict>) -> Self {
         let messages = conflicts.iter().map(ToString::to_string).collect();

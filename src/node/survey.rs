@@ -27,6 +27,8 @@ pub struct Survey {
     pub rows: HashMap<String, Row>,
     /// What the images lead to whose content was read.
     pub trees: HashMap<ImageId, Arc<Tree>>,
+    /// The images that a killed operation is left with, and whose it was.
+    pub(super) left: HashMap<ImageId, String>,
 }
 
 impl Survey {

@@ -1,5 +1,7 @@
 //! `secateur run`.
 
+use std::io::{Read, Write};
+
 use super::*;
 use crate::bed::both;
 
@@ -7,6 +9,7 @@ both!(
     an_image_deletion_runs_and_gets_its_status,
     an_image_deletion_obeys_each_field,
     an_image_deletion_waits_for_a_conflict_to_end,
+    an_image_deletion_that_waits_tells_what_it_did,
     a_wrong_image_deletion_is_refused,
 );
 
@@ -110,6 +113,62 @@ async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
     assert_eq!(answer.exit, 4);
     let status = &answer.json()["status"];
     assert_eq!((&status["phase"], &status["nodes"]["conflicted"]), (&json!("Complete"), &json!(1)));
+}
+
+/// What was done before the wait is in its status, however the wait ends.
+async fn an_image_deletion_that_waits_tells_what_it_did(version: Version) {
+    let mut node = Node::start(version).await;
+    let [app, api] = [APP, "docker.io/library/api:v1"];
+    let held = node.import(&Image::new(app).layer("one")).await;
+    let pod = node.pod("shop", "cart").await;
+    let container = node.container(&pod, "cart", app, State::Running).await;
+    let spec = json!({"images": ["api:v1", "app:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 60});
+    let object = deletion(spec).to_string();
+    let spawn = |node: &Node| {
+        let mut child =
+            secateur(node, &["run", "-f", "-", "-o", "json"]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(object.as_bytes()).unwrap();
+        child
+    };
+    let ended = async |child: std::process::Child| {
+        Answer::from(spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap())
+    };
+    for _ in 0..8 {
+        node.import(&Image::new(api).layer("two")).await;
+        let mut child = spawn(&node);
+        until_said(&mut child, "app:v1: waiting");
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        let answer = ended(child).await;
+        assert_eq!(answer.exit, 1, "{}", answer.stderr);
+        let status = &answer.json()["status"];
+        assert_eq!(status["records"].as_array().unwrap().len(), 2, "{status}");
+        assert_eq!(status["nodes"]["conflicted"], 1);
+    }
+
+    node.import(&Image::new(api).layer("two")).await;
+    let mut child = spawn(&node);
+    until_said(&mut child, "app:v1: waiting");
+    while node.leases().await.keys().any(|lease| lease.starts_with("secateur-")) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    node.restart().await;
+    node.remove_container(&container).await;
+    let answer = ended(child).await;
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    assert_eq!(answer.json()["status"]["records"].as_array().unwrap().len(), 4);
+    assert!(is_gone(&node, &held).await);
+}
+
+/// Returns once a command has said something on stderr.
+fn until_said(child: &mut std::process::Child, what: &str) {
+    let mut said = String::new();
+    let stderr = child.stderr.as_mut().unwrap();
+    while !said.contains(what) {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error}: {said}"));
+        said.push(char::from(byte[0]));
+    }
 }
 
 async fn a_wrong_image_deletion_is_refused(version: Version) {

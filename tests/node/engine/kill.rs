@@ -16,6 +16,7 @@ both!(
     the_next_run_puts_back_what_came_into_use,
     what_was_not_begun_is_left_alone,
     a_command_line_leaves_what_a_deletion_has_begun_to_its_agent,
+    a_command_line_deletes_nothing_of_an_image_that_an_agent_has_begun_with,
     of_two_command_lines_that_were_killed_both_are_told_of,
     what_was_pulled_again_before_it_was_reported_is_told_as_gone,
     an_image_whose_only_name_was_moved_is_told_as_gone,
@@ -229,6 +230,32 @@ async fn a_command_line_leaves_what_a_deletion_has_begun_to_its_agent(version: V
         let agents = Process::start(&node, "next", &["none:v1"]).finish().await;
         assert_eq!(agents.recovered[0].owner, place);
         assert_eq!(removals([&answer, &agents]), all_removals(&images), "{place}");
+        assert_eq!(state(&node).await, empty, "{place}");
+    }
+}
+
+/// Neither would be told once, nor could the agent put back what it had begun with.
+async fn a_command_line_deletes_nothing_of_an_image_that_an_agent_has_begun_with(version: Version) {
+    let node = Node::start(version).await;
+    let empty = state(&node).await;
+    for place in ["removing:2", "removing:3"] {
+        let images = two_images(&node).await;
+        let [app, _] = &images;
+        let killed = Process::of_stopped_at(&node, "drop/5f2c", place, &[&app.target]).await;
+        killed.kill().await;
+        let (left, records) = (leases(&node).await, node.records().await);
+
+        let answer = Process::start(&node, "", &[&app.target]).finish().await;
+        let told = answer.only();
+        assert_eq!((&*told.outcome, &told.removals[..]), ("Failed", &[][..]), "{place}");
+        assert!(
+            told.messages[0].starts_with("ImageDeletion drop/5f2c was at work on this image"),
+            "{told:?}"
+        );
+        assert_eq!((leases(&node).await, node.records().await), (left, records), "{place}");
+
+        let agents = Process::start(&node, "next", &["other:v1"]).finish().await;
+        assert_eq!(removals([&agents]), all_removals(&images), "{place}");
         assert_eq!(state(&node).await, empty, "{place}");
     }
 }
