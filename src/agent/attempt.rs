@@ -100,8 +100,14 @@ impl Attempts {
         if let Some(held) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
             && !may_be_free(link, held).await?
         {
-            let is_wanted = !draft.is_long_ago(Instant::now()) || self.look(key, known).await?.is_some();
-            return Ok(Prepared::Idle(if is_wanted { Standing::Held } else { Standing::Done }));
+            let now = Instant::now();
+            if draft.is_to_be_looked_at(now) {
+                if self.look(key, known).await?.is_none() {
+                    return Ok(Prepared::Idle(Standing::Done));
+                }
+                draft.looked = now;
+            }
+            return Ok(Prepared::Idle(Standing::Held));
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let Some(deletion) = self.look(key, known).await? else {

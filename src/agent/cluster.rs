@@ -148,8 +148,8 @@ impl Cluster {
         answer("get the ImageDeletionReport", &name, reports.get_opt(&name)).await
     }
 
-    /// The unfinished pods that are bound to this node, without those of a name: a consistent read, not one of a
-    /// cache.
+    /// The unfinished pods that are bound to this node, without those of a name, in whatever namespace: a consistent read, not one
+    /// of a cache.
     pub async fn pods(&self, without: Option<&str>) -> Result<Vec<Pod>, ApiError> {
         let pods: Api<Pod> = Api::all(self.client.clone());
         let mut fields = format!("{},{UNFINISHED_PODS}", self.of_this_node());

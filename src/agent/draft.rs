@@ -30,7 +30,7 @@ pub struct Draft {
     /// Until when that is waited for.
     pub until: Option<Timestamp>,
     /// When it was asked last whether the deletion is still wanted.
-    looked: Instant,
+    pub looked: Instant,
     /// What was done and is counted once it was reported.
     pub uncounted: Vec<ImageResult>,
     /// How many images were put back, which is counted with it.
@@ -101,14 +101,9 @@ impl Draft {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether it is to be asked whether the deletion is still wanted: nobody tells an agent that it was removed. Asked once, it is
-    /// not for as long again.
-    pub fn is_long_ago(&mut self, now: Instant) -> bool {
-        let is_long_ago = now.duration_since(self.looked) >= BETWEEN_LOOKS;
-        if is_long_ago {
-            self.looked = now;
-        }
-        is_long_ago
+    /// Whether it is to be asked whether the deletion is still wanted: nobody tells an agent that it was removed.
+    pub fn is_to_be_looked_at(&self, now: Instant) -> bool {
+        now.duration_since(self.looked) >= BETWEEN_LOOKS
     }
 
     /// Keeps what is held of an operation, to be tried again `until` the deletion is over. The pods of that time count only
@@ -264,9 +259,10 @@ mod tests {
     fn now_and_then_it_is_asked_whether_what_is_held_is_still_wanted() {
         let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
         let later = Instant::now() + BETWEEN_LOOKS;
-        assert!(!draft.is_long_ago(later - Duration::from_secs(9)));
-        assert!(draft.is_long_ago(later) && !draft.is_long_ago(later));
-        assert!(draft.is_long_ago(later + BETWEEN_LOOKS));
+        assert!(!draft.is_to_be_looked_at(later - Duration::from_secs(9)));
+        assert!(draft.is_to_be_looked_at(later));
+        draft.looked = later;
+        assert!(!draft.is_to_be_looked_at(later) && draft.is_to_be_looked_at(later + BETWEEN_LOOKS));
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub struct Wait<'a> {
     deadline: Timestamp,
 }
 
-/// What came of a deletion that has waited. What the earlier operations did is acknowledged, and was said on stderr.
+/// What came of a deletion that has waited. What the earlier operations did was said on stderr, and is acknowledged but where that
+/// has failed: the next run tells it once more then.
 #[derive(Debug, Default)]
 pub struct Waited {
     /// A result for each entry, of all operations.
@@ -75,6 +76,9 @@ impl<'a> Wait<'a> {
         let mut held: Vec<usize> = (0..request.entries.len()).collect();
         loop {
             let mut done = match self.session.delete(&only(request, &held), self.interrupt).await {
+                Err(Error::Node(node::Error::Interrupted)) if !waited.results.is_empty() => {
+                    return Ok(waited);
+                }
                 Err(error) if !waited.results.is_empty() => return Ok(waited.ended(error)),
                 done => done?,
             };

@@ -69,23 +69,23 @@ impl Cluster {
         }
     }
 
-    /// Takes a change of the agents' pods in, and names the nodes that run an agent by it and may have run none.
+    /// Takes a change of the agents' pods in, and names the nodes that may run an agent by it and have run none, or the other way round.
     pub(super) fn agents(&mut self, change: Change<AgentPod>) -> Vec<String> {
         let known = self.agents.get_or_insert_default();
         match change {
             Change::Listed(pods) => {
                 let listed = pods.into_iter().filter_map(|pod| Some((pod.name, pod.node?))).collect();
                 let before = std::mem::replace(known, listed);
-                let is_new = |(name, _): &(&String, &String)| !before.contains_key(*name);
-                known.iter().filter(is_new).map(|(_, node)| node.clone()).collect()
+                let come = known.iter().filter(|(name, _)| !before.contains_key(*name));
+                let gone = before.iter().filter(|(name, _)| !known.contains_key(*name));
+                come.chain(gone).map(|(_, node)| node.clone()).collect()
             }
             Change::Applied(AgentPod { name, node: Some(node) }) => {
                 let before = known.insert(name, node.clone());
                 if before.is_none() { vec![node] } else { Vec::new() }
             }
             Change::Applied(AgentPod { name, node: None }) | Change::Gone(name) => {
-                known.remove(&name);
-                Vec::new()
+                known.remove(&name).into_iter().collect()
             }
         }
     }
@@ -206,9 +206,10 @@ mod tests {
         let next = AgentPod { name: "next-agent-a".into(), ..agent("a") };
         assert_eq!(cluster.agents(Change::Applied(next.clone())), ["a"]);
         assert_eq!(cluster.agents(Change::Applied(next.clone())), [""; 0]);
+        assert_eq!(cluster.agents(Change::Gone("agent-a".into())), ["a"]);
         assert_eq!(cluster.agents(Change::Gone("agent-a".into())), [""; 0]);
-        assert_eq!(cluster.agents(Change::Applied(AgentPod { node: None, ..agent("b") })), [""; 0]);
-        assert_eq!(cluster.agents(Change::Listed(vec![next, agent("c"), agent("d")])), ["d"]);
+        assert_eq!(cluster.agents(Change::Applied(AgentPod { node: None, ..agent("b") })), ["b"]);
+        assert_eq!(cluster.agents(Change::Listed(vec![next, agent("d")])), ["d", "c"]);
         assert!(cluster.runs_agent("d") && !cluster.runs_agent("b"));
         let selected = Selected { desired: names(["a", "d"]), without_agent: names(["b"]) };
         assert_eq!(cluster.select(&created(10)), selected);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{ListParams, WatchEvent, WatchParams};
-use kube::{Api, Client, Error, ResourceExt};
+use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
@@ -51,7 +51,8 @@ enum End {
 
 /// Who watches.
 pub(super) struct Newsroom {
-    reports: Api<ImageDeletionReport>,
+    /// As objects of whatever form: one that can't be understood as a report would end the watch, each time that it is opened.
+    reports: Api<DynamicObject>,
     inputs: Sender<Input>,
     observer: Arc<dyn Observer>,
     /// The version up to which everything was told.
@@ -62,7 +63,8 @@ pub(super) struct Newsroom {
 impl Newsroom {
     /// One that has told nothing.
     pub(super) fn new(client: Client, inputs: Sender<Input>, observer: Arc<dyn Observer>) -> Self {
-        Self { reports: Api::all(client), inputs, observer, version: None, backoff: Backoff::default() }
+        let reports = Api::all_with(client, &ApiResource::erase::<ImageDeletionReport>(&()));
+        Self { reports, inputs, observer, version: None, backoff: Backoff::default() }
     }
 
     /// Tells the news for as long as somebody listens.
@@ -96,24 +98,18 @@ impl Newsroom {
         let mut events = pin!(in_time(PATIENCE, self.reports.watch(&parameters, &version)).await?);
         loop {
             let event = timeout(SILENCE, events.next()).await.ok().flatten().ok_or(End::Over)?;
-            match event {
-                Ok(event) => self.take(event).await?,
-                // What can't be understood is one report, and the watch goes on after it.
-                Err(error @ Error::SerdeError(_)) => {
-                    warn!(%error, "a report is not understood");
-                    self.observer.error(ErrorKind::Watch);
-                }
-                Err(error) => return Err(Failure::from(error).into()),
-            }
+            self.take(event.map_err(Failure::from)?).await?;
         }
     }
 
-    async fn take(&mut self, event: WatchEvent<ImageDeletionReport>) -> Result<(), End> {
+    async fn take(&mut self, event: WatchEvent<DynamicObject>) -> Result<(), End> {
         let (version, news) = match event {
-            WatchEvent::Added(report) | WatchEvent::Modified(report) => {
-                (report.resource_version(), Some(News::Applied(report.spec)))
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                (object.resource_version(), self.understood(object).map(News::Applied))
             }
-            WatchEvent::Deleted(report) => (report.resource_version(), Some(News::Gone(report.spec))),
+            WatchEvent::Deleted(object) => {
+                (object.resource_version(), self.understood(object).map(News::Gone))
+            }
             WatchEvent::Bookmark(mark) => (Some(mark.metadata.resource_version), None),
             WatchEvent::Error(status) => return Err(Failure::Refused(status).into()),
         };
@@ -123,6 +119,19 @@ impl Newsroom {
         self.version = version.or(self.version.take());
         self.backoff = Backoff::default();
         Ok(())
+    }
+
+    /// What an object says as a report. The watch goes on after one that says nothing.
+    fn understood(&self, object: DynamicObject) -> Option<ImageDeletionReportSpec> {
+        let name = object.name_any();
+        match object.try_parse::<ImageDeletionReport>() {
+            Ok(report) => Some(report.spec),
+            Err(error) => {
+                warn!(report = name, %error, "a report is not understood");
+                self.observer.error(ErrorKind::Watch);
+                None
+            }
+        }
     }
 
     /// The version of all reports. One is listed, because none can't be asked for.

@@ -98,10 +98,10 @@ mod tests {
         nodes.iter().map(|node| json!(report(node))).collect()
     }
 
-    /// The nodes whose reports are listed, where every answer takes this long.
-    async fn nodes(exchanges: Vec<Exchange>, delay: Duration) -> Vec<String> {
+    /// The nodes whose reports are listed, where every answer takes this long and is waited for that long.
+    async fn nodes(exchanges: Vec<Exchange>, delay: Duration, patience: Duration) -> Vec<String> {
         let client = api_server(exchanges, delay);
-        let listed = list(&client, &Target::of(&deletion()), delay * 3 / 2).await.unwrap();
+        let listed = list(&client, &Target::of(&deletion()), patience).await.unwrap();
         listed.stages().map(|(node, _)| node.to_owned()).collect()
     }
 
@@ -112,7 +112,8 @@ mod tests {
             ("continue=first", page(&reports(&["c"]), "second")),
             ("continue=second", page(&reports(&["d"]), "")),
         ];
-        assert_eq!(nodes(exchanges, Duration::from_secs(1)).await, ["a", "b", "c", "d"]);
+        let (delay, patience) = (Duration::from_secs(1), Duration::from_millis(2_500));
+        assert_eq!(nodes(exchanges, delay, patience).await, ["a", "b", "c", "d"]);
     }
 
     #[tokio::test]
@@ -120,7 +121,10 @@ mod tests {
         let mut all = reports(&["a", "b", "c", "d"]);
         all[1]["startTime"] = json!("2026-01-01T00:00:00+99:99");
         all[2]["outcome"] = json!("Postponed");
-        assert_eq!(nodes(vec![("imageDeletion", page(&all, ""))], Duration::from_secs(1)).await, ["a", "d"]);
+        assert_eq!(
+            nodes(vec![("imageDeletion", page(&all, ""))], Duration::ZERO, PATIENCE).await,
+            ["a", "d"]
+        );
     }
 
     #[test]

@@ -13,13 +13,15 @@ pub(super) struct Roster {
     awaited: HashSet<String>,
     /// Nodes that were part of it and are not now. Their labels may come back.
     gone: HashSet<String>,
+    /// The desired nodes that ran no agent at first.
+    late: HashSet<String>,
 }
 
 impl Roster {
     /// These nodes, none of which has reported.
     pub(super) fn new(selected: Selected) -> Self {
         let awaited = selected.desired.iter().cloned().collect();
-        Self { selected, awaited, gone: HashSet::new() }
+        Self { selected, awaited, gone: HashSet::new(), late: HashSet::new() }
     }
 
     /// The nodes whose reports count.
@@ -65,21 +67,28 @@ impl Roster {
         was_part
     }
 
-    /// The node is selected, and has not reported. If it was part of it and not awaited, it is again: awaited where it runs an
-    /// agent. Says whether that is news.
+    /// The node is selected, and has not reported. If it was part of it and is not, it is again; one that ran no agent at first is
+    /// awaited as long as it runs one. Says whether anything is new by that.
     pub(super) fn asked(&mut self, node: &str, runs_agent: impl FnOnce() -> bool) -> bool {
         let Selected { desired, without_agent } = &mut self.selected;
         let was_gone = self.gone.remove(node);
-        if !was_gone && !without_agent.contains(node) {
+        if !was_gone && !without_agent.contains(node) && !self.late.contains(node) {
             return false;
         }
         match runs_agent() {
             true => {
-                without_agent.remove(node);
+                if without_agent.remove(node) {
+                    self.late.insert(node.to_owned());
+                }
                 self.awaited.insert(node.to_owned());
                 desired.insert(node.to_owned())
             }
-            false => without_agent.insert(node.to_owned()),
+            false => {
+                self.late.remove(node);
+                self.awaited.remove(node);
+                desired.remove(node);
+                without_agent.insert(node.to_owned())
+            }
         }
     }
 }
@@ -133,6 +142,8 @@ mod tests {
         assert!(roster.asked("b", || true) && !roster.is_complete());
         assert!(!roster.asked("b", || true), "it is no news");
         roster.reported("b", Stage::Done);
+        assert!(roster.asked("c", || true) && !roster.is_complete());
+        assert!(roster.asked("c", || false) && roster.is_complete(), "its agent is gone again");
         assert!(roster.asked("c", || true) && !roster.is_complete());
         assert_eq!((roster.desired().len(), roster.without_agent()), (3, 1));
         roster.gone("d");

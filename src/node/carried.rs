@@ -20,6 +20,8 @@ pub(super) struct Carried {
     pub(super) moved: Vec<(Arc<str>, String)>,
     /// The call at which it ended early.
     pub(super) failed: Option<CallError>,
+    /// The same of a run that was killed, in words.
+    refused: Option<String>,
     /// What holds the image now.
     pub(super) conflicts: Vec<Conflict>,
     /// Images that keep names which were to go.
@@ -58,12 +60,16 @@ impl Carried {
     }
 
     /// The same once the outcome was certain, by what was kept.
-    pub(super) fn settled(plan: &Plan, kept: &Kept) -> Self {
+    pub(super) fn settled(plan: &Plan, place: usize, kept: &Kept) -> Self {
         let moved = plan.removed().filter_map(|record| {
             let to = kept.lost.get(&*record.name)?.clone()?;
             Some((Arc::clone(&record.name), to))
         });
-        Self { moved: moved.collect(), ..Self::resumed(plan, |name| !kept.has_removed(name)) }
+        Self {
+            moved: moved.collect(),
+            refused: kept.refused.get(&place).cloned(),
+            ..Self::resumed(plan, |name| !kept.has_removed(name))
+        }
     }
 
     /// The images of a plan that are gone.
@@ -73,12 +79,23 @@ impl Carried {
 
     /// Whether an image of the plan is gone.
     pub(super) fn went(&self, image: &ImageId) -> bool {
-        self.begun && self.failed.is_none() && self.conflicts.is_empty() && !self.stays.contains_key(image)
+        self.begun && !self.has_failed() && self.conflicts.is_empty() && !self.stays.contains_key(image)
+    }
+
+    /// Whether it ended early.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some() || self.refused.is_some()
+    }
+
+    /// Why it ended early.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failed.as_ref().map(ToString::to_string).or_else(|| self.refused.clone())
     }
 
     /// Whether a record that it has not removed is there still, as far as it knows.
     pub(super) fn keeps(&self, record: &Record) -> bool {
-        !self.begun || self.failed.is_some() || self.stays.contains_key(&record.target)
+        let is_kept = !self.begun || self.has_failed() || self.stays.contains_key(&record.target);
+        is_kept && self.moved_to(record).is_none()
     }
 
     /// Where a record points that was moved meanwhile.
@@ -109,9 +126,9 @@ impl Carried {
             Step::Deleted(image) => gone.contains(image),
         };
         let removals: Vec<_> = plan.steps.iter().filter(happened).filter_map(Step::report).collect();
-        let outcome = match (&self.failed, removals.is_empty()) {
-            (Some(_), _) => Outcome::Failed,
-            (None, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
+        let outcome = match (self.has_failed(), removals.is_empty()) {
+            (true, _) => Outcome::Failed,
+            (false, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
             _ if gone.contains(&plan.image) => Outcome::Deleted,
             _ => Outcome::Untagged,
         };
@@ -128,9 +145,8 @@ impl Carried {
         let moved = self.moved.iter().map(|(name, to)| {
             format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
         });
-        let told = self.stays.iter().filter(|_| self.failed.is_none());
+        let told = self.stays.iter().filter(|_| !self.has_failed());
         let stays = told.map(|(image, stays)| format!("image {} stays{stays}", image.short()));
-        let failed = self.failed.iter().map(ToString::to_string);
-        moved.chain(stays).chain(failed).chain(plan.warnings()).collect()
+        moved.chain(stays).chain(self.failure()).chain(plan.warnings()).collect()
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Execution<'a> {
     /// The entry that each plan is for.
     pub(super) entries: Vec<String>,
     pub(super) plans: Vec<Plan>,
+    /// The place of each in the journal.
+    places: Vec<usize>,
     pub(super) rules: Rules,
     /// The sandboxes that there were before the pods were listed which the survey has.
     pub(super) sandboxes: Sandboxes,
@@ -68,6 +70,7 @@ impl<'a> Execution<'a> {
             node,
             survey,
             entries,
+            places: (0..plans.len()).collect(),
             plans,
             rules: operation.request.rules.clone(),
             sandboxes: operation.sandboxes.clone(),
@@ -79,6 +82,11 @@ impl<'a> Execution<'a> {
     /// The same as one of two steps.
     pub(super) fn with_role(self, role: Role) -> Self {
         Self { role, ..self }
+    }
+
+    /// The same where the plans are some of a journal, at these places.
+    pub(super) fn at(self, places: Vec<usize>) -> Self {
+        Self { places, ..self }
     }
 
     /// Carries the plans out and returns what became of each. The journal is written before anything else is.
@@ -116,16 +124,19 @@ impl<'a> Execution<'a> {
         let prepare = async { Ok::<_, Error>(journal.collection(containerd).await?) };
         let ((), collection) = tokio::try_join!(self.look_again(&mut carried, &holdings, watch), prepare)?;
         stop_at("looked-again");
-        journal.settle(containerd, self.kept(&carried)).await?;
+        let kept = self.kept(&carried, journal.journal.plans.len());
+        journal.settle(containerd, kept).await?;
         stop_at("settled");
         let results = self.let_go(&mut carried, holdings, collection, watch).await?;
         Ok((results, journal))
     }
 
-    /// The records that were to go and did not.
-    fn kept(&self, carried: &[Carried]) -> Kept {
+    /// What was not done of so many plans of a journal.
+    fn kept(&self, carried: &[Carried], planned: usize) -> Kept {
         let mut kept = Kept::default();
-        for (plan, carried) in self.plans.iter().zip(carried) {
+        kept.unbegun.extend((0..planned).filter(|place| !self.places.contains(place)));
+        for ((plan, place), carried) in self.plans.iter().zip(&self.places).zip(carried) {
+            kept.refused.extend(carried.failure().map(|why| (*place, why)));
             for record in plan.removed().filter(|record| !carried.removed.contains(&record.name)) {
                 let name = record.name.to_string();
                 match carried.keeps(record) {
@@ -177,7 +188,7 @@ impl<'a> Execution<'a> {
     fn result(&self, plan: &Plan, carried: &Carried) -> EntryResult {
         let mut result = carried.result(plan);
         if matches!(self.role, Role::ParentsOf(_))
-            && carried.failed.is_none()
+            && !carried.has_failed()
             && result.outcome == Outcome::Failed
         {
             result.outcome = Outcome::Absent;

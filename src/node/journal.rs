@@ -179,18 +179,24 @@ pub enum Stage {
     },
 }
 
-/// The records that an operation was to remove and has not removed.
+/// What of a journal was not done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Those that stay, or were put back.
     pub stays: BTreeSet<String>,
     /// Those that others took away meanwhile, and where they point now if that is elsewhere.
     pub lost: BTreeMap<String, Option<String>>,
+    /// The plans that a run which found the journal has left alone, by their places in it: they were not begun.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unbegun: BTreeSet<usize>,
+    /// Why the daemon refused to go on with a plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<usize, String>,
 }
 
 impl Kept {
     fn is_empty(&self) -> bool {
-        self.stays.is_empty() && self.lost.is_empty()
+        *self == Self::default()
     }
 
     /// Whether the record is there no longer by what the operation did.

@@ -8,7 +8,7 @@ use super::client::Containerd;
 use super::containers::KnownContainers;
 use super::error::{ConnectError, Error};
 use super::execution::{Execution, Role};
-use super::journal::OpenJournal;
+use super::journal::{OpenJournal, Stage};
 use super::lock::Lock;
 use super::needs::Needs;
 use super::result::{EntryResult, planned, results};
@@ -165,7 +165,8 @@ impl Node {
             Box::pin(self.end_killed(killed, watch, &mut done)).await?;
             survey = glance().await?;
         }
-        survey.left = left.iter().flat_map(|open| open.journal.images()).collect();
+        let begun = left.iter().filter(|open| open.stage == Stage::Begun);
+        survey.left = begun.flat_map(|open| open.journal.images()).collect();
         let decisions = self.decide(&mut survey, &first.request).await?;
         let journals = &mut done.journals;
         // Each is a large future, and only one of them runs: none needs room in this one.

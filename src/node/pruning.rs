@@ -2,6 +2,7 @@
 //! the image goes first, and that look is made while the collector is at work. Parents that are there to be pruned then go in
 //! one more step, with a journal and a collection of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -21,6 +22,8 @@ pub(super) struct Gone {
     image: ImageId,
     rows: Vec<Row>,
     tree: Option<Arc<Tree>>,
+    /// The images that a killed operation is left with.
+    left: HashMap<ImageId, String>,
 }
 
 /// What pruning does, and why.
@@ -108,7 +111,8 @@ impl Node {
         let Some(plan) = plan.filter(|plan| plan.image == gone.image) else {
             return Ok(None);
         };
-        let execution = plan.parents().map(|parents| {
+        let is_free = |parents: &Plan| !parents.touched().any(|image| gone.left.contains_key(image));
+        let execution = plan.parents().filter(is_free).map(|parents| {
             let mut unforced = operation.clone();
             unforced.request.rules.force = false;
             let entries = unforced.request.entries.iter().map(|entry| entry.text.clone()).collect();
@@ -160,6 +164,7 @@ impl Gone {
             image: plan.image.clone(),
             rows: plan.removed().filter_map(|record| survey.rows.get(&*record.name).cloned()).collect(),
             tree: survey.trees.get(&plan.image).cloned(),
+            left: survey.left.clone(),
         })
     }
 

@@ -53,9 +53,10 @@ impl Execution<'_> {
     /// Where only names went, others may have removed the image's other names meanwhile. Then it gets back what went: whether it
     /// may go was not asked.
     async fn keep_last_names(&self, carried: &mut [Carried]) -> Result<(), CallError> {
-        let going = self.going();
+        let gone: BTreeSet<&ImageId> =
+            self.plans.iter().zip(&*carried).flat_map(|(plan, carried)| carried.gone(plan)).collect();
         let lost_names = |(plan, carried): (&Plan, &Carried)| {
-            let is_kept = plan.kept().next().is_some() || going.contains(&plan.image);
+            let is_kept = plan.kept().next().is_some() || gone.contains(&plan.image);
             (!is_kept && !carried.removed.is_empty()).then(|| plan.image.clone())
         };
         let mut bare: BTreeSet<ImageId> = self.plans.iter().zip(&*carried).filter_map(lost_names).collect();

@@ -79,9 +79,9 @@ impl Holdings {
         Ok(Self { blobs, snapshots: sizes.into_iter().flatten().collect() })
     }
 
-    /// The snapshotters in which the images are unpacked.
+    /// The snapshotters in which the images are unpacked by what their configs keep.
     pub(super) fn snapshotters(&self) -> BTreeSet<&str> {
-        self.snapshots.keys().map(|(snapshotter, _)| snapshotter.as_str()).collect()
+        self.blobs.values().flat_map(|stored| &stored.snapshotters).map(String::as_str).collect()
     }
 
     /// The sizes of what each of the images has, in bytes.

@@ -91,23 +91,25 @@ impl Node {
             .filter_map(|row| Some((row.name.as_str(), Arc::new(row.record()?))))
             .collect();
         let is_there = |name: &str| survey.rows.contains_key(name);
-        let begun = |plan: &Plan| {
-            *stage != Stage::Begun
-                || journal.parents_of().is_some()
-                || plan.removed().any(|record| !is_there(&record.name))
-                || plan.kept().any(|image| survey.rows.contains_key(&dangling_name(image)))
+        let begun = |place: usize, plan: &Plan| match stage {
+            Stage::Settled { kept } => !kept.unbegun.contains(&place),
+            Stage::Begun => {
+                journal.parents_of().is_some()
+                    || plan.removed().any(|record| !is_there(&record.name))
+                    || plan.kept().any(|image| is_there(&dangling_name(image)))
+            }
         };
-        let (entries, plans): (Vec<_>, Vec<_>) = journal
-            .plans
-            .iter()
-            .filter_map(|planned| Some((planned.entry.clone(), planned.read(&records)?)))
-            .filter(|(_, plan)| begun(plan))
+        let planned = journal.plans.iter().enumerate();
+        let (places, (entries, plans)): (Vec<_>, (Vec<_>, Vec<_>)) = planned
+            .filter_map(|(place, planned)| Some((place, (planned.entry.clone(), planned.read(&records)?))))
+            .filter(|(place, (_, plan))| begun(*place, plan))
             .unzip();
         let carried = plans
             .iter()
-            .map(|plan| match stage {
+            .zip(&places)
+            .map(|(plan, place)| match stage {
                 Stage::Begun => Carried::resumed(plan, is_there),
-                Stage::Settled { kept } => Carried::settled(plan, kept),
+                Stage::Settled { kept } => Carried::settled(plan, *place, kept),
             })
             .collect();
         self.restore(&mut survey, &journal.rows, &records).await?;
@@ -126,7 +128,7 @@ impl Node {
             "ending an operation that was killed"
         );
         let execution = Execution::new(self, survey, (entries, plans), &operation);
-        Ok((execution.with_role(Role::of(journal)), carried))
+        Ok((execution.with_role(Role::of(journal)).at(places), carried))
     }
 
     /// Puts the removed records back into the survey, and reads the content of their images.

@@ -59,6 +59,20 @@ async fn it_goes_on_where_it_was_when_it_ends_as_watches_do() {
 }
 
 #[tokio::test]
+async fn it_goes_on_after_a_report_that_is_not_understood() {
+    let mut strange = event("MODIFIED", "b", "8");
+    strange["object"]["startTime"] = json!("2026-01-01T00:00:00+99:99");
+    let mut of_another_version = event("ADDED", "c", "9");
+    of_another_version["object"]["outcome"] = json!("Postponed");
+    let script = vec![
+        ("limit=1", versions("5")),
+        ("resourceVersion=5", vec![event("ADDED", "a", "7"), strange, of_another_version]),
+        ("resourceVersion=9", vec![event("ADDED", "d", "10")]),
+    ];
+    assert_eq!(told(script, 3).await, ["begins", "a", "d"]);
+}
+
+#[tokio::test]
 async fn it_begins_anew_where_its_version_is_too_old() {
     let script = vec![
         ("limit=1", versions("5")),

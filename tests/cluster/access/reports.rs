@@ -105,11 +105,15 @@ async fn a_report_that_is_not_understood_keeps_no_deletion_from_its_end(cluster:
     let node = cluster.node_b();
     let token = node.steal_token("agent").await;
     node.signal_agent(Signal::SIGSTOP).await;
-    cluster.request("access", json!({"images": ["access/none:v1"], "activeDeadlineSeconds": 5}));
+    cluster.request("access", json!({"images": ["access/none:v1"], "activeDeadlineSeconds": 10}));
     let uid = cluster.deletion("access").await.uid().unwrap_or_default();
     let mut strange = report(&uid, "node-b", "node-b");
     strange["startTime"] = json!("2026-01-01T00:00:00+99:99");
     cluster.apply_as(&token, &strange.to_string());
+    let stored =
+        cluster.kubectl(["get", "imgdelrep", &name_of("node-b", &uid), "-o", "jsonpath={.startTime}"]);
+    assert_eq!(stored, "2026-01-01T00:00:00+99:99");
+    assert!(!cluster.deletion("access").await.is_finished());
     let status = cluster.finished("access").await;
     assert_eq!((status.phase, &*status.nodes_reported), (Phase::Failed, "1/2"));
     let failed = condition(&status, "Failed");
@@ -117,4 +121,6 @@ async fn a_report_that_is_not_understood_keeps_no_deletion_from_its_end(cluster:
     cluster.kubectl(["delete", "imagedeletion", "access"]);
     node.signal_agent(Signal::SIGCONT).await;
     cluster.deletion_is_gone("access").await;
+    let after = cluster.delete("access-after", json!({"images": ["access/none:v1"]})).await;
+    assert_eq!(after.phase, Phase::Complete, "{after:#?}");
 }

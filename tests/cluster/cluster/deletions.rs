@@ -88,11 +88,10 @@ impl Cluster {
         .await;
         let reports: Api<ImageDeletionReport> = Api::all(self.client());
         eventually(&format!("the reports on {name} to be removed"), async || {
-            let all = reports.list(&ListParams::default()).await.expect("the API server lists reports");
-            let is_of_it = |report: &ImageDeletionReport| {
-                report.owner_references().iter().any(|owner| owner.name == name)
-            };
-            (!all.iter().any(is_of_it)).then_some(())
+            let all =
+                reports.list_metadata(&ListParams::default()).await.expect("the API server lists reports");
+            let mut owners = all.iter().flat_map(|report| report.owner_references());
+            owners.all(|owner| owner.name != name).then_some(())
         })
         .await;
     }

@@ -15,6 +15,7 @@ both!(
     the_next_run_finishes_what_was_killed_anywhere,
     the_next_run_puts_back_what_came_into_use,
     what_was_not_begun_is_left_alone,
+    what_was_not_begun_is_not_told_by_whoever_finds_the_journal_next,
     a_command_line_leaves_what_a_deletion_has_begun_to_its_agent,
     a_command_line_deletes_nothing_of_an_image_that_an_agent_has_begun_with,
     of_two_command_lines_that_were_killed_both_are_told_of,
@@ -209,6 +210,38 @@ async fn what_was_not_begun_is_left_alone(version: Version) {
         assert_eq!(node.record(app.config()).await, None);
         let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
         assert_eq!(answer.recovered[0].results[0].outcome, "Deleted", "one of its records was gone");
+    }
+}
+
+/// The run that ends the journal is killed too, or cannot report.
+async fn what_was_not_begun_is_not_told_by_whoever_finds_the_journal_next(version: Version) {
+    for (form, place) in
+        FORMS.iter().flat_map(|form| ["journal-open", "removing:2"].map(|place| (form, place)))
+    {
+        let node = Node::start(version).await;
+        let images = two_images_for(&node, form).await;
+        let before = node.records().await;
+        Process::stopped_at(&node, place, &ENTRIES).await.kill().await;
+        let left = node.records().await;
+        let is_whole = |image: &&Imported| {
+            before.iter().all(|(name, record)| record.target != image.target || left.contains_key(name))
+        };
+        let [whole, begun]: [Vec<&Imported>; 2] = images.iter().partition(is_whole).into();
+        assert!(!whole.is_empty(), "{place}: one of them was not begun");
+
+        for killed_at in ["settled", "collected", "reported"] {
+            Process::of_stopped_at(&node, "second", killed_at, &["none:v1"]).await.kill().await;
+        }
+        let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+        let told: Vec<_> = answer.recovered.iter().flat_map(|recovered| &recovered.results).collect();
+        assert_eq!(told.len(), begun.len(), "{form} {place}: {answer:#?}");
+        assert!(told.iter().all(|told| told.outcome == "Deleted"), "{form} {place}: {answer:#?}");
+        let now = node.records().await;
+        for (name, record) in before {
+            let stays = whole.iter().any(|image| image.target == record.target);
+            assert!(!stays || now.contains_key(&name), "{form} {place}: {name}");
+        }
+        assert_eq!(leases(&node).await, BTreeMap::new());
     }
 }
 
