@@ -18,6 +18,7 @@ pub mod document;
 pub mod error;
 pub mod events;
 mod execution;
+mod groups;
 pub mod images;
 pub mod journal;
 pub mod leases;

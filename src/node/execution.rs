@@ -8,7 +8,8 @@ use futures::{StreamExt, stream};
 use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
-use super::images::{Removed, Row};
+use super::groups::groups;
+use super::images::Removed;
 use super::journal::{Journal, Kept, OpenJournal, Part, PlannedEntry, PlannedPruning};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Left};
@@ -16,13 +17,10 @@ use super::result::{EntryResult, Outcome};
 use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
-use crate::image::{Digest, ImageId, Plan, Rules, Step, dangling_name};
+use crate::image::{Digest, Plan, Rules, Step};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
-
-/// Labels that name the record which they are on, so a dangling record has none of them.
-const NAME_LABELS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
 /// The plans of one operation while they are carried out.
 pub(super) struct Execution<'a> {
@@ -262,7 +260,7 @@ impl<'a> Execution<'a> {
             match step {
                 Step::Keep(record) => {
                     if let Some(row) = self.survey.rows.get(&*record.name) {
-                        containerd.keep_image(&dangling_row(row, &record.target)).await?;
+                        containerd.keep_image(&row.dangling(&record.target)).await?;
                     }
                 }
                 Step::Remove { record, .. } if carried.is_due(record) => {
@@ -307,35 +305,4 @@ impl<'a> Execution<'a> {
         }
         Ok(released)
     }
-}
-
-/// The dangling record that keeps an image: its record's labels, but for those that name it.
-fn dangling_row(row: &Row, image: &ImageId) -> Row {
-    let mut dangling = Row { name: dangling_name(image), ..row.clone() };
-    dangling.labels.retain(|label, _| !NAME_LABELS.contains(&label.as_str()));
-    dangling
-}
-
-/// The plans by what they touch: those of one group share an image, those of two groups none.
-fn groups(plans: &[Plan]) -> Vec<Vec<usize>> {
-    let mut group_of: HashMap<&ImageId, usize> = HashMap::new();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (index, plan) in plans.iter().enumerate() {
-        let touched: BTreeSet<&ImageId> = plan.touched().collect();
-        let mut joined: BTreeSet<usize> =
-            touched.iter().filter_map(|image| group_of.get(*image)).copied().collect();
-        let group = joined.pop_first().unwrap_or_else(|| {
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        for other in joined {
-            let members = std::mem::take(&mut groups[other]);
-            groups[group].extend(members);
-            group_of.values_mut().filter(|of| **of == other).for_each(|of| *of = group);
-        }
-        groups[group].push(index);
-        group_of.extend(touched.into_iter().map(|image| (image, group)));
-    }
-    groups.iter_mut().for_each(|group| group.sort_unstable());
-    groups
 }

@@ -14,10 +14,13 @@ use tonic::{Code, Status};
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
 use crate::image::record::PARENT_LABEL;
-use crate::image::{ImageId, Record};
+use crate::image::{ImageId, Record, dangling_name};
 
 /// To find the records of more images than this, the daemon is quicker to list everything.
 pub(super) const IMAGES_MAX: usize = 4;
+
+/// Labels that name the record which they are on.
+const NAME_LABELS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
 /// A record as the store has it: all that is needed to make it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +155,13 @@ impl Row {
     pub fn record(&self) -> Option<Record> {
         let target: ImageId = self.target.digest.parse().ok()?;
         Some(Record::new(&self.name, target, &self.labels))
+    }
+
+    /// The dangling record that keeps the image: its labels, but for those that name a record.
+    pub(super) fn dangling(&self, image: &ImageId) -> Self {
+        let mut dangling = Self { name: dangling_name(image), ..self.clone() };
+        dangling.labels.retain(|label, _| !NAME_LABELS.contains(&label.as_str()));
+        dangling
     }
 
     fn read(method: &'static str, image: Image) -> Result<Self, CallError> {
