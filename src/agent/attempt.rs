@@ -39,15 +39,8 @@ pub struct Attempts {
     pub protect: Vec<Pattern>,
     /// The agent's own pod, by namespace and name.
     pub pod: Option<(String, String)>,
-    /// What was read of it, once: it does not change in the agent's life.
-    pub own: OnceCell<OwnPod>,
-}
-
-/// The agent's own pod, as far as that matters.
-#[derive(Debug)]
-pub struct OwnPod {
-    /// What protects its images.
-    images: Vec<Pattern>,
+    /// What protects its images. It was read once: that does not change in the agent's life.
+    pub own: OnceCell<Vec<Pattern>>,
 }
 
 /// Where a deletion stands on this node after an attempt.
@@ -228,7 +221,7 @@ impl Attempts {
         if let Some(own) = pods.iter().find(|pod| self.is_own(pod)).and_then(|pod| pod.spec.as_ref()) {
             let images = pods::images(own).flat_map(pods::patterns).collect();
             // Whoever was first has found the same.
-            let _ = self.own.set(OwnPod { images });
+            let _ = self.own.set(images);
         }
         Ok(pods)
     }
@@ -246,7 +239,7 @@ impl Attempts {
         if self.own.get().is_none() {
             tracing::warn!("the agent's own pod is unknown, so its image is protected by the rules only");
         }
-        let own = self.own.get().into_iter().flat_map(|own| own.images.iter().cloned());
+        let own = self.own.get().into_iter().flatten().cloned();
         let protect = self.protect.iter().cloned().chain(link.sandbox.clone()).chain(own).collect();
         Rules { force: deletion.spec.force, prune: deletion.spec.prune, protect }
     }

@@ -97,7 +97,7 @@ impl Cluster {
             self.agents.iter().flat_map(HashMap::values).map(String::as_str).collect();
         let mut selected = Selected::default();
         for node in self.nodes.iter().flat_map(HashMap::values) {
-            if joined_later(node, deletion) || !selector.selects(&node.labels) {
+            if !is_asked(node, &selector, deletion) {
                 continue;
             }
             let group = match with_agent.contains(node.name.as_str()) {
@@ -112,7 +112,7 @@ impl Cluster {
     /// Whether the deletion is for this node: it was there when that was created, and has labels that are selected.
     pub(super) fn is_asked(&self, node: &str, deletion: &ImageDeletion) -> bool {
         let selector = NodeSelector::of(&deletion.spec);
-        self.node(node).is_some_and(|node| !joined_later(node, deletion) && selector.selects(&node.labels))
+        self.node(node).is_some_and(|node| is_asked(node, &selector, deletion))
     }
 
     /// Whether an agent runs on this node.
@@ -133,6 +133,10 @@ impl Cluster {
     fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.as_ref()?.get(name)
     }
+}
+
+fn is_asked(node: &Node, selector: &NodeSelector, deletion: &ImageDeletion) -> bool {
+    !joined_later(node, deletion) && selector.selects(&node.labels)
 }
 
 fn joined_later(node: &Node, deletion: &ImageDeletion) -> bool {

@@ -10,7 +10,6 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
 use kube::Client;
 use serde_json::Value;
 use tokio::time::sleep;

@@ -25,9 +25,10 @@ const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 const POD_NAME_LABEL: &str = "io.kubernetes.pod.name";
 /// What the CRI plugin calls a container of its own: `container`, or `sandbox`, which it does not list among the containers.
 const KIND_LABEL: &str = "io.cri-containerd.kind";
+const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
+
 /// What the specification of a container with a user namespace has (`linux.uidMappings` of the OCI runtime specification).
 const USER_MAPPINGS: &[u8] = b"\"uidMappings\"";
-const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
 
 /// What never changes in the life of a container, by its ID: the images that were mounted into it and the parent of its
 /// snapshot. Holds what the last look at the node found, so it is bounded by the containers of the node.

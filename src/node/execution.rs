@@ -29,7 +29,7 @@ pub(super) struct Execution<'a> {
     /// The entry that each plan is for.
     pub(super) entries: Vec<String>,
     pub(super) plans: Vec<Plan>,
-    /// The place of each in the journal.
+    /// The place of each in the journal, in order.
     places: Vec<usize>,
     pub(super) rules: Rules,
     /// The sandboxes that there were before the pods were listed which the survey has.
@@ -132,7 +132,7 @@ impl<'a> Execution<'a> {
     /// What was not done of so many plans of a journal.
     fn kept(&self, carried: &[Carried], planned: usize) -> Kept {
         let mut kept = Kept::default();
-        kept.unbegun.extend((0..planned).filter(|place| !self.places.contains(place)));
+        kept.unbegun.extend((0..planned).filter(|place| self.places.binary_search(place).is_err()));
         for ((plan, place), carried) in self.plans.iter().zip(&self.places).zip(carried) {
             kept.refused.extend(carried.failure().map(|why| (*place, why)));
             for record in plan.removed().filter(|record| !carried.removed.contains(&record.name)) {

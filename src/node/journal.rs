@@ -182,9 +182,9 @@ pub enum Stage {
 /// What of a journal was not done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// Those that stay, or were put back.
+    /// The records that stay, or were put back.
     pub stays: BTreeSet<String>,
-    /// Those that others took away meanwhile, and where they point now if that is elsewhere.
+    /// The records that others took away meanwhile, and where they point now if that is elsewhere.
     pub lost: BTreeMap<String, Option<String>>,
     /// The plans that a run which found the journal has left alone, by their places in it: they were not begun.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -216,15 +216,13 @@ impl Journal {
     pub(super) async fn open(self, containerd: &Containerd) -> Result<OpenJournal, Error> {
         let text = serde_json::to_string(&self).map_err(Error::Journal)?;
         let lease = format!("{LEASE_PREFIX}{}", self.id);
-        let images = self.rows.iter().filter_map(|row| row.target.digest.parse().ok()).collect();
-        let place = Place::write(containerd, lease, &self.owner, text, &images).await?;
+        let place = Place::write(containerd, lease, &self.owner, text, &self.images().collect()).await?;
         Ok(OpenJournal { place, journal: self, stage: Stage::Begun })
     }
 
-    /// The images that it is about, and whose it is.
-    pub(super) fn images(&self) -> impl Iterator<Item = (ImageId, String)> {
-        let images = self.rows.iter().filter_map(|row| row.target.digest.parse().ok());
-        images.map(|image| (image, self.owner.clone()))
+    /// The images that it is about.
+    pub(super) fn images(&self) -> impl Iterator<Item = ImageId> {
+        self.rows.iter().filter_map(|row| row.target.digest.parse().ok())
     }
 
     /// The journal of the image whose parents this prunes.

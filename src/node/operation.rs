@@ -165,8 +165,9 @@ impl Node {
             Box::pin(self.end_killed(killed, watch, &mut done)).await?;
             survey = glance().await?;
         }
-        let begun = left.iter().filter(|open| open.stage == Stage::Begun);
-        survey.left = begun.flat_map(|open| open.journal.images()).collect();
+        for OpenJournal { journal, .. } in left.iter().filter(|open| open.stage == Stage::Begun) {
+            survey.left.extend(journal.images().map(|image| (image, journal.owner.clone())));
+        }
         let decisions = self.decide(&mut survey, &first.request).await?;
         let journals = &mut done.journals;
         // Each is a large future, and only one of them runs: none needs room in this one.

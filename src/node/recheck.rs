@@ -162,13 +162,6 @@ impl Execution<'_> {
         self.plans.iter().flat_map(Plan::deleted).collect()
     }
 
-    /// The records that these of the images which are to go have now.
-    async fn rows_of(&self, is_asked: impl Fn(&ImageId) -> bool) -> Result<Vec<Row>, CallError> {
-        let going = self.plans.iter().flat_map(Plan::deleted);
-        let asked = going.filter(|image| is_asked(image)).cloned().collect();
-        self.node.containerd.list_images_of(&asked).await
-    }
-
     /// What holds an image of a plan now. Forcing does not reach parents.
     async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, CallError> {
         let rules =
@@ -223,7 +216,8 @@ impl Execution<'_> {
         may_be_there: impl Fn(&ImageId) -> bool,
         carried: &mut [Carried],
     ) -> Result<bool, CallError> {
-        let rows = self.rows_of(may_be_there).await?;
+        let images = self.going().into_iter().filter(|image| may_be_there(image)).cloned().collect();
+        let rows = self.node.containerd.list_images_of(&images).await?;
         let mut went = false;
         let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
         for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{
-    Info, ListSnapshotsRequest, StatSnapshotRequest, UsageRequest,
+    Info, ListSnapshotsRequest, StatSnapshotRequest, StatSnapshotResponse, UsageRequest,
 };
-
 use tonic::Code;
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, within};
@@ -15,6 +14,8 @@ use crate::image::ChainId;
 
 /// What the snapshot of an unpacked layer has, but not where an older client has unpacked it.
 const UNPACKED_LABEL: &str = "containerd.io/snapshot.ref";
+/// What keeps a snapshot that nothing refers to.
+const ROOT_LABEL: &str = "containerd.io/gc.root";
 
 /// What came of a question to a snapshotter.
 enum Reached<T> {
@@ -25,9 +26,6 @@ enum Reached<T> {
     /// It is not there to be asked.
     Away,
 }
-
-/// What keeps a snapshot that nothing refers to.
-const ROOT_LABEL: &str = "containerd.io/gc.root";
 
 fn chain(name: &str) -> Option<ChainId> {
     name.parse().ok().map(ChainId::new)
@@ -59,9 +57,12 @@ impl Containerd {
     }
 
     async fn snapshot_info(&self, snapshotter: &str, key: &str) -> Result<Option<Info>, CallError> {
+        Ok(had(self.stat_snapshot(snapshotter, key).await)?.and_then(|answer| answer.info))
+    }
+
+    async fn stat_snapshot(&self, snapshotter: &str, key: &str) -> Result<StatSnapshotResponse, CallError> {
         let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
-        let answer = had(call("snapshots.Stat", key, self.snapshots().stat(request)).await)?;
-        Ok(answer.and_then(|answer| answer.info))
+        call("snapshots.Stat", key, self.snapshots().stat(request)).await
     }
 
     /// The snapshots that are written to, by their keys, and what each lies on that is unpacked from an image. Not those that are kept
@@ -91,10 +92,7 @@ impl Containerd {
 
     /// Whether a snapshot is there, as far as anybody can say.
     pub async fn has_snapshot(&self, snapshotter: &str, key: &ChainId) -> Result<bool, CallError> {
-        let stat = self.reach(snapshotter, async || {
-            let request = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
-            call("snapshots.Stat", key.as_str(), self.snapshots().stat(request)).await
-        });
+        let stat = self.reach(snapshotter, async || self.stat_snapshot(snapshotter, key.as_str()).await);
         Ok(!matches!(stat.await?, Reached::Absent))
     }
 

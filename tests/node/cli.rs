@@ -1,7 +1,7 @@
 //! The binary itself, from its arguments to its exit code, on real nodes.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -69,6 +69,18 @@ async fn call(node: &Node, arguments: &[&str]) -> Answer {
 /// `secateur run -f -` with that object, as JSON.
 async fn apply(node: &Node, object: &Value, arguments: &[&str]) -> Answer {
     feed(secateur(node, &[&["run", "-f", "-"], arguments].concat()), object.to_string()).await
+}
+
+/// Reads until a command has said something, and returns all that it has said by then.
+fn until_said(from: &mut impl Read, what: &str) -> String {
+    let mut said = Vec::new();
+    while !said.ends_with(what.as_bytes()) {
+        let mut byte = [0];
+        from.read_exact(&mut byte)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&said)));
+        said.extend(byte);
+    }
+    String::from_utf8(said).expect("it is text")
 }
 
 async fn feed(mut command: Command, text: String) -> Answer {

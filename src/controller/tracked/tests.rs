@@ -74,6 +74,11 @@ fn none() -> ReportChange {
     Change::Listed(all([]))
 }
 
+/// Tells of nodes that have changed.
+fn tell(tracked: &mut Tracked, changed: &[String], cluster: &Cluster) {
+    changed.iter().for_each(|node| tracked.node_changed(node, cluster));
+}
+
 /// Seen 100 milliseconds after the creation, without reports.
 fn tracked(cluster: &Cluster) -> Tracked {
     let mut tracked = Tracked::new(deletion(), at(100));
@@ -331,9 +336,8 @@ fn a_node_that_vanishes_counts_only_if_it_has_made_its_final_report() {
         let mut tracked = tracked(&cluster);
         tracked.report(of_b, &cluster);
         tracked.report(done("a"), &cluster);
-        for node in cluster.nodes(Change::Gone("b".into())) {
-            tracked.node_changed(&node, &cluster);
-        }
+        let changed = cluster.nodes(Change::Gone("b".into()));
+        tell(&mut tracked, &changed, &cluster);
         assert_eq!(counts(&write(&mut tracked, at(500))), expected);
     }
 }
@@ -359,9 +363,8 @@ fn a_node_that_is_no_longer_selected_counts_only_if_it_has_reported() {
         tracked.report(none(), &cluster);
         tracked.report(of_b, &cluster);
         tracked.report(done("a"), &cluster);
-        for node in cluster.nodes(labels("b", "y")) {
-            tracked.node_changed(&node, &cluster);
-        }
+        let changed = cluster.nodes(labels("b", "y"));
+        tell(&mut tracked, &changed, &cluster);
         assert_eq!(counts(&write(&mut tracked, at(1_500))), expected);
     }
 }
@@ -372,9 +375,8 @@ fn a_node_whose_agent_starts_while_it_is_under_way_is_waited_for() {
     cluster.agents(Change::Gone("agent-b".into()));
     let mut tracked = tracked(&cluster);
     let next = AgentPod { name: "next-agent-b".into(), node: Some("b".into()) };
-    for node in cluster.agents(Change::Applied(next)) {
-        tracked.node_changed(&node, &cluster);
-    }
+    let changed = cluster.agents(Change::Applied(next));
+    tell(&mut tracked, &changed, &cluster);
     tracked.report(done("a"), &cluster);
     let active = written(&mut tracked, at(1_100), "2");
     assert_eq!((counts(&active), active.status.nodes.without_agent), ((Phase::Active, "1/2"), 0));

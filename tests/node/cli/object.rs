@@ -1,9 +1,9 @@
 //! `secateur run`.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use super::*;
-use crate::bed::both;
+use crate::bed::{both, eventually};
 
 both!(
     an_image_deletion_runs_and_gets_its_status,
@@ -136,7 +136,7 @@ async fn an_image_deletion_that_waits_tells_what_it_did(version: Version) {
     for _ in 0..8 {
         node.import(&Image::new(api).layer("two")).await;
         let mut child = spawn(&node);
-        until_said(&mut child, "app:v1: waiting");
+        until_said(child.stderr.as_mut().unwrap(), "app:v1: waiting");
         let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
         let answer = ended(child).await;
@@ -148,27 +148,18 @@ async fn an_image_deletion_that_waits_tells_what_it_did(version: Version) {
 
     node.import(&Image::new(api).layer("two")).await;
     let mut child = spawn(&node);
-    until_said(&mut child, "app:v1: waiting");
-    while node.leases().await.keys().any(|lease| lease.starts_with("secateur-")) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until_said(child.stderr.as_mut().unwrap(), "app:v1: waiting");
+    eventually("the operation before the wait to be acknowledged", async || {
+        let leases = node.leases().await;
+        leases.keys().all(|lease| !lease.starts_with("secateur-")).then_some(())
+    })
+    .await;
     node.restart().await;
     node.remove_container(&container).await;
     let answer = ended(child).await;
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
     assert_eq!(answer.json()["status"]["records"].as_array().unwrap().len(), 4);
     assert!(is_gone(&node, &held).await);
-}
-
-/// Returns once a command has said something on stderr.
-fn until_said(child: &mut std::process::Child, what: &str) {
-    let mut said = String::new();
-    let stderr = child.stderr.as_mut().unwrap();
-    while !said.contains(what) {
-        let mut byte = [0];
-        stderr.read_exact(&mut byte).unwrap_or_else(|error| panic!("{error}: {said}"));
-        said.push(char::from(byte[0]));
-    }
 }
 
 async fn a_wrong_image_deletion_is_refused(version: Version) {

@@ -1,6 +1,6 @@
 //! What a person at a terminal sees and is asked.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use super::*;
 use crate::bed::both;
@@ -58,15 +58,7 @@ async fn a_person_is_asked_again_where_something_has_changed(version: Version) {
     command.env("SECATEUR_ADDRESS", node.socket()).env("TERM", "xterm").stdin(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut asked = || {
-        let mut said = Vec::new();
-        while !said.ends_with(b"Delete this? [y/N] ") {
-            let mut byte = [0];
-            stdout.read_exact(&mut byte).unwrap();
-            said.extend(byte);
-        }
-        String::from_utf8(said).unwrap()
-    };
+    let mut asked = || until_said(&mut stdout, "Delete this? [y/N] ");
     assert!(asked().contains("app:v1"));
     node.tag(&new.name, "docker.io/library/app:v2").await;
     stdin.write_all(b"y\n").unwrap();
