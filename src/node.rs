@@ -6,7 +6,6 @@
 //! [`reclaim`] measures what left the disk; [`catalog`] lists what is there. Nothing here knows Kubernetes objects, a terminal
 //! or metrics.
 
-mod begun;
 pub mod blobs;
 mod carried;
 pub mod catalog;
@@ -23,7 +22,8 @@ pub mod images;
 pub mod journal;
 pub mod leases;
 mod lock;
-pub mod needs;
+pub mod making;
+mod needs;
 pub mod operation;
 mod place;
 mod pruning;

@@ -1,6 +1,6 @@
 //! `secateur prune`.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -35,10 +35,14 @@ pub async fn prune(global: &Global, arguments: Prune) -> Result<Exit, Error> {
         let results = session.dry_run(&selection.request(&idle)).await?;
         show(&results);
         confirm::ask(&format!("Delete {}?", images(idle.len())))?;
-        // A person takes time to answer: only what was shown and is still unused goes.
-        let shown: BTreeSet<_> = idle.into_iter().map(|idle| idle.image).collect();
+        // A person takes time to answer: only what was shown and is still unused goes, by the names that it had.
+        let shown: HashMap<_, _> = idle.into_iter().map(|idle| (idle.image, idle.entries)).collect();
         idle = selection.make(&session).await?;
-        idle.retain(|idle| shown.contains(&idle.image));
+        idle.retain(|idle| {
+            shown.get(&idle.image).is_some_and(|shown| {
+                idle.entries.iter().all(|entry| shown.iter().any(|shown| shown.text == entry.text))
+            })
+        });
     }
     if idle.is_empty() {
         session.note("nothing to prune");

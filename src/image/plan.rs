@@ -149,10 +149,10 @@ impl Plan {
         self.deleted().chain([&self.image])
     }
 
-    /// The images that get a dangling record first.
-    pub fn kept(&self) -> impl Iterator<Item = &ImageId> {
+    /// The records whose image gets a dangling one of its own first.
+    pub fn kept(&self) -> impl Iterator<Item = &Arc<Record>> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Keep(record) => Some(&record.target),
+            Step::Keep(record) => Some(record),
             Step::Remove { .. } | Step::Deleted(_) => None,
         })
     }

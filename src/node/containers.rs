@@ -12,10 +12,10 @@ use containerd_client::types::v1::Status as TaskStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 use prost_types::Timestamp;
 
-use super::begun::Begun;
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within, within};
 use super::cri::CriContainer;
 use super::error::CallError;
+use super::making::Making;
 use crate::image::{Container, Evidence, Owner, State};
 
 /// How many calls about single containers are under way at once.
@@ -81,19 +81,19 @@ impl Listed {
 }
 
 impl Containerd {
-    /// Every container of the namespace, and whether it runs; and those of `begun` that were begun before this and are not
+    /// Every container of the namespace, and whether it runs; and those of `making` that were begun before this and are not
     /// listed yet.
     pub(super) async fn containers(
         &self,
         known: &KnownContainers,
-        mut begun: Vec<Begun>,
+        mut making: Vec<Making>,
     ) -> Result<Vec<Container>, CallError> {
         // Three calls at once are a large future, and whoever looks at a node has this one in its own.
         let lists =
             async { tokio::try_join!(self.list_containers(), self.list_tasks(), self.cri_containers()) };
         let (listed, tasks, cri) = Box::pin(lists).await?;
         let before = known.take();
-        begun.retain(|begun| listed.iter().all(|listed| *listed.made.snapshot_key != *begun.key));
+        making.retain(|making| listed.iter().all(|listed| *listed.made.snapshot_key != *making.key));
         let mut containers: Vec<Container> = stream::iter(listed)
             .map(|listed| {
                 let (before, tasks, cri) = (&before, &tasks, &cri);
@@ -126,7 +126,7 @@ impl Containerd {
             })
             .try_collect()
             .await?;
-        containers.extend(begun.into_iter().map(Begun::container));
+        containers.extend(making.into_iter().map(Making::container));
         Ok(containers)
     }
 
@@ -182,6 +182,11 @@ impl Containerd {
 }
 
 impl KnownContainers {
+    /// Whether the last look has found it.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
     fn take(&self) -> HashMap<Box<str>, Arc<Origin>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -17,7 +17,7 @@ use super::result::{EntryResult, Outcome};
 use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
-use crate::image::{Digest, Plan, Rules, Step};
+use crate::image::{Digest, Plan, Rules, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -60,10 +60,12 @@ impl<'a> Execution<'a> {
     /// An execution of these plans, each for an entry, on what the survey found.
     pub(super) fn new(
         node: &'a Node,
-        survey: Survey,
+        mut survey: Survey,
         (entries, plans): (Vec<String>, Vec<Plan>),
         operation: &Operation,
     ) -> Self {
+        survey.count_as_there(plans.iter().flat_map(Plan::removed).cloned().collect());
+        survey.learn_dangling(plans.iter().flat_map(Plan::kept));
         Self {
             node,
             survey,
@@ -155,7 +157,7 @@ impl<'a> Execution<'a> {
     /// What remains once nothing is put back any longer: let everything leave the disk and measure it. What was named
     /// meanwhile stays by that name, so names are looked at only where something is left.
     pub(super) async fn let_go(
-        &self,
+        &mut self,
         carried: &mut [Carried],
         holdings: Holdings,
         collection: Collection,
@@ -258,9 +260,10 @@ impl<'a> Execution<'a> {
         let containerd = &self.node.containerd;
         for step in &plan.steps {
             match step {
-                Step::Keep(record) => {
-                    if let Some(row) = self.survey.rows.get(&*record.name) {
-                        containerd.keep_image(&row.dangling(&record.target)).await?;
+                // Where nothing is left to be removed it was made, and another plan may have removed it since.
+                Step::Keep(record) if plan.removed().any(|record| carried.is_due(record)) => {
+                    if let Some(row) = self.survey.rows.get(&*dangling_name(&record.target)) {
+                        containerd.keep_image(row).await?;
                     }
                 }
                 Step::Remove { record, .. } if carried.is_due(record) => {
@@ -277,7 +280,7 @@ impl<'a> Execution<'a> {
                         Removed::Moved(to) => carried.moved.push((Arc::clone(&record.name), to)),
                     }
                 }
-                Step::Remove { .. } | Step::Deleted(_) => {}
+                Step::Keep(_) | Step::Remove { .. } | Step::Deleted(_) => {}
             }
         }
         Ok(())

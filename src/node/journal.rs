@@ -15,6 +15,8 @@ use super::client::Containerd;
 use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::images::Row;
+use super::leases::Collect;
+use super::lock::Lock;
 use super::place::{Found, Place, Settled};
 use crate::image::{ChainId, Config, Content, Fate, ImageId, Plan, Record, Rules, Step};
 
@@ -253,17 +255,32 @@ impl Stage {
 }
 
 impl OpenJournal {
-    /// The journals that killed operations have left. One that cannot be read is of nobody who could be told of it.
-    pub(super) async fn left(containerd: &Containerd) -> Result<Vec<Self>, CallError> {
+    /// The journals that killed operations have left: whoever holds the lock knows that no other operation goes by them. Leases
+    /// without a journal began nothing, and a journal that cannot be read is of nobody who could be told of it: these end here.
+    pub(super) async fn left(containerd: &Containerd, lock: &Lock) -> Result<Vec<Self>, CallError> {
+        let (left, strays) = Self::find(containerd, lock).await?;
+        for lease in strays {
+            containerd.delete_lease(&lease, Collect::Later).await?;
+        }
+        Ok(left)
+    }
+
+    /// The same for whoever changes nothing.
+    pub(super) async fn seen(containerd: &Containerd, lock: &Lock) -> Result<Vec<Self>, CallError> {
+        Ok(Self::find(containerd, lock).await?.0)
+    }
+
+    async fn find(containerd: &Containerd, _: &Lock) -> Result<(Vec<Self>, Vec<String>), CallError> {
+        let (found, mut strays) = Place::find(containerd).await?;
         let mut left = Vec::new();
-        for Found { place, text, settled } in Place::find(containerd).await? {
+        for Found { place, text, settled } in found {
             match (serde_json::from_slice(&text), Stage::read(settled)) {
                 (Ok(journal), Ok(stage)) => left.push(Self { place, journal, stage }),
-                _ => place.clear(containerd).await?,
+                _ => strays.extend(place.leases()),
             }
         }
         left.sort_by(|a, b| a.journal.id.cmp(&b.journal.id));
-        Ok(left)
+        Ok((left, strays))
     }
 
     /// The outcome is certain, and this was kept: from the collection that [was made for this](Self::collection) on,

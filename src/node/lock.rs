@@ -15,27 +15,44 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// Held until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub(super) struct Lock(File);
 
 impl Lock {
     /// Waits until no one else works on this containerd. Dropping the future gives up.
     pub(super) async fn acquire(containerd: &Containerd) -> Result<Self, Error> {
-        // Where people have made a link to the socket, all mean the same one.
-        let socket = containerd.address();
-        let path = socket.canonicalize().as_deref().unwrap_or(socket).with_file_name(LOCK_FILE);
-        let failed = |path: &PathBuf, source| Error::Lock { path: path.clone(), source };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|source| failed(&path, source))?;
+        let lock = Self::open(containerd)?;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(RETRY).await,
-                Err(TryLockError::Error(source)) => return Err(failed(&path, source)),
+            match lock.try_take() {
+                Ok(true) => return Ok(lock),
+                Ok(false) => tokio::time::sleep(RETRY).await,
+                Err(source) => return Err(Error::Lock { path: path(containerd), source }),
             }
         }
     }
+
+    /// The same if no one else works on it now.
+    pub(super) fn acquire_now(containerd: &Containerd) -> Option<Self> {
+        Self::open(containerd).ok().filter(|lock| matches!(lock.try_take(), Ok(true)))
+    }
+
+    fn open(containerd: &Containerd) -> Result<Self, Error> {
+        let path = path(containerd);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        file.map(Self).map_err(|source| Error::Lock { path, source })
+    }
+
+    /// Takes it if no one else has it.
+    fn try_take(&self) -> std::io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => Err(source),
+        }
+    }
+}
+
+/// Where people have made a link to the socket, all mean the same one.
+fn path(containerd: &Containerd) -> PathBuf {
+    let socket = containerd.address();
+    socket.canonicalize().as_deref().unwrap_or(socket).with_file_name(LOCK_FILE)
 }

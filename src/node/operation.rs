@@ -6,17 +6,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Containerd;
 use super::containers::KnownContainers;
-use super::error::{ConnectError, Error};
+use super::error::{CallError, ConnectError, Error};
 use super::execution::{Execution, Role};
-use super::journal::{OpenJournal, Stage};
+use super::journal::OpenJournal;
 use super::lock::Lock;
 use super::needs::Needs;
-use super::result::{EntryResult, planned, results};
+use super::result::{EntryResult, results};
 use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
-use super::survey::Survey;
+use super::survey::{LeftAlone, Survey};
 use super::trees::Trees;
-use crate::image::{Decision, Plan, Pod, Request};
+use crate::image::{Decision, Fate, Pod, Request};
 
 /// A node: the daemon, and what was read of it that does not change.
 #[derive(Debug)]
@@ -43,7 +43,11 @@ impl Operation {
     /// Whether it ends what that one has begun. What an ImageDeletion has begun is left to an agent: a command line does not know
     /// which pods need images, and what it prints does not come back in the status.
     fn ends(&self, killed: &OpenJournal) -> bool {
-        !self.owner.is_empty() || killed.journal.owner.is_empty()
+        self.is_of_agent() || killed.journal.owner.is_empty()
+    }
+
+    fn is_of_agent(&self) -> bool {
+        !self.owner.is_empty()
     }
 }
 
@@ -117,9 +121,29 @@ impl Node {
 
     /// Says what an operation would do.
     pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
-        let mut survey = self.glance(&operation.request, operation.pods.clone()).await?;
+        let glance = self.glance(&operation.request, operation.pods.clone());
+        let (left, mut survey) = tokio::try_join!(self.left_alone(operation), glance)?;
+        survey.left = left;
         let decisions = self.decide(&mut survey, &operation.request).await?;
-        Ok(planned(&operation.request, &decisions))
+        let held = self.held_in_the_making(&mut survey, &decisions, &operation.request.rules).await?;
+        Ok(results(&operation.request, &decisions, |plan| match survey.left.owner_of(plan) {
+            Some(owner) => EntryResult::left_to(owner),
+            None => match held.get(&plan.image).filter(|_| plan.fate == Fate::Deleted) {
+                Some(conflicts) => EntryResult::held(conflicts.clone()),
+                None => EntryResult::planned(plan),
+            },
+        }))
+    }
+
+    /// What an operation would leave to others. While somebody is at work, nobody can say what was killed.
+    async fn left_alone(&self, operation: &Operation) -> Result<LeftAlone, CallError> {
+        let lock = || Lock::acquire_now(&self.containerd);
+        let Some(lock) = (!operation.is_of_agent()).then(lock).flatten() else {
+            return Ok(LeftAlone::default());
+        };
+        let mut killed = OpenJournal::seen(&self.containerd, &lock).await?;
+        killed.retain(|open| !operation.ends(open));
+        Ok(LeftAlone::of(&killed))
     }
 
     /// Deletes what is asked for, after finishing or putting back what killed operations had begun.
@@ -153,21 +177,20 @@ impl Node {
         operation: &Operation,
         watch: &Watch<'_>,
     ) -> Result<Done, Error> {
-        let mut done = Done::begin(turn);
         (watch.progress)(Progress::Reading);
         let alone = operation.image_alone();
         let first = alone.as_ref().unwrap_or(operation);
         let glance = || self.glance(&first.request, first.pods.clone());
-        let (killed, mut survey) = tokio::try_join!(OpenJournal::left(&self.containerd), glance())?;
+        let killed = OpenJournal::left(&self.containerd, &turn.0);
+        let (killed, mut survey) = tokio::try_join!(killed, glance())?;
+        let mut done = Done::begin(turn);
         let (killed, left): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
         done.left = left.iter().map(|open| open.journal.owner.clone()).collect();
         if !killed.is_empty() {
             Box::pin(self.end_killed(killed, watch, &mut done)).await?;
             survey = glance().await?;
         }
-        for OpenJournal { journal, .. } in left.iter().filter(|open| open.stage == Stage::Begun) {
-            survey.left.extend(journal.images().map(|image| (image, journal.owner.clone())));
-        }
+        survey.left = LeftAlone::of(&left);
         let decisions = self.decide(&mut survey, &first.request).await?;
         let journals = &mut done.journals;
         // Each is a large future, and only one of them runs: none needs room in this one.
@@ -190,10 +213,9 @@ impl Node {
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
         let left = survey.left.clone();
-        let owner_of = |plan: &Plan| plan.touched().find_map(|image| left.get(image));
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
-            let plan = decision.verdict.as_ref().ok().filter(|plan| owner_of(plan).is_none());
+            let plan = decision.verdict.as_ref().ok().filter(|plan| left.owner_of(plan).is_none());
             Some((entry.text.clone(), plan?.clone()))
         });
         let mut execution = Execution::new(self, survey, plans.unzip(), operation);
@@ -201,7 +223,7 @@ impl Node {
             execution = execution.with_role(Role::Image);
         }
         let mut carried = execution.run(watch, journals).await?.into_iter();
-        Ok(results(&operation.request, &decisions, |plan| match owner_of(plan) {
+        Ok(results(&operation.request, &decisions, |plan| match left.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
             None => carried.next().unwrap_or_default(),
         }))
@@ -213,8 +235,8 @@ impl Node {
     ///
     /// As [`delete`](Self::delete).
     pub async fn recover(&self, turn: Turn, watch: &Watch<'_>) -> Result<Done, Error> {
+        let left = OpenJournal::left(&self.containerd, &turn.0).await?;
         let mut done = Done::begin(turn);
-        let left = OpenJournal::left(&self.containerd).await?;
         self.end_killed(left, watch, &mut done).await?;
         Ok(done)
     }

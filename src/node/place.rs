@@ -162,8 +162,8 @@ impl Place {
         Ok(Self { lease, form: Form::Labels { holder }, has_note: false })
     }
 
-    /// Every journal that there is. Leases that hold nothing for any of them end here: they began nothing.
-    pub(super) async fn find(containerd: &Containerd) -> Result<Vec<Found>, CallError> {
+    /// Every journal that there is, and the leases of ours that hold nothing for any of them.
+    pub(super) async fn find(containerd: &Containerd) -> Result<(Vec<Found>, Vec<String>), CallError> {
         let leases = containerd.leases_with(JOURNAL_LABEL).await?;
         let leases: BTreeMap<&str, &Lease> = leases.iter().map(|lease| (lease.id.as_str(), lease)).collect();
         let mut found = Vec::new();
@@ -171,14 +171,12 @@ impl Place {
             found.extend(Self::read(containerd, lease, &leases).await?);
         }
         let needed: BTreeSet<String> = found.iter().flat_map(|found: &Found| found.place.leases()).collect();
-        for id in leases.keys().filter(|id| !needed.contains(**id)) {
-            containerd.delete_lease(id, Collect::Later).await?;
-        }
-        Ok(found)
+        let strays = leases.into_keys().filter(|id| !needed.contains(*id)).map(str::to_owned).collect();
+        Ok((found, strays))
     }
 
     /// Every lease of it that there may be.
-    fn leases(&self) -> impl Iterator<Item = String> {
+    pub(super) fn leases(&self) -> impl Iterator<Item = String> {
         let holder = self.holder().map(str::to_owned);
         [self.lease.clone(), self.note_lease()].into_iter().chain(holder)
     }

@@ -2,7 +2,6 @@
 //! the image goes first, and that look is made while the collector is at work. Parents that are there to be pruned then go in
 //! one more step, with a journal and a collection of its own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -13,7 +12,7 @@ use super::images::Row;
 use super::journal::OpenJournal;
 use super::operation::{Node, Operation, Progress, Watch};
 use super::result::{EntryResult, Outcome};
-use super::survey::Survey;
+use super::survey::{LeftAlone, Survey};
 use super::trees::Tree;
 use crate::image::{Content, Decision, Fate, ImageId, Plan, Reach, Reason};
 
@@ -22,8 +21,7 @@ pub(super) struct Gone {
     image: ImageId,
     rows: Vec<Row>,
     tree: Option<Arc<Tree>>,
-    /// The images that a killed operation is left with.
-    left: HashMap<ImageId, String>,
+    left: LeftAlone,
 }
 
 /// What pruning does, and why.
@@ -111,7 +109,7 @@ impl Node {
         let Some(plan) = plan.filter(|plan| plan.image == gone.image) else {
             return Ok(None);
         };
-        let is_free = |parents: &Plan| !parents.touched().any(|image| gone.left.contains_key(image));
+        let is_free = |parents: &Plan| gone.left.owner_of(parents).is_none();
         let execution = plan.parents().filter(is_free).map(|parents| {
             let mut unforced = operation.clone();
             unforced.request.rules.force = false;
@@ -174,9 +172,9 @@ impl Gone {
         Some(Self { tree: Some(Arc::new(tree)), ..Self::of(plan, survey)? })
     }
 
-    /// Lets a survey find the image as if it were there still.
+    /// Lets a survey find the image as if it were there still, but for names that others have given away meanwhile.
     fn put_into(&self, survey: &mut Survey) {
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| !survey.rows.contains_key(&row.name)).collect::<Vec<_>>() {
             if let Some(record) = row.record() {
                 survey.inventory.insert(Arc::new(record));
             }

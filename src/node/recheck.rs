@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::begun::Begun;
 use super::carried::{Carried, Stays};
 use super::error::{CallError, Error};
 use super::execution::Execution;
 use super::images::{Removed, Row};
 use super::journal::Kept;
-use super::operation::{Node, Watch};
+use super::making::Making;
+use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
@@ -21,7 +21,7 @@ const BIRTH: Duration = Duration::from_secs(1);
 
 impl Execution<'_> {
     /// Reads usage once more. What has come into use since it was decided is put back as it was, and so is everything where
-    /// nobody can say what did.
+    /// nobody can say which pods did. Where containerd does not answer, all is left to the journal.
     pub(super) async fn look_again(
         &mut self,
         carried: &mut [Carried],
@@ -98,14 +98,15 @@ impl Execution<'_> {
         self.observe(holdings, watch).await?;
         for (index, carried) in carried.iter_mut().enumerate() {
             let plan = &self.plans[index];
-            let has_all = |image: &ImageId| {
+            // A record stays with its image. Those that others had moved are not among what stays.
+            let is_kept = |image: &ImageId| {
                 let mut records = plan.removed().filter(|record| record.target == *image);
-                records.all(|record| kept.stays.contains(&*record.name))
+                records.any(|record| kept.stays.contains(&*record.name))
             };
-            if plan.fate == Fate::Untagged && has_all(&plan.image) {
+            if plan.fate == Fate::Untagged && is_kept(&plan.image) {
                 carried.stays.insert(plan.image.clone(), Stays::AsItWas);
             }
-            let whole: Vec<ImageId> = plan.deleted().filter(|image| has_all(image)).cloned().collect();
+            let whole: Vec<ImageId> = plan.deleted().filter(|image| is_kept(image)).cloned().collect();
             for image in whole {
                 let conflicts = self.conflicts(index, &image).await?;
                 if image == self.plans[index].image {
@@ -138,11 +139,10 @@ impl Execution<'_> {
 
     /// What is being made is looked at first: it is among the containers as soon as it is no longer being made.
     async fn observe_containers(&mut self, holdings: &Holdings) -> Result<(), CallError> {
-        let Node { containerd, known, .. } = self.node;
         let trees = self.going().into_iter().filter_map(|image| self.survey.trees.get(image));
         let configs: Vec<&Config> = trees.flat_map(|tree| &tree.content.configs).collect();
-        let begun = Begun::of(containerd, holdings, &configs).await?;
-        let containers = containerd.containers(known, begun).await?;
+        let making = Making::of(self.node, holdings, &configs).await?;
+        let containers = self.node.containerd.containers(&self.node.known, making).await?;
         self.survey.inventory.observe_containers(containers);
         Ok(())
     }
@@ -210,33 +210,34 @@ impl Execution<'_> {
     }
 
     /// Looks for the names of images that may be there still. One that others named meanwhile stays; an identity record alone,
-    /// which the CRI plugin may have made anew in between, names nothing and goes. Says whether one did.
+    /// which the CRI plugin may have made anew in between, names nothing and goes where nothing uses the image. Says whether one
+    /// did.
     pub(super) async fn notice_names(
-        &self,
+        &mut self,
         may_be_there: impl Fn(&ImageId) -> bool,
         carried: &mut [Carried],
     ) -> Result<bool, CallError> {
         let images = self.going().into_iter().filter(|image| may_be_there(image)).cloned().collect();
         let rows = self.node.containerd.list_images_of(&images).await?;
-        let mut went = false;
-        let mut left: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
+        let mut there: HashMap<ImageId, Vec<(&Row, Record)>> = HashMap::new();
         for (row, record) in rows.iter().filter_map(|row| Some((row, row.record()?))) {
-            left.entry(record.target.clone()).or_default().push((row, record));
+            there.entry(record.target.clone()).or_default().push((row, record));
         }
-        for (plan, carried) in self.plans.iter().zip(carried) {
-            for image in plan.deleted() {
-                let Some(left) = left.get(image) else { continue };
-                let named = left.iter().filter(|(_, record)| !matches!(record.kind, Kind::Digest(_)));
+        let mut went = false;
+        for (index, carried) in carried.iter_mut().enumerate() {
+            let deleted: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
+            for image in deleted {
+                let Some(records) = there.get(&image) else { continue };
+                let named = records.iter().filter(|(_, record)| !matches!(record.kind, Kind::Digest(_)));
                 let names: Vec<_> = named.map(|(_, record)| record.familiar()).collect();
-                if names.is_empty() && carried.went(image) {
-                    for (row, _) in left {
+                if !names.is_empty() {
+                    carried.stays.entry(image).or_insert(Stays::Named(names));
+                } else if carried.went(&image) && self.conflicts(index, &image).await?.is_empty() {
+                    for (row, _) in records {
                         went |= self.node.containerd.delete_image(row).await? == Removed::Now;
                     }
                 } else {
-                    carried.stays.entry(image.clone()).or_insert(match names.is_empty() {
-                        true => Stays::AsItWas,
-                        false => Stays::Named(names),
-                    });
+                    carried.stays.entry(image).or_insert(Stays::AsItWas);
                 }
             }
         }

@@ -81,7 +81,7 @@ impl Holdings {
 
     /// The snapshotters in which the images are unpacked by what their configs keep.
     pub(super) fn snapshotters(&self) -> BTreeSet<&str> {
-        self.blobs.values().flat_map(|stored| &stored.snapshotters).map(String::as_str).collect()
+        snapshotters(&self.blobs)
     }
 
     /// The sizes of what each of the images has, in bytes.
@@ -151,7 +151,13 @@ impl Reclaimed {
     }
 }
 
-async fn stored(
+/// The snapshotters in which images are unpacked by what these of their configs keep.
+pub(super) fn snapshotters(blobs: &HashMap<Digest, Stored>) -> BTreeSet<&str> {
+    blobs.values().flat_map(|stored| &stored.snapshotters).map(String::as_str).collect()
+}
+
+/// Which of these blobs are there, and what is known of each.
+pub(super) async fn stored(
     containerd: &Containerd,
     wanted: HashSet<Digest>,
 ) -> Result<HashMap<Digest, Stored>, CallError> {

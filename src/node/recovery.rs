@@ -90,25 +90,43 @@ impl Node {
             .iter()
             .filter_map(|row| Some((row.name.as_str(), Arc::new(row.record()?))))
             .collect();
-        let is_there = |name: &str| survey.rows.contains_key(name);
-        let begun = |place: usize, plan: &Plan| match stage {
+        let planned = journal.plans.iter().enumerate();
+        let planned: Vec<(usize, String, Plan)> = planned
+            .filter_map(|(place, planned)| Some((place, planned.entry.clone(), planned.read(&records)?)))
+            .collect();
+        let makers: HashMap<String, &Plan> = planned
+            .iter()
+            .flat_map(|(_, _, plan)| plan.kept().map(move |record| (dangling_name(&record.target), plan)))
+            .collect();
+        let present = |name: &str| survey.rows.get(name);
+        let is_gone = |name: &str| {
+            // What a plan of this journal is to make may not have been made yet.
+            let is_made = |maker: &&Plan| maker.removed().any(|record| present(&record.name).is_none());
+            present(name).is_none() && makers.get(name).is_none_or(is_made)
+        };
+        let is_elsewhere = |record: &Arc<Record>| {
+            present(&record.name).is_some_and(|row| row.target.digest != record.target.to_string())
+        };
+        let is_begun = |place: usize, plan: &Plan| match stage {
             Stage::Settled { kept } => !kept.unbegun.contains(&place),
             Stage::Begun => {
                 journal.parents_of().is_some()
-                    || plan.removed().any(|record| !is_there(&record.name))
-                    || plan.kept().any(|image| is_there(&dangling_name(image)))
+                    || plan.removed().any(|record| is_gone(&record.name))
+                    // Somebody may have given the only name of what is gone to another image.
+                    || plan.removed().all(is_elsewhere)
+                    || plan.kept().any(|record| present(&dangling_name(&record.target)).is_some())
             }
         };
-        let planned = journal.plans.iter().enumerate();
-        let (places, (entries, plans)): (Vec<_>, (Vec<_>, Vec<_>)) = planned
-            .filter_map(|(place, planned)| Some((place, (planned.entry.clone(), planned.read(&records)?))))
-            .filter(|(place, (_, plan))| begun(*place, plan))
-            .unzip();
+        let begun: Vec<&(usize, String, Plan)> =
+            planned.iter().filter(|(place, _, plan)| is_begun(*place, plan)).collect();
+        let places: Vec<usize> = begun.iter().map(|(place, ..)| *place).collect();
+        let (entries, plans): (Vec<_>, Vec<_>) =
+            begun.into_iter().map(|(_, entry, plan)| (entry.clone(), plan.clone())).unzip();
         let carried = plans
             .iter()
             .zip(&places)
             .map(|(plan, place)| match stage {
-                Stage::Begun => Carried::resumed(plan, is_there),
+                Stage::Begun => Carried::resumed(plan, |name| !is_gone(name)),
                 Stage::Settled { kept } => Carried::settled(plan, *place, kept),
             })
             .collect();

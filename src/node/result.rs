@@ -88,7 +88,7 @@ impl EntryResult {
     }
 
     /// What a plan will do, if nothing comes between.
-    fn planned(plan: &Plan) -> Self {
+    pub(super) fn planned(plan: &Plan) -> Self {
         Self {
             outcome: plan.fate.into(),
             removals: plan.report(),
@@ -147,9 +147,4 @@ pub(super) fn results(
         results[decision.entry].add(result);
     }
     results
-}
-
-/// What a dry run says: what the run would do.
-pub(super) fn planned(request: &Request, decisions: &[Decision]) -> Vec<EntryResult> {
-    results(request, decisions, EntryResult::planned)
 }

@@ -65,16 +65,16 @@ impl Containerd {
         call("snapshots.Stat", key, self.snapshots().stat(request)).await
     }
 
-    /// The snapshots that are written to, by their keys, and what each lies on that is unpacked from an image. Not those that are kept
-    /// for their own sake (`ctr snapshots prepare`): no client keeps what it makes for a container so.
+    /// The snapshots that are written to, by their keys, and the snapshot that each lies on. Not those that are kept for their own
+    /// sake (`ctr snapshots prepare`): no client keeps what it makes for a container so.
     pub(super) async fn active_snapshots(
         &self,
         snapshotter: &str,
-    ) -> Result<Vec<(String, ChainId)>, CallError> {
+    ) -> Result<Vec<(String, String)>, CallError> {
         let active = self.reach(snapshotter, async || {
             self.snapshots_that(snapshotter, "kind==active", |info| {
                 let is_somebodys = info.labels.contains_key(ROOT_LABEL);
-                Some((info.name, chain(&info.parent)?)).filter(|_| !is_somebodys)
+                Some((info.name, info.parent)).filter(|_| !is_somebodys)
             })
             .await
         });

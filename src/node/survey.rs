@@ -1,15 +1,16 @@
 //! A look at a node, and decisions on it: reads only what they ask for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::error::CallError;
 use super::images::{IMAGES_MAX, Row};
+use super::journal::{OpenJournal, Stage};
 use super::operation::Node;
 use super::trees::Tree;
-use crate::image::{Decision, ImageId, Inventory, Pod, Reach, Request, Unread, decide};
+use crate::image::{Decision, ImageId, Inventory, Plan, Pod, Reach, Record, Request, Unread, decide};
 
 /// How many things are read at once.
 const CONCURRENCY: usize = 32;
@@ -27,15 +28,55 @@ pub struct Survey {
     pub rows: HashMap<String, Row>,
     /// What the images lead to whose content was read.
     pub trees: HashMap<ImageId, Arc<Tree>>,
-    /// The images that a killed operation is left with, and whose it was.
-    pub(super) left: HashMap<ImageId, String>,
+    /// The images that are somebody else's.
+    pub(super) left: LeftAlone,
+    /// Records that are removed for now. What is asked of the inventory is asked as if they were there.
+    away: Vec<Arc<Record>>,
+}
+
+/// The images that killed operations had begun on which somebody else is to end, and whose those were.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeftAlone(HashMap<ImageId, String>);
+
+impl LeftAlone {
+    /// The images of these journals, but for those whose outcome is certain.
+    pub(super) fn of(journals: &[OpenJournal]) -> Self {
+        let begun = journals.iter().filter(|open| open.stage == Stage::Begun).map(|open| &open.journal);
+        let images = begun.flat_map(|journal| journal.images().map(|image| (image, journal.owner.clone())));
+        Self(images.collect())
+    }
+
+    /// Whose operation is in the way of a plan.
+    pub(super) fn owner_of(&self, plan: &Plan) -> Option<&str> {
+        plan.touched().find_map(|image| self.0.get(image)).map(String::as_str)
+    }
 }
 
 impl Survey {
     /// Adds the records that there are within `reach`.
     fn learn_records(&mut self, reach: Reach, rows: Vec<Row>) {
-        self.inventory.learn_records(reach, rows.iter().filter_map(Row::record));
+        let found: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let is_elsewhere = |record: &Record| match self.inventory.record(&record.name) {
+            Ok(Some(now)) => now.target != record.target,
+            Ok(None) | Err(_) => false,
+        };
+        let away = self.away.iter().filter(|record| !found.contains(&*record.name) && !is_elsewhere(record));
+        let away: Vec<Record> = away.map(|record| Record::clone(record)).collect();
+        self.inventory.learn_records(reach, rows.iter().filter_map(Row::record).chain(away));
         self.rows.extend(rows.into_iter().map(|row| (row.name.clone(), row)));
+    }
+
+    /// Counts these records as there from now on, unless one of that name points elsewhere.
+    pub(super) fn count_as_there(&mut self, away: Vec<Arc<Record>>) {
+        self.away = away;
+    }
+
+    /// Adds the dangling records that will keep the images of these as the store will have them.
+    pub(super) fn learn_dangling<'a>(&mut self, kept: impl Iterator<Item = &'a Arc<Record>>) {
+        for record in kept {
+            let dangling = self.rows.get(&*record.name).map(|row| row.dangling(&record.target));
+            self.rows.extend(dangling.map(|row| (row.name.clone(), row)));
+        }
     }
 
     /// Adds what an image leads to.

@@ -160,8 +160,8 @@ impl Containerd {
     }
 
     /// Makes a snapshot to be written to, as for a container that is being made: held by a lease, and by nothing else yet.
-    pub(crate) async fn prepare_snapshot(&self, key: &str, parent: &Digest) {
-        let lease = format!("making-{key}");
+    pub(crate) async fn prepare_snapshot(&self, key: &str, parent: &str) {
+        let lease = making(key);
         self.make_lease(&lease).await;
         let prepare = PrepareSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
@@ -172,6 +172,14 @@ impl Containerd {
         let mut request = in_namespace(NAMESPACE, prepare);
         request.metadata_mut().insert("containerd-lease", lease.parse().expect("a header"));
         self.client().snapshots().prepare(request).await.expect("containerd prepares a snapshot");
+    }
+
+    /// Removes a snapshot, and the lease that holds it where [one does](Self::prepare_snapshot).
+    pub(crate) async fn remove_snapshot(&self, key: &str) {
+        self.ctr(["snapshots", "remove", key]).await;
+        if self.leases().await.contains_key(&making(key)) {
+            self.ctr(["leases", "delete", &making(key)]).await;
+        }
     }
 
     /// All leases: ID and labels.
@@ -244,4 +252,9 @@ impl From<containerd_client::services::v1::snapshots::Kind> for SnapshotKind {
             Kind::Unknown => panic!("containerd knows the kind of its snapshots"),
         }
     }
+}
+
+/// The lease under which a snapshot is prepared. IDs of leases have no colons.
+fn making(key: &str) -> String {
+    format!("making-{}", key.replace(':', "-"))
 }

@@ -1,6 +1,7 @@
 //! What a person at a terminal sees and is asked.
 
 use std::io::Write;
+use std::process::Child;
 
 use super::*;
 use crate::bed::both;
@@ -8,6 +9,7 @@ use crate::bed::both;
 both!(
     a_person_at_a_terminal_is_asked,
     a_person_is_asked_again_where_something_has_changed,
+    an_image_that_is_named_while_a_person_is_asked_stays,
     a_terminal_has_colours_and_a_width,
 );
 
@@ -52,22 +54,53 @@ async fn a_person_is_asked_again_where_something_has_changed(version: Version) {
     let node = Node::start(version).await;
     node.import(&Image::new(APP).layer("one")).await;
     let new = node.import(&Image::new("docker.io/library/new:v1").layer("two")).await;
-    let mut command = command("script");
-    let line = format!("{} delete 'app:*'", env!("CARGO_BIN_EXE_secateur"));
-    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    command.env("SECATEUR_ADDRESS", node.socket()).env("TERM", "xterm").stdin(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let mut asked = || until_said(&mut stdout, "Delete this? [y/N] ");
-    assert!(asked().contains("app:v1"));
+    let mut person = Person::at(&node, "delete 'app:*'");
+    assert!(person.is_asked("Delete this? [y/N] ").contains("app:v1"));
     node.tag(&new.name, "docker.io/library/app:v2").await;
-    stdin.write_all(b"y\n").unwrap();
-    let again = asked();
+    person.types("y\n");
+    let again = person.is_asked("Delete this? [y/N] ");
     assert!(again.contains("meanwhile this has changed") && again.contains("app:v2"), "{again}");
-    stdin.write_all(b"n\n").unwrap();
-    assert!(!child.wait().unwrap().success());
+    person.types("n\n");
+    assert!(!person.0.wait().unwrap().success());
     let records = node.records().await;
     assert!([APP, "docker.io/library/app:v2"].iter().all(|name| records.contains_key(*name)));
+}
+
+async fn an_image_that_is_named_while_a_person_is_asked_stays(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let old = node.import(&Image::new("docker.io/library/old:v1").layer("two")).await;
+    let mut person = Person::at(&node, "prune --unused --keep 'registry.k8s.io/**'");
+    assert!(person.is_asked("Delete 2 images? [y/N] ").contains("app:v1"));
+    node.tag(APP, "docker.io/library/app:v2").await;
+    person.types("y\n");
+    assert!(person.0.wait().unwrap().success());
+    let records = node.records().await;
+    assert!([APP, "docker.io/library/app:v2"].iter().all(|name| records.contains_key(*name)));
+    assert!(!records.contains_key(&old.name));
+}
+
+/// Somebody at a terminal.
+struct Person(Child);
+
+impl Person {
+    /// Who has typed a command.
+    fn at(node: &Node, line: &str) -> Self {
+        let mut command = command("script");
+        let line = format!("{} {line}", env!("CARGO_BIN_EXE_secateur"));
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.env("SECATEUR_ADDRESS", node.socket()).env("TERM", "xterm").stdin(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    /// What was shown until and with the question.
+    fn is_asked(&mut self, question: &str) -> String {
+        until_said(self.0.stdout.as_mut().unwrap(), question)
+    }
+
+    fn types(&mut self, answer: &str) {
+        self.0.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
+    }
 }
 
 async fn a_terminal_has_colours_and_a_width(version: Version) {

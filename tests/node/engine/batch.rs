@@ -6,13 +6,16 @@ use secateur::image::Pod;
 use secateur::node::Outcome;
 
 use super::APP;
-use super::deletion::{Deletion, belongings, deleted, names, untagged};
-use crate::bed::{Image, Node, Version, both};
+use super::deletion::{Deletion, belongings, deleted, leases, names, untagged};
+use super::process::Process;
+use crate::bed::{Cri, Image, Imported, Node, Setup, Version, both};
 
 both!(
     a_pattern_stands_for_every_reference_that_it_matches,
     one_bad_entry_does_not_stop_the_others,
     entries_are_decided_on_what_the_ones_before_leave,
+    a_dangling_record_that_one_entry_makes_goes_by_the_next,
+    a_dangling_record_that_was_not_made_yet_is_not_gone,
     sixty_four_images_go_at_once,
     protected_and_pinned_images_are_never_forced,
     a_pod_that_waits_for_its_image_holds_it,
@@ -62,6 +65,50 @@ async fn entries_are_decided_on_what_the_ones_before_leave(version: Version) {
     ];
     assert_eq!(said, expected);
     assert_eq!(ran.freed, belongings([&app], node.sandbox_image()));
+}
+
+/// An image with a child, and without an identity record: a name that goes leaves a dangling record.
+async fn parent(version: Version) -> (Node, Imported) {
+    let node = Node::start_with(version, Setup { cri: Cri::Disabled, ..Setup::default() }).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.import(&Image::new("docker.io/library/child:v1").layer("two")).await;
+    node.label("docker.io/library/child:v1", "org.mobyproject.image.parent", &app.target).await;
+    (node, app)
+}
+
+async fn a_dangling_record_that_one_entry_makes_goes_by_the_next(version: Version) {
+    let (node, app) = parent(version).await;
+    let ran = Deletion::of(&["app:v1", &app.target]).run(&node).await;
+    let said: Vec<_> = ran.results.iter().map(|result| (result.outcome, &result.removals[..])).collect();
+    let expected = [(Outcome::Untagged, &[untagged("app:v1")][..]), (Outcome::Deleted, &[deleted(&app)][..])];
+    assert_eq!(said, expected);
+    assert_eq!((ran.gone, ran.made), (names([APP]), names([])));
+}
+
+async fn a_dangling_record_that_was_not_made_yet_is_not_gone(version: Version) {
+    for place in ["journal-open", "removing:1", "removing:2", "removed", "looked-again", "settled"] {
+        let (node, app) = parent(version).await;
+        let before = node.records().await;
+        Process::stopped_at(&node, place, &["app:v1", &app.target]).await.kill().await;
+        let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+
+        let told: Vec<_> = answer.recovered.iter().flat_map(|recovered| &recovered.results).collect();
+        let removals: Vec<&str> = told.iter().flat_map(|told| &told.removals).map(String::as_str).collect();
+        assert!(told.iter().all(|told| told.outcome != "Failed"), "{place}: {told:#?}");
+        let mut now = node.records().await;
+        let (tag, image) = ("untagged app:v1", format!("deleted {}", app.target));
+        match place {
+            "journal-open" => assert_eq!((now, removals), (before, vec![])),
+            // The dangling record was made.
+            "removing:1" | "removing:2" => {
+                let dangling = now.remove(&format!("moby-dangling@{}", app.target));
+                assert_eq!(dangling.map(|record| record.target), Some(app.target));
+                assert_eq!((now.contains_key(APP), removals), (false, vec![tag]), "{place}");
+            }
+            _ => assert_eq!((now.len(), removals), (before.len() - 1, vec![tag, &*image]), "{place}"),
+        }
+        assert!(leases(&node).await.is_empty(), "{place}");
+    }
 }
 
 async fn sixty_four_images_go_at_once(version: Version) {

@@ -17,6 +17,7 @@ both!(
     only_names_that_go_need_no_pods,
     pods_are_not_asked_for_again_where_none_has_begun,
     a_pod_that_has_begun_meanwhile_brings_its_image_back,
+    a_pod_is_found_among_many_that_were_bound_meanwhile,
 );
 
 /// The API server, which is asked once the records are gone.
@@ -115,4 +116,22 @@ async fn a_pod_that_has_begun_meanwhile_brings_its_image_back(version: Version) 
     engine.acknowledge(done).await.unwrap();
     node.collect_garbage().await;
     assert_eq!((node.records().await, node.disk().await), before);
+}
+
+/// All their images are looked up at once.
+async fn a_pod_is_found_among_many_that_were_bound_meanwhile(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let before = node.records().await;
+    let images = (0..20).map(|number| format!("docker.io/library/other-{number}:v1").into());
+    let others = Pod { namespace: "shop".into(), name: "others".into(), images: images.collect() };
+
+    let api_server = ApiServer(Some(vec![others, cart()]));
+    let (engine, done) = Deletion::of(&["app:v1"]).carry_out_as(&node, &api_server).await;
+    let done = done.unwrap();
+    let result = &done.results[0];
+    assert_eq!((result.outcome, result.put_back), (Outcome::Conflict, 1), "{result:#?}");
+    assert!(result.messages[0].ends_with("image is needed by pod shop/cart"), "{result:#?}");
+    engine.acknowledge(done).await.unwrap();
+    assert_eq!(node.records().await, before);
 }

@@ -1,15 +1,17 @@
 //! Parents are pruned in a step of its own: what comes between, and deletions that end there.
 
+use super::APP;
 use super::kill::state;
 use super::lineage::{Family, family};
 use super::process::Process;
-use crate::bed::{Node, State, Version, both};
+use crate::bed::{Image, Node, State, Version, both};
 
 both!(
     the_next_run_finishes_the_pruning_that_had_begun,
     a_parent_that_came_into_use_is_put_back_quietly,
     a_parent_that_came_into_use_before_is_left_alone,
     a_parent_that_was_named_meanwhile_stays_and_is_no_failure,
+    a_parent_that_got_the_name_of_the_image_meanwhile_stays,
 );
 
 /// The child has two records, and so has its parent.
@@ -98,4 +100,19 @@ async fn a_parent_that_came_into_use_stays(version: Version, place: &str) {
     for name in [&*dangling, parent.config()] {
         assert_eq!(node.record(name).await.unwrap().target, parent.target, "{name}");
     }
+}
+
+/// A tag that was rolled back to what its image was built on.
+async fn a_parent_that_got_the_name_of_the_image_meanwhile_stays(version: Version) {
+    let node = Node::start(version).await;
+    let base = node.import(&Image::new("docker.io/library/base:v1").layer("one")).await;
+    node.import(&Image::new(APP).layer("one").layer("two")).await;
+    Process::stopped_at(&node, "settled", &["app:v1"]).await.kill().await;
+    node.tag(&base.name, APP).await;
+    node.delete_record(&base.name).await;
+    let before = node.records().await;
+
+    let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+    assert_eq!(answer.recovered[0].results[0].outcome, "Deleted", "{answer:#?}");
+    assert_eq!(node.records().await, before);
 }

@@ -15,6 +15,8 @@ both!(
     a_container_of_a_pod_that_was_started_brings_its_image_back,
     a_plain_container_that_was_started_brings_its_image_back,
     a_container_that_is_being_made_brings_its_image_back,
+    a_container_with_a_user_namespace_that_is_being_made_brings_its_image_back,
+    a_dry_run_says_which_names_go_of_what_is_being_made,
     a_snapshot_that_somebody_looks_into_is_no_container,
     an_image_that_was_tagged_meanwhile_stays,
     an_identity_record_that_was_made_anew_goes_too,
@@ -134,10 +136,55 @@ async fn a_container_that_is_being_made_brings_its_image_back(version: Version) 
     assert_eq!(node.records().await, records);
     assert_settled(&node).await;
 
-    let (engine, done) = Deletion::of(&["app:v1"]).forced().carry_out(&node).await;
-    assert_eq!(done.results[0].outcome, Outcome::Conflict, "{done:#?}");
+    for deletion in [Deletion::of(&["app:v1"]), Deletion::of(&["app:v1"]).forced()] {
+        let foretold = deletion.dry_run(&node).await;
+        let (engine, done) = deletion.carry_out(&node).await;
+        assert_eq!(done.results[0].outcome, Outcome::Conflict, "{done:#?}");
+        assert_eq!(foretold[0].conflicts, done.results[0].conflicts, "{foretold:#?}");
+        assert_eq!(foretold[0].outcome, Outcome::Conflict, "{foretold:#?}");
+        engine.acknowledge(done).await.unwrap();
+        assert_eq!(node.records().await, records);
+    }
+}
+
+/// Its root file system is copied first, and then it lies on the copy.
+async fn a_container_with_a_user_namespace_that_is_being_made_brings_its_image_back(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+    let records = node.records().await;
+    let root = app.chain_ids().pop().unwrap();
+    let copies = [format!("sha256:{}", "5".repeat(64)), format!("{root}-1000-1000")];
+    for copy in copies {
+        node.ctr(["snapshots", "prepare", "copying", &root]).await;
+        node.ctr(["snapshots", "commit", &copy, "copying"]).await;
+        for (key, parent) in [(format!("{copy}-remap"), &*root), ("0123456789abcdef".into(), &*copy)] {
+            let process = Process::stopped_at(&node, "removed", &["app:v1"]).await;
+            node.prepare_snapshot(&key, parent).await;
+            let answer = process.finish().await;
+            assert_put_back(&app, answer.only(), &key);
+            assert_eq!(node.records().await, records);
+            node.remove_snapshot(&key).await;
+            assert_settled(&node).await;
+        }
+        node.remove_snapshot(&copy).await;
+    }
+}
+
+async fn a_dry_run_says_which_names_go_of_what_is_being_made(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.tag(APP, "docker.io/library/app:v2").await;
+    node.prepare_snapshot("0123456789abcdef", &app.chain_ids().pop().unwrap()).await;
+
+    let deletion = Deletion::of(&["app:v1", "app:v2"]);
+    let foretold = deletion.dry_run(&node).await;
+    let (engine, done) = deletion.carry_out(&node).await;
+    let told = |results: &[secateur::node::EntryResult]| {
+        results.iter().map(|result| (result.outcome, result.removals.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&done.results), [(Outcome::Untagged, 1), (Outcome::Conflict, 0)], "{done:#?}");
+    assert_eq!(told(&foretold), told(&done.results));
     engine.acknowledge(done).await.unwrap();
-    assert_eq!(node.records().await, records);
 }
 
 /// `ctr snapshots prepare` makes one that is kept for its own sake, also where others have leases.
