@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::connection::Link;
-use super::draft::Draft;
+use super::draft::{Did, Draft};
 use super::error::{ApiError, AttemptError, Failed};
 use super::known::Known;
 use super::membership::Membership;
 use super::owner::Owner;
-use super::pods;
+use super::pods::{self, Pod};
 use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::conversion::Asked;
@@ -115,6 +114,7 @@ impl Attempts {
             draft.resume(report.spec);
         }
         draft.may_have_report = false;
+        draft.begin(self.cluster.now());
         if !self.membership.acts_on(&deletion, draft.has_reported()).await? {
             self.conclude(&deletion, draft).await?;
             return Ok(Prepared::Idle(Standing::Done));
@@ -152,14 +152,18 @@ impl Attempts {
             return Ok(Standing::Done);
         }
         let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
-        self.report_recovered(&done.recovered, Some((&deletion, draft))).await?;
+        let others = self.report_recovered(&done.recovered, Some((&deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
-        draft.take_in(told, done.results.iter().map(|result| result.put_back).sum());
+        draft.take_in(Did {
+            results: told,
+            put_back: done.results.iter().map(|result| result.put_back).sum(),
+        });
         let standing = match deletion.spec.on_conflict {
             OnConflict::Wait if draft.has_conflict() => Standing::Held,
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
         self.report(&deletion, draft, standing).await?;
+        self.count(&others);
         self.acknowledge(link, done).await;
         draft.hold(operation, deletion.deadline());
         Ok(standing)
@@ -183,7 +187,8 @@ impl Attempts {
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let done = link.node.recover(turn, &self.unwatched()).await?;
-        self.report_recovered(&done.recovered, None).await?;
+        let others = self.report_recovered(&done.recovered, None).await?;
+        self.count(&others);
         self.acknowledge(link, done).await;
         Ok(())
     }
@@ -203,7 +208,7 @@ impl Attempts {
         Ok(Operation {
             owner: Owner::of(deletion).to_string(),
             request: Request { entries: asked.entries(), rules: self.rules(link, deletion) },
-            pods: pods.iter().filter_map(pods::needs).collect(),
+            pods: pods.iter().filter_map(Pod::needs).collect(),
             sandboxes,
         })
     }
@@ -218,8 +223,8 @@ impl Attempts {
     async fn pods(&self) -> Result<Vec<Pod>, ApiError> {
         let known = self.own.get().and(self.pod.as_ref()).map(|(_, name)| name.as_str());
         let pods = self.cluster.pods(known).await?;
-        if let Some(own) = pods.iter().find(|pod| self.is_own(pod)).and_then(|pod| pod.spec.as_ref()) {
-            let images = pods::images(own).flat_map(pods::patterns).collect();
+        if let Some(own) = pods.iter().find(|pod| self.is_own(pod)) {
+            let images = own.images().flat_map(pods::patterns).collect();
             // Whoever was first has found the same.
             let _ = self.own.set(images);
         }
@@ -245,8 +250,10 @@ impl Attempts {
     }
 
     fn is_own(&self, pod: &Pod) -> bool {
-        let own = self.pod.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
-        own.is_some() && own == pod.metadata.namespace.as_deref().zip(pod.metadata.name.as_deref())
+        let own = self.pod.as_ref();
+        own.is_some_and(|(namespace, name)| {
+            pod.metadata.namespace == *namespace && pod.metadata.name == *name
+        })
     }
 }
 
@@ -254,7 +261,7 @@ impl Attempts {
 impl Needs for Attempts {
     fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
         let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
-        Box::pin(async move { Ok(pods.await??.iter().filter_map(pods::needs).collect()) })
+        Box::pin(async move { Ok(pods.await??.iter().filter_map(Pod::needs).collect()) })
     }
 }
 

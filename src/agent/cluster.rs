@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 use axum::http::header::ACCEPT;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::{PartialObjectMeta, Request};
 use kube::runtime::WatchStreamExt;
@@ -19,9 +19,11 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::error::ApiError;
 use super::owner::Owner;
+use super::pods::{Pod, Pods};
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
 use crate::clock::{Clock, timed};
+use crate::lenient::{Lenient, understood};
 
 /// Asks for an object's metadata alone.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -84,30 +86,32 @@ impl Cluster {
 
     /// The standing watch. It ends never, and goes on with a growing delay while the API server is not there.
     pub fn watch(&self) -> impl Stream<Item = Result<Heard, watcher::Error>> + use<> {
-        let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
+        let deletions: Api<Lenient<ImageDeletion>> = Api::all(self.client.clone());
         let cluster = self.clone();
         let events = watcher(deletions, watcher::Config::default().fields(NEW)).default_backoff();
         events.flat_map(move |event| {
-            let one = |heard| stream::once(std::future::ready(heard)).boxed();
-            match event {
-                Ok(Event::Init | Event::InitApply(_)) => stream::empty().boxed(),
-                Ok(Event::InitDone) => cluster.clone().unfinished().boxed(),
-                Ok(Event::Apply(deletion)) => one(Ok(Heard::New(Box::new(deletion)))),
-                Ok(Event::Delete(deletion)) => one(Ok(Heard::Left(Box::new(deletion)))),
-                Err(error) => one(Err(error)),
-            }
+            let heard = match event {
+                Ok(Event::Init | Event::InitApply(_)) => None,
+                Ok(Event::InitDone) => return cluster.clone().unfinished().boxed(),
+                Ok(Event::Apply(deletion)) => deletion.understood().map(|new| Ok(Heard::New(Box::new(new)))),
+                Ok(Event::Delete(deletion)) => {
+                    deletion.understood().map(|left| Ok(Heard::Left(Box::new(left))))
+                }
+                Err(error) => Some(Err(error)),
+            };
+            stream::iter(heard).boxed()
         })
     }
 
     /// What there is when the watch begins, those with a status among them. It is asked for until there is an answer.
     fn unfinished(self) -> impl Stream<Item = Result<Heard, watcher::Error>> {
-        let deletions: Api<ImageDeletion> = Api::all(self.client);
+        let deletions: Api<Lenient<Metadata>> = Api::all(self.client);
         stream::unfold(Some(Backoff::up_to(LONGEST)), move |backoff| {
             let deletions = deletions.clone();
             async move {
                 let mut backoff = backoff?;
-                match deletions.list_metadata(&ListParams::default().fields(UNFINISHED)).await {
-                    Ok(listed) => Some((Ok(Heard::Unfinished(listed.items)), None)),
+                match deletions.list(&ListParams::default().fields(UNFINISHED)).await {
+                    Ok(listed) => Some((Ok(Heard::Unfinished(understood(listed.items))), None)),
                     Err(error) => {
                         tokio::time::sleep(backoff.next()).await;
                         Some((Err(watcher::Error::InitialListFailed(error)), Some(backoff)))
@@ -120,50 +124,57 @@ impl Cluster {
     /// Says whenever a pod of this node changes or goes. Only for as long as a pod is waited for.
     pub fn watch_pods(
         &self,
-    ) -> impl Stream<Item = Result<watcher::Event<PartialObjectMeta<Pod>>, watcher::Error>> + use<> {
-        let pods: Api<PartialObjectMeta<Pod>> = Api::all(self.client.clone());
+    ) -> impl Stream<Item = Result<Event<Lenient<PartialObjectMeta<v1::Pod>>>, watcher::Error>> + use<> {
+        let pods: Api<Lenient<PartialObjectMeta<v1::Pod>>> = Api::all(self.client.clone());
         watcher(pods, watcher::Config::default().fields(&self.of_this_node())).default_backoff()
     }
 
     /// The whole deletion; `None` if it is gone, and another has its name or none.
     pub async fn deletion(&self, owner: &Owner) -> Result<Option<ImageDeletion>, ApiError> {
-        let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
+        let deletions: Api<Lenient<ImageDeletion>> = Api::all(self.client.clone());
         let found = answer("get the ImageDeletion", &owner.name, deletions.get_opt(&owner.name)).await?;
-        Ok(found.filter(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
+        Ok(found
+            .and_then(Lenient::understood)
+            .filter(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
     }
 
     /// The metadata of a deletion that has not come to its end; `None` if it has, or is gone.
     pub async fn unfinished_one(&self, owner: &Owner) -> Result<Option<Metadata>, ApiError> {
-        let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
+        let deletions: Api<Lenient<Metadata>> = Api::all(self.client.clone());
         let selected = ListParams::default().fields(&format!("metadata.name={},{UNFINISHED}", owner.name));
-        let found =
-            answer("look for the ImageDeletion", &owner.name, deletions.list_metadata(&selected)).await?;
-        Ok(found.items.into_iter().find(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
+        let found = answer("look for the ImageDeletion", &owner.name, deletions.list(&selected)).await?;
+        Ok(understood(found.items)
+            .into_iter()
+            .find(|deletion| deletion.uid().as_deref() == Some(&*owner.uid)))
     }
 
     /// What this node has reported on the deletion with this UID.
     pub async fn report(&self, uid: &str) -> Result<Option<ImageDeletionReport>, ApiError> {
-        let reports: Api<ImageDeletionReport> = Api::all(self.client.clone());
+        let reports: Api<Lenient<ImageDeletionReport>> = Api::all(self.client.clone());
         let name = name_of(&self.node, uid);
-        answer("get the ImageDeletionReport", &name, reports.get_opt(&name)).await
+        let found = answer("get the ImageDeletionReport", &name, reports.get_opt(&name)).await?;
+        Ok(found.and_then(Lenient::understood))
     }
 
     /// The unfinished pods that are bound to this node, without those of a name, in whatever namespace: a consistent read, not one
     /// of a cache.
     pub async fn pods(&self, without: Option<&str>) -> Result<Vec<Pod>, ApiError> {
-        let pods: Api<Pod> = Api::all(self.client.clone());
         let mut fields = format!("{},{UNFINISHED_PODS}", self.of_this_node());
         if let Some(name) = without {
             fields += &format!(",metadata.name!={name}");
         }
         let selected = ListParams::default().fields(&fields);
-        Ok(answer("list the pods of node", &self.node, pods.list(&selected)).await?.items)
+        let listed = async {
+            let request = Request::new(v1::Pod::url_path(&(), None)).list(&selected);
+            self.client.request::<Pods>(request.map_err(kube::Error::BuildRequest)?).await
+        };
+        Ok(answer("list the pods of node", &self.node, listed).await?.items)
     }
 
     /// The metadata of this node: its labels and its age.
-    pub async fn node(&self) -> Result<PartialObjectMeta<Node>, ApiError> {
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        answer("get the node", &self.node, nodes.get_metadata(&self.node)).await
+    pub async fn node(&self) -> Result<Lenient<PartialObjectMeta<v1::Node>>, ApiError> {
+        let nodes: Api<Lenient<PartialObjectMeta<v1::Node>>> = Api::all(self.client.clone());
+        answer("get the node", &self.node, nodes.get(&self.node)).await
     }
 
     /// Writes a report that is probably not there yet, or probably is; both are right either way. Only the metadata come back.
@@ -193,7 +204,7 @@ impl Cluster {
         let body = serde_json::to_vec(report).map_err(kube::Error::SerdeError)?;
         let mut request = reports().create(&params, body).map_err(kube::Error::BuildRequest)?;
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(METADATA));
-        self.client.request::<PartialObjectMeta<ImageDeletionReport>>(request).await.map(drop)
+        self.client.request::<Lenient<PartialObjectMeta<ImageDeletionReport>>>(request).await.map(drop)
     }
 
     /// A list is replaced as a whole, and of what a report says nothing is ever left out again.
@@ -201,7 +212,7 @@ impl Cluster {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let request = reports().patch_metadata(&report.name_any(), &params, &Patch::Merge(report));
         let request = request.map_err(kube::Error::BuildRequest)?;
-        self.client.request::<PartialObjectMeta<ImageDeletionReport>>(request).await.map(drop)
+        self.client.request::<Lenient<PartialObjectMeta<ImageDeletionReport>>>(request).await.map(drop)
     }
 
     fn of_this_node(&self) -> String {

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
+use crate::conversion::image_result;
 use crate::image::Pattern;
-use crate::node::{Operation, Sandboxes};
+use crate::node::{EntryResult, Operation, Sandboxes};
 
 /// How long a deletion that is held is taken to be wanted still.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
@@ -21,8 +22,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 pub struct Draft {
     /// Whether the API server may have an earlier report that was not read yet.
     pub may_have_report: bool,
-    /// When the first attempt began.
-    pub started: Time,
+    /// When the first attempt began, once its turn had come.
+    started: Option<Time>,
     /// What was reported already.
     pub reported: Vec<ImageResult>,
     /// What something held at the last attempt.
@@ -32,39 +33,64 @@ pub struct Draft {
     /// When it was asked last whether the deletion is still wanted.
     pub looked: Instant,
     /// What was done and is counted once it was reported.
-    pub uncounted: Vec<ImageResult>,
-    /// How many images were put back, which is counted with it.
-    pub put_back: usize,
+    pub uncounted: Did,
     /// What came of each entry so far.
     results: HashMap<String, ImageResult>,
 }
 
+/// What was done on the node.
+#[derive(Debug, Default)]
+pub struct Did {
+    /// Entry by entry.
+    pub results: Vec<ImageResult>,
+    /// How many images were put back.
+    pub put_back: usize,
+}
+
+impl Did {
+    /// What an operation did.
+    pub fn of(results: &[EntryResult]) -> Self {
+        let put_back = results.iter().map(|result| result.put_back).sum();
+        Self { results: results.iter().map(image_result).collect(), put_back }
+    }
+
+    /// Adds what another did.
+    pub fn add(&mut self, other: Self) {
+        self.results.extend(other.results);
+        self.put_back += other.put_back;
+    }
+}
+
 impl Draft {
     /// A deletion that is seen for the first time.
-    pub fn new(may_have_report: bool, now: Timestamp) -> Self {
+    pub fn new(may_have_report: bool) -> Self {
         Self {
             may_have_report,
-            started: Time(now),
+            started: None,
             reported: Vec::new(),
             held: None,
             until: None,
             looked: Instant::now(),
-            uncounted: Vec::new(),
-            put_back: 0,
+            uncounted: Did::default(),
             results: HashMap::new(),
         }
     }
 
+    /// An attempt begins now. Says when the first one did.
+    pub fn begin(&mut self, now: Timestamp) -> &Time {
+        self.started.get_or_insert(Time(now))
+    }
+
     /// Goes on from a report that has not been completed.
     pub fn resume(&mut self, report: ImageDeletionReportSpec) {
-        self.started = report.start_time;
+        self.started = Some(report.start_time);
         self.reported.clone_from(&report.results);
         self.results = report.results.into_iter().map(|result| (result.image.clone(), result)).collect();
     }
 
     /// Forgets what an attempt that failed may have left half known. The API server has what was reported.
     pub fn reset(&mut self) {
-        *self = Self::new(true, self.started.0);
+        *self = Self { started: self.started.take(), ..Self::new(true) };
     }
 
     /// Whether an entry is to be tried: it was not yet, or something held it, or it failed.
@@ -84,10 +110,9 @@ impl Draft {
     }
 
     /// Adds what was done on the node.
-    pub fn take_in(&mut self, done: Vec<ImageResult>, put_back: usize) {
-        self.uncounted.extend_from_slice(&done);
-        self.put_back += put_back;
-        self.add(done);
+    pub fn take_in(&mut self, did: Did) {
+        self.add(did.results.iter().cloned());
+        self.uncounted.add(did);
     }
 
     /// What came of every entry of the deletion, in its order.
@@ -214,7 +239,7 @@ mod tests {
 
     #[test]
     fn results_are_listed_in_the_order_of_the_deletion() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         draft.add([result("a", Outcome::Deleted), result("c", Outcome::Absent)]);
         let listed = draft.listed(&deletion());
         assert_eq!(listed, [result("c", Outcome::Absent), result("a", Outcome::Deleted), untried("b")]);
@@ -222,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_is_not_settled_is_tried_again_and_follows_what_was() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         draft.add([
             result("a", Outcome::Conflict),
             result("b", Outcome::Deleted),
@@ -237,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_asked_for_again() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         draft.add([result("a", Outcome::Conflict), result("b", Outcome::Deleted)]);
         let entries = ["a", "b"].map(|entry| entry.parse().unwrap()).to_vec();
         let request = Request { entries, ..Request::default() };
@@ -257,7 +282,7 @@ mod tests {
 
     #[test]
     fn now_and_then_it_is_asked_whether_what_is_held_is_still_wanted() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         let later = Instant::now() + BETWEEN_LOOKS;
         assert!(!draft.is_to_be_looked_at(later - Duration::from_secs(9)));
         assert!(draft.is_to_be_looked_at(later));
@@ -267,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_was_reported_before_the_agent_was_killed_is_not_told_twice() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         draft.add([result("a", Outcome::Deleted), result("b", Outcome::Conflict)]);
         assert!(draft.has(&result("a", Outcome::Deleted)));
         assert!(!draft.has(&result("b", Outcome::Deleted)));
@@ -276,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_pattern_of_a_killed_operation_stays_due() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Deleted)]);
         draft.leave_patterns_due();
         assert!(draft.is_due("a:*") && !draft.is_due("b"));
@@ -288,7 +313,7 @@ mod tests {
             conflicts: messages.iter().map(|message| conflict(message)).collect(),
             ..result("a", Outcome::Conflict)
         };
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
+        let mut draft = Draft::new(false);
         draft.reported = vec![held(&["one"])];
         let later = [held(&["one", "two"])];
         assert_eq!(draft.new_conflicts(&later).collect::<Vec<_>>(), [&conflict("two")]);
@@ -296,12 +321,12 @@ mod tests {
 
     #[test]
     fn a_failed_attempt_leaves_only_what_the_api_server_has() {
-        let mut draft = Draft::new(false, Timestamp::UNIX_EPOCH);
-        let started = draft.started.clone();
+        let mut draft = Draft::new(false);
+        draft.begin(Timestamp::UNIX_EPOCH);
         draft.add([result("a", Outcome::Deleted)]);
         draft.reset();
         assert!(draft.may_have_report);
-        assert_eq!(draft.started, started);
+        assert_eq!(draft.begin(Timestamp::MAX), &Time(Timestamp::UNIX_EPOCH));
         assert!(draft.is_due("a"));
     }
 }

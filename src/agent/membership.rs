@@ -49,7 +49,7 @@ impl Membership {
     async fn joined(&self) -> Result<Timestamp, ApiError> {
         let joined = self.joined.get_or_try_init(async || {
             let node = self.cluster.node().await?;
-            Ok::<_, ApiError>(node.metadata.creation_timestamp.map_or(Timestamp::MIN, |time| time.0))
+            Ok::<_, ApiError>(node.creation_timestamp().map_or(Timestamp::MIN, |time| time.0))
         });
         joined.await.copied()
     }

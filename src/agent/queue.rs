@@ -14,6 +14,9 @@ use super::owner::Owner;
 /// What something holds is tried again at most this often, however many containers end.
 pub const SPACING: Duration = Duration::from_secs(1);
 
+/// How many deletions are remembered that are done here and of which the watch tells no more.
+const REMEMBERED: usize = 1_000;
+
 /// One deletion; the order is by age.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -96,17 +99,20 @@ impl Queue {
         is_new
     }
 
-    /// The watch tells no more of the deletion: it is forgotten as soon as nothing is left to do.
+    /// The watch tells no more of the deletion, not even that it is gone. Once it is done here it is remembered for as long as the
+    /// next list may have it, so that it is no news then.
     pub fn leave(&mut self, key: &Key) {
         if let Some(entry) = self.0.get_mut(key) {
             entry.has_left = true;
         }
-        self.forget_done(key);
+        self.forget_oldest();
     }
 
-    fn forget_done(&mut self, key: &Key) {
-        if self.0.get(key).is_some_and(|entry| entry.has_left && entry.state == State::Done) {
-            self.0.remove(key);
+    fn forget_oldest(&mut self) {
+        let done = || self.0.iter().filter(|(_, entry)| entry.has_left && entry.state == State::Done);
+        if let Some(excess) = done().count().checked_sub(REMEMBERED).filter(|excess| *excess > 0) {
+            let oldest: Vec<Key> = done().take(excess).map(|(key, _)| key.clone()).collect();
+            oldest.iter().for_each(|key| drop(self.0.remove(key)));
         }
     }
 
@@ -115,9 +121,9 @@ impl Queue {
         self.0.retain(|key, _| existing.contains(key));
     }
 
-    /// Whether the deletion is there.
-    pub fn contains(&self, key: &Key) -> bool {
-        self.0.contains_key(key)
+    /// Whether something is left to do for the deletion.
+    pub fn is_open(&self, key: &Key) -> bool {
+        self.0.get(key).is_some_and(|entry| entry.state != State::Done)
     }
 
     /// The deletion to try now: the oldest new one, else the one that has waited longest for its next try.
@@ -137,7 +143,7 @@ impl Queue {
     /// The deletion that was tried is done here.
     pub fn done(&mut self, key: &Key) {
         self.set(key, State::Done);
-        self.forget_done(key);
+        self.forget_oldest();
     }
 
     /// The deletion that was tried is to be tried again.
@@ -247,29 +253,49 @@ mod tests {
     fn what_was_removed_is_forgotten() {
         let (mut queue, now) = queue(&["a", "b", "c"]);
         queue.keep(&HashSet::from([key("c")]));
-        assert!(!queue.contains(&key("a")) && !queue.contains(&key("b")));
+        assert!(!queue.is_open(&key("a")) && !queue.is_open(&key("b")));
         assert_eq!((queue.next(now), queue.next(now)), (Some(key("c")), None));
         queue.keep(&HashSet::new());
-        queue.done(&key("c"));
+        queue.again(&key("c"), now);
         assert!(
-            !queue.contains(&key("c")),
+            !queue.is_open(&key("c")),
             "a deletion that was removed while it was tried does not come back"
         );
+        assert!(queue.see(key("c")));
     }
 
     #[test]
-    fn what_has_left_the_watch_is_forgotten_when_it_is_done() {
+    fn what_is_done_is_no_news_when_it_is_listed_again() {
         let (mut queue, now) = queue(&["a", "b"]);
         queue.leave(&key("a"));
         assert_eq!(queue.next(now), Some(key("a")), "it is not done yet");
         queue.held(&key("a"), now, None);
-        assert!(queue.contains(&key("a")));
-        queue.done(&key("a"));
-        assert!(!queue.contains(&key("a")));
-        queue.done(&key("b"));
-        assert!(queue.contains(&key("b")), "the next list would show it as a new one");
+        assert!(queue.is_open(&key("a")));
+        for name in ["a", "b"] {
+            queue.done(&key(name));
+            assert!(!queue.is_open(&key(name)));
+        }
         queue.leave(&key("b"));
-        assert!(!queue.contains(&key("b")));
+        queue.keep(&HashSet::from([key("a")]));
+        assert!(!queue.see(key("a")), "no agent does it twice because the API server was away");
+        assert!(queue.see(key("b")), "the list had it not, so it is another");
+    }
+
+    #[test]
+    fn what_is_done_is_not_remembered_for_ever() {
+        let mut queue = Queue::default();
+        let key = |number: usize| Key {
+            created: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
+            name: format!("drop-{number}"),
+            uid: format!("uid-{number}"),
+        };
+        for number in 0..REMEMBERED + 9 {
+            queue.see(key(number));
+            queue.done(&key(number));
+            queue.leave(&key(number));
+        }
+        assert_eq!(queue.0.len(), REMEMBERED);
+        assert!(queue.see(key(8)) && !queue.see(key(9)));
     }
 
     #[test]

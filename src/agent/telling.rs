@@ -7,14 +7,13 @@ use tokio::time::Instant;
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
-use super::draft::Draft;
+use super::draft::{Did, Draft};
 use super::error::ApiError;
 use super::membership::is_over;
 use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReport;
 use crate::api::result::{ImageResult, Outcome};
-use crate::conversion::image_result;
 use crate::node::Recovered;
 
 /// The longest time between two tries to write a report.
@@ -38,10 +37,16 @@ impl Attempts {
         if standing == Standing::Held && draft.reported == results {
             return Ok(());
         }
+        let started = draft.begin(self.cluster.now()).clone();
         let completed = (standing == Standing::Done).then(|| Time(self.cluster.now()));
         let told = |results: Vec<ImageResult>| {
-            let (node, started) = (self.cluster.node_name(), draft.started.clone());
-            ImageDeletionReport::of(deletion, node, results, started, completed.clone())
+            ImageDeletionReport::of(
+                deletion,
+                self.cluster.node_name(),
+                results,
+                started.clone(),
+                completed.clone(),
+            )
         };
         let is_new = !draft.has_reported();
         match self.write(&told(results.clone()), is_new).await {
@@ -55,67 +60,65 @@ impl Attempts {
         }
         if standing == Standing::Done {
             self.metrics.ended(&results);
-            let took = self.cluster.now().duration_since(draft.started.0);
+            let took = self.cluster.now().duration_since(started.0);
             self.metrics.took(took.try_into().unwrap_or_default());
         }
-        self.count(&std::mem::take(&mut draft.uncounted), std::mem::take(&mut draft.put_back));
+        self.count(&std::mem::take(&mut draft.uncounted));
         draft.reported = results;
         Ok(())
     }
 
     /// Reports what came of operations that were killed. What came of those for `own` is added to its draft; the report of any
-    /// other deletion is continued, and completed where no node acts on it any more.
+    /// other deletion is continued, and completed where no node acts on it any more. Returns what is in no report: of command lines, and
+    /// of deletions that are gone. It is counted once the rest was reported, for until then all of it may be found again.
     pub(super) async fn report_recovered(
         &self,
         recovered: &[Recovered],
         mut own: Option<(&ImageDeletion, &mut Draft)>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Did, ApiError> {
+        let mut others = Did::default();
         for recovered in recovered {
             log(recovered);
-            let done: Vec<_> = recovered.results.iter().map(image_result).collect();
-            let put_back = recovered.results.iter().map(|result| result.put_back).sum();
+            let mut did = Did::of(&recovered.results);
             match (&mut own, Owner::parse(&recovered.owner)) {
-                (_, None) => self.count(&done, put_back),
                 (Some((deletion, draft)), Some(owner)) if Owner::of(deletion) == owner => {
-                    draft.take_in(unreported(done, draft), put_back);
+                    did.results.retain(|result| !draft.has(result));
+                    draft.take_in(did);
                 }
-                (_, Some(owner)) => self.report_for(&owner, done, put_back).await?,
+                (_, Some(owner)) => match self.cluster.deletion(&owner).await? {
+                    Some(deletion) => self.report_for(&deletion, did).await?,
+                    None => others.add(did),
+                },
+                (_, None) => others.add(did),
             }
         }
-        Ok(())
+        Ok(others)
     }
 
-    async fn report_for(
-        &self,
-        owner: &Owner,
-        done: Vec<ImageResult>,
-        put_back: usize,
-    ) -> Result<(), ApiError> {
-        let Some(deletion) = self.cluster.deletion(owner).await? else {
-            self.count(&done, put_back);
-            return Ok(());
-        };
-        let mut draft = Draft::new(false, self.cluster.now());
-        if let Some(report) = self.cluster.report(&owner.uid).await? {
+    async fn report_for(&self, deletion: &ImageDeletion, mut did: Did) -> Result<(), ApiError> {
+        let mut draft = Draft::new(false);
+        if let Some(report) = self.cluster.report(&Owner::of(deletion).uid).await? {
             if report.spec.completion_time.is_some() {
                 return Ok(());
             }
             draft.resume(report.spec);
         }
-        let standing = match is_over(&deletion, self.cluster.now()) {
+        let standing = match is_over(deletion, self.cluster.now()) {
             true => Standing::Done,
             false => Standing::Held,
         };
-        draft.take_in(unreported(done, &draft), put_back);
+        did.results.retain(|result| !draft.has(result));
+        draft.take_in(did);
         if standing == Standing::Held {
             draft.leave_patterns_due();
         }
-        self.report(&deletion, &mut draft, standing).await
+        self.report(deletion, &mut draft, standing).await
     }
 
-    fn count(&self, done: &[ImageResult], put_back: usize) {
-        self.metrics.removed(done);
-        self.metrics.put_back(put_back);
+    /// Counts what was done.
+    pub(super) fn count(&self, did: &Did) {
+        self.metrics.removed(&did.results);
+        self.metrics.put_back(did.put_back);
     }
 
     async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<(), ApiError> {
@@ -153,12 +156,6 @@ fn refused(results: &[ImageResult], error: &ApiError) -> Vec<ImageResult> {
         message: Some(message.clone()),
     };
     results.iter().map(told).collect()
-}
-
-/// Without what was reported before the agent was killed.
-fn unreported(mut done: Vec<ImageResult>, draft: &Draft) -> Vec<ImageResult> {
-    done.retain(|result| !draft.has(result));
-    done
 }
 
 fn log(recovered: &Recovered) {

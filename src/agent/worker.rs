@@ -128,7 +128,10 @@ impl<'a> Worker<'a> {
             Ok(Heard::New(deletion)) => {
                 let key = key(&*deletion);
                 self.see(key.clone(), false);
-                self.known.insert(key, Known::told(*deletion));
+                if let Some(before) = self.known.insert(key, Known::told(*deletion)) {
+                    // An attempt that waits for its turn has a copy.
+                    before.unwatch();
+                }
             }
             Ok(Heard::Left(deletion)) => {
                 let key = key(&*deletion);
@@ -154,20 +157,15 @@ impl<'a> Worker<'a> {
     /// Of a deletion that is not new in the cluster there may be a report.
     fn see(&mut self, key: Key, may_have_report: bool) {
         if self.queue.see(key.clone()) {
-            let draft = self.draft(may_have_report);
-            self.drafts.insert(key, draft);
+            self.drafts.insert(key, Draft::new(may_have_report));
         }
     }
 
-    fn draft(&self, may_have_report: bool) -> Draft {
-        Draft::new(may_have_report, self.attempts.cluster.now())
-    }
-
     fn forget_drafts(&mut self) {
-        self.drafts.retain(|key, _| self.queue.contains(key));
-        self.failures.retain(|key, _| self.queue.contains(key));
-        self.known.retain(|key, _| self.queue.contains(key));
-        self.waiting_for_pods.retain(|key| self.queue.contains(key));
+        self.drafts.retain(|key, _| self.queue.is_open(key));
+        self.failures.retain(|key, _| self.queue.is_open(key));
+        self.known.retain(|key, _| self.queue.is_open(key));
+        self.waiting_for_pods.retain(|key| self.queue.is_open(key));
     }
 
     /// What to do next, if there is a connection and something to do.
@@ -179,7 +177,7 @@ impl<'a> Worker<'a> {
             return due.then(|| recover(self.attempts, link));
         }
         let key = self.queue.next(now)?;
-        let draft = self.drafts.remove(&key).unwrap_or_else(|| self.draft(true));
+        let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
         let known = self.known.get(&key).cloned().unwrap_or_default();
         self.pods_changed = false;
         Some(attempt(self.attempts, link, key, known, draft))
@@ -232,6 +230,8 @@ impl<'a> Worker<'a> {
                 if draft.waits_for_pod() {
                     self.waiting_for_pods.insert(key.clone());
                     draft.held = draft.held.filter(|_| !self.pods_changed);
+                } else {
+                    self.waiting_for_pods.remove(&key);
                 }
                 let until = draft.until.map(|time| self.attempts.cluster.instant_of(time));
                 self.queue.held(&key, tried, until);

@@ -5,6 +5,7 @@
 
 mod answer;
 mod conditions;
+mod records;
 mod reports;
 
 use std::cmp::Reverse;
@@ -16,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::budget::{Budget, cut};
 use super::deletion::ImageDeletion;
 use super::quantity;
-use super::result::{Conflict, Outcome, Record};
+use super::result::{Conflict, Outcome};
 use super::status::{ImageDeletionStatus, MergedRecord, NodeCounts, NodeResult, Phase};
 use answer::Answer;
 use reports::NodeReport;
@@ -200,9 +201,9 @@ impl<'a> Tally<'a> {
         let mut records: Vec<_> = self
             .nodes_by_record()
             .into_iter()
-            .zip(self.all.records())
-            .filter(|(nodes, _)| *nodes > 0)
-            .map(|(nodes, record)| (Reverse(nodes), &**record))
+            .zip(self.all.records().places())
+            .filter_map(|(nodes, record)| Some((Reverse(nodes), record?)))
+            .filter(|(Reverse(nodes), _)| *nodes > 0)
             .collect();
         records.sort_unstable();
 
@@ -216,7 +217,7 @@ impl<'a> Tally<'a> {
 
     /// How many nodes wrote each record. A node counts once, however often it wrote it.
     fn nodes_by_record(&self) -> Vec<u32> {
-        let mut nodes = vec![0; self.all.records().len()];
+        let mut nodes = vec![0; self.all.records().places().len()];
         let mut last_writer = vec![usize::MAX; nodes.len()];
         for (writer, (_, report)) in self.reports.iter().enumerate() {
             for record in report.records.iter().map(|id| *id as usize) {
@@ -243,8 +244,8 @@ impl<'a> Tally<'a> {
                 truncated |= message != conflict.message;
                 result.conflicts.extend(budget.admit(Conflict { message, ..conflict.clone() }));
             }
-            let records = report.records.iter().map(|id| &self.all.records()[*id as usize]);
-            result.records.extend(records.map_while(|record| budget.admit(Record::clone(record))));
+            let records = report.records.iter().filter_map(|id| self.all.records().get(*id));
+            result.records.extend(records.map_while(|record| budget.admit(record.clone())));
         }
         (shown, truncated || budget.is_exhausted())
     }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::budget::{Budget, cut_to};
 use super::deletion::ImageDeletion;
-use super::result::{ImageResult, Outcome};
+use super::result::{Conflict, ImageResult, Outcome, Record};
 
 /// The outcome of a deletion on one node, in full.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,6 +99,25 @@ impl ImageDeletionReport {
             block_owner_deletion: None,
         }]);
         report
+    }
+}
+
+impl ImageDeletionReportSpec {
+    /// Whether it says more than [`of`](ImageDeletionReport::of) ever writes.
+    pub fn is_too_long(&self) -> bool {
+        let record = |record: &Record| match record {
+            Record::Untagged(text) | Record::Deleted(text) => text.len(),
+        };
+        let conflict = |conflict: &Conflict| {
+            let who = [&conflict.namespace, &conflict.pod, &conflict.container].into_iter().flatten();
+            conflict.image.len() + conflict.message.len() + who.map(String::len).sum::<usize>()
+        };
+        let result = |result: &ImageResult| {
+            let records: usize = result.records.iter().map(record).sum();
+            let conflicts: usize = result.conflicts.iter().map(conflict).sum();
+            result.image.len() + result.message.as_ref().map_or(0, String::len) + records + conflicts
+        };
+        self.results.iter().map(result).sum::<usize>() > MAX_REPORT_BYTES
     }
 }
 

@@ -19,6 +19,7 @@ use super::order::{Order, StatusWrite, Target};
 use super::pages::list_reports;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
+use crate::lenient::Lenient;
 use crate::plain::plain_body;
 
 /// Who writes statuses and the Lease, and publishes Events.
@@ -162,7 +163,7 @@ async fn write_status(client: Client, write: &StatusWrite) -> Result<Option<Stri
     let deletions = Request::new(ImageDeletion::url_path(&(), None));
     let request = deletions.patch_subresource("status", name, &parameters, &Patch::Apply(applied));
     let request = request.map_err(kube::Error::BuildRequest)?.map(plain_body);
-    Ok(client.request::<ImageDeletion>(request).await?.resource_version())
+    Ok(client.request::<Lenient<ImageDeletion>>(request).await?.resource_version())
 }
 
 async fn remove(client: Client, target: &Target) -> Result<(), kube::Error> {
@@ -171,7 +172,7 @@ async fn remove(client: Client, target: &Target) -> Result<(), kube::Error> {
         resource_version: target.resource_version.clone(),
     };
     let parameters = DeleteParams::background().preconditions(preconditions);
-    Api::<ImageDeletion>::all(client).delete(&target.name, &parameters).await.map(|_| ())
+    Api::<Lenient<ImageDeletion>>::all(client).delete(&target.name, &parameters).await.map(|_| ())
 }
 
 fn reference(target: &Target) -> ObjectReference {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, PartialObjectMeta, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, timeout};
@@ -20,8 +20,10 @@ use super::attempts::Backoff;
 use super::desk::{PATIENCE, in_time};
 use super::failure::Failure;
 use super::observer::{ErrorKind, Observer};
+use super::pages::understood;
 use super::watch::Input;
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+use crate::lenient::Lenient;
 
 /// After so long without a word the connection is taken for dead: the API server is asked to end a watch after 290 s.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -51,8 +53,7 @@ enum End {
 
 /// Who watches.
 pub(super) struct Newsroom {
-    /// As objects of whatever form: one that can't be understood as a report would end the watch, each time that it is opened.
-    reports: Api<DynamicObject>,
+    client: Client,
     inputs: Sender<Input>,
     observer: Arc<dyn Observer>,
     /// The version up to which everything was told.
@@ -63,8 +64,7 @@ pub(super) struct Newsroom {
 impl Newsroom {
     /// One that has told nothing.
     pub(super) fn new(client: Client, inputs: Sender<Input>, observer: Arc<dyn Observer>) -> Self {
-        let reports = Api::all_with(client, &ApiResource::erase::<ImageDeletionReport>(&()));
-        Self { reports, inputs, observer, version: None, backoff: Backoff::default() }
+        Self { client, inputs, observer, version: None, backoff: Backoff::default() }
     }
 
     /// Tells the news for as long as somebody listens.
@@ -94,21 +94,22 @@ impl Newsroom {
                 self.version.insert(version).clone()
             }
         };
-        let parameters = WatchParams::default();
-        let mut events = pin!(in_time(PATIENCE, self.reports.watch(&parameters, &version)).await?);
+        let (reports, parameters): (Api<Lenient<ImageDeletionReport>>, _) =
+            (Api::all(self.client.clone()), WatchParams::default());
+        let mut events = pin!(in_time(PATIENCE, reports.watch(&parameters, &version)).await?);
         loop {
             let event = timeout(SILENCE, events.next()).await.ok().flatten().ok_or(End::Over)?;
             self.take(event.map_err(Failure::from)?).await?;
         }
     }
 
-    async fn take(&mut self, event: WatchEvent<DynamicObject>) -> Result<(), End> {
+    async fn take(&mut self, event: WatchEvent<Lenient<ImageDeletionReport>>) -> Result<(), End> {
         let (version, news) = match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                (object.resource_version(), self.understood(object).map(News::Applied))
+            WatchEvent::Added(report) | WatchEvent::Modified(report) => {
+                (report.resource_version(), self.understood(report).map(News::Applied))
             }
-            WatchEvent::Deleted(object) => {
-                (object.resource_version(), self.understood(object).map(News::Gone))
+            WatchEvent::Deleted(report) => {
+                (report.resource_version(), self.understood(report).map(News::Gone))
             }
             WatchEvent::Bookmark(mark) => (Some(mark.metadata.resource_version), None),
             WatchEvent::Error(status) => return Err(Failure::Refused(status).into()),
@@ -121,23 +122,19 @@ impl Newsroom {
         Ok(())
     }
 
-    /// What an object says as a report. The watch goes on after one that says nothing.
-    fn understood(&self, object: DynamicObject) -> Option<ImageDeletionReportSpec> {
-        let name = object.name_any();
-        match object.try_parse::<ImageDeletionReport>() {
-            Ok(report) => Some(report.spec),
-            Err(error) => {
-                warn!(report = name, %error, "a report is not understood");
-                self.observer.error(ErrorKind::Watch);
-                None
-            }
+    /// What a report says. The watch goes on after one that says nothing.
+    fn understood(&self, report: Lenient<ImageDeletionReport>) -> Option<ImageDeletionReportSpec> {
+        let spec = understood(report);
+        if spec.is_none() {
+            self.observer.error(ErrorKind::Watch);
         }
+        spec
     }
 
     /// The version of all reports. One is listed, because none can't be asked for.
     async fn latest(&self) -> Result<String, End> {
-        let one = ListParams::default().limit(1);
-        let all = in_time(PATIENCE, self.reports.list_metadata(&one)).await?;
+        let reports: Api<Lenient<PartialObjectMeta<ImageDeletionReport>>> = Api::all(self.client.clone());
+        let all = in_time(PATIENCE, reports.list(&ListParams::default().limit(1))).await?;
         let version = all.metadata.resource_version.filter(|version| !version.is_empty());
         version.ok_or(End::Failed(Failure::Unwatchable))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::ListParams;
-use kube::core::{PartialObjectMeta, Request};
+use kube::core::Request;
 use kube::{Client, Resource, ResourceExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +18,8 @@ use super::desk::{PATIENCE, in_time};
 use super::failure::Failure;
 use super::order::Target;
 use crate::api::aggregate::Reports;
-use crate::api::report::{ImageDeletionReport, MAX_REPORT_BYTES};
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec, MAX_REPORT_BYTES};
+use crate::lenient::Lenient;
 
 /// What a page may have, in bytes.
 const PAGE_BYTES: usize = 8 << 20;
@@ -48,9 +49,9 @@ async fn list(client: &Client, target: &Target, patience: Duration) -> Result<Re
     loop {
         let Page { metadata, items } = in_time(patience, page(client, &parameters)).await?;
         for item in &items {
-            match serde_json::from_str::<ImageDeletionReport>(item.get()) {
-                Ok(report) => drop(reports.insert(report.spec)),
-                Err(error) => warn!(report = name_of(item), %error, "a report is not understood"),
+            match serde_json::from_str(item.get()) {
+                Ok(report) => drop(understood(report).map(|report| reports.insert(report))),
+                Err(error) => warn!(%error, "an item of a list is no object"),
             }
         }
         match metadata.continue_.filter(|token| !token.is_empty()) {
@@ -72,9 +73,14 @@ fn next(items: &[Box<RawValue>]) -> u32 {
     u32::try_from(fit).unwrap_or(MOST).clamp(FIRST, MOST)
 }
 
-fn name_of(item: &RawValue) -> String {
-    let object = serde_json::from_str::<PartialObjectMeta<ImageDeletionReport>>(item.get());
-    object.map(|object| object.name_any()).unwrap_or_default()
+/// What a report says, if it can be understood and is no longer than an agent makes one: any length would be in memory many times.
+pub(super) fn understood(report: Lenient<ImageDeletionReport>) -> Option<ImageDeletionReportSpec> {
+    let report = report.understood()?;
+    if report.spec.is_too_long() {
+        warn!(report = report.name_any(), "a report is longer than any agent writes one, and left out");
+        return None;
+    }
+    Some(report.spec)
 }
 
 // The first page fits.

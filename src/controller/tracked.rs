@@ -40,13 +40,23 @@ pub(super) struct Tracked {
     roster: Option<Roster>,
     /// `None` until they have been listed.
     reports: Option<Reports>,
-    /// Whether the reports were counted again after nodes were given up.
-    recounted: bool,
+    recount: Recount,
     /// Whether anything happened since the last fold.
     changed: bool,
     /// Before that no status but the last is written.
     write_from: Timestamp,
     attempts: Attempts,
+}
+
+/// Whether the reports were counted again, as they are when nodes are given up.
+#[derive(Debug)]
+enum Recount {
+    /// They were not.
+    Due,
+    /// They are being counted, and this is what nodes have reported since.
+    Asked(Vec<ReportChange>),
+    /// They were, and those that are missing are given up.
+    Done,
 }
 
 impl Tracked {
@@ -63,7 +73,7 @@ impl Tracked {
             deletion,
             roster: None,
             reports: None,
-            recounted: false,
+            recount: Recount::Due,
             changed: true,
             write_from,
             attempts: Attempts::default(),
@@ -98,7 +108,9 @@ impl Tracked {
             deletion.status = Some(begun(start_time));
         }
         let is_another_generation = deletion.metadata.generation != known.metadata.generation;
-        self.recounted &= !is_another_generation;
+        if is_another_generation && matches!(self.recount, Recount::Done) {
+            self.recount = Recount::Due;
+        }
         self.changed |= is_another_generation || deletion.status != known.status;
         self.deletion = deletion;
         self.forget_if_over();
@@ -119,6 +131,13 @@ impl Tracked {
 
     /// Takes in what the nodes report. A final report is final: an older one that comes late does not undo it.
     pub(super) fn report(&mut self, change: ReportChange, cluster: &Cluster) {
+        if let Recount::Asked(since) = &mut self.recount {
+            since.push(change.clone());
+        }
+        self.take_in(change, cluster);
+    }
+
+    fn take_in(&mut self, change: ReportChange, cluster: &Cluster) {
         match change {
             Change::Listed(reports) => self.list(reports, cluster),
             Change::Applied(report) => {
@@ -195,6 +214,7 @@ impl Tracked {
         self.next().filter(|time| *time <= now)?;
         if !self.is_decided() && self.deletion.gives_up().is_some_and(|time| time <= now) {
             self.attempts.begin();
+            self.recount = Recount::Asked(Vec::new());
             return Some(Order::Recount(Target::of(&self.deletion)));
         }
         let status = self.fold(now);
@@ -224,13 +244,25 @@ impl Tracked {
     /// The reports were counted again, and these are all.
     pub(super) fn recounted(&mut self, reports: Reports, cluster: &Cluster, now: Timestamp) {
         self.attempts.succeeded();
-        self.report(Change::Listed(reports), cluster);
-        self.recounted = self.deletion.gives_up().is_some_and(|time| time <= now);
+        let since = match std::mem::replace(&mut self.recount, Recount::Due) {
+            Recount::Asked(since) => since,
+            Recount::Due | Recount::Done => Vec::new(),
+        };
+        // The list is as old as its first page.
+        for change in std::iter::once(Change::Listed(reports)).chain(since) {
+            self.take_in(change, cluster);
+        }
+        if self.deletion.gives_up().is_some_and(|time| time <= now) {
+            self.recount = Recount::Done;
+        }
     }
 
     /// A request about it failed or was given up, so what it was to say is still to be said.
     pub(super) fn unsaid(&mut self) {
         self.changed = true;
+        if let Recount::Asked(_) = self.recount {
+            self.recount = Recount::Due;
+        }
     }
 
     fn forget_if_over(&mut self) {
@@ -242,7 +274,9 @@ impl Tracked {
 
     /// Whether the next status is the last.
     fn is_decided(&self) -> bool {
-        !self.wants_reports() || self.recounted || self.roster.as_ref().is_some_and(Roster::is_complete)
+        !self.wants_reports()
+            || matches!(self.recount, Recount::Done)
+            || self.roster.as_ref().is_some_and(Roster::is_complete)
     }
 
     fn fold(&self, now: Timestamp) -> ImageDeletionStatus {
@@ -253,6 +287,11 @@ impl Tracked {
         };
         let none = Reports::default();
         let reports = self.reports.as_ref().unwrap_or(&none);
+        let now = match self.recount {
+            // They were given up, whatever an answer of another API server says of the time since.
+            Recount::Done => self.deletion.gives_up().map_or(now, |time| time.max(now)),
+            Recount::Due | Recount::Asked(_) => now,
+        };
         aggregate(&self.deletion, desired, without_agent, reports, now)
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, PartialObjectMeta};
 use kube::core::Object;
 use kube::runtime::WatchStreamExt;
@@ -35,6 +36,7 @@ use super::settled::Settled;
 use super::uid::Uid;
 use crate::api::aggregate::Reports;
 use crate::api::deletion::ImageDeletion;
+use crate::lenient::Lenient;
 
 /// The nodes or pods in one page of a list.
 const SMALL: u32 = 500;
@@ -74,11 +76,12 @@ impl Watches {
         observer: Arc<dyn Observer>,
     ) -> Self {
         let mut watches = Self { inputs, observer, tasks: JoinSet::new() };
-        let deletions = Api::<ImageDeletion>::all(client.clone());
+        let deletions = Api::<Lenient<ImageDeletion>>::all(client.clone());
         watches.follow(deletions, pages(LARGE), Input::Deletions);
-        let nodes = Api::<PartialObjectMeta<v1::Node>>::all(client.clone());
+        let nodes = Api::<Lenient<PartialObjectMeta<v1::Node>>>::all(client.clone());
         watches.follow(nodes, pages(SMALL), Input::Nodes);
-        let pods = Api::<Pod>::namespaced_with(client.clone(), &settings.pod_namespace, &pod_resource());
+        let pods =
+            Api::<Lenient<Pod>>::namespaced_with(client.clone(), &settings.pod_namespace, &pod_resource());
         let of_agents = pages(SMALL).labels(&settings.agent_selector);
         watches.follow(pods, of_agents, Input::Agents);
         let news = Newsroom::new(client, watches.inputs.clone(), Arc::clone(&watches.observer));
@@ -88,7 +91,7 @@ impl Watches {
 
     fn follow<K, T>(
         &mut self,
-        api: Api<K>,
+        api: Api<Lenient<K>>,
         config: watcher::Config,
         input: impl Fn(Change<T>) -> Input + Send + 'static,
     ) where
@@ -107,12 +110,15 @@ impl Watches {
                         continue;
                     }
                     Ok(Event::InitApply(object)) => {
-                        listed.push(T::of(object));
+                        listed.extend(object.understood().map(T::of));
                         continue;
                     }
                     Ok(Event::InitDone) => Change::Listed(std::mem::take(&mut listed)),
-                    Ok(Event::Apply(object)) => Change::Applied(T::of(object)),
-                    Ok(Event::Delete(object)) => Change::Gone(T::key(&object)),
+                    Ok(Event::Apply(object)) => {
+                        let Some(object) = object.understood() else { continue };
+                        Change::Applied(T::of(object))
+                    }
+                    Ok(Event::Delete(object)) => Change::Gone(T::key(object.meta())),
                     Err(error) => {
                         let error = Failure::from(error);
                         warn!(watched = T::NAME, %error, "watch broke off, it is opened again");
@@ -141,22 +147,21 @@ trait View<K> {
     fn of(object: K) -> Self;
 
     /// What it is known by when it goes.
-    fn key(object: &K) -> String;
+    fn key(object: &ObjectMeta) -> String;
 }
 
 impl View<ImageDeletion> for Seen {
     const NAME: &str = "imagedeletions";
 
-    fn of(mut deletion: ImageDeletion) -> Self {
-        deletion.metadata.managed_fields = None;
+    fn of(deletion: ImageDeletion) -> Self {
         match Settled::of(&deletion) {
             Some(settled) => Self::Settled(settled),
             None => Self::Open(Box::new(deletion)),
         }
     }
 
-    fn key(deletion: &ImageDeletion) -> String {
-        deletion.uid().unwrap_or_default()
+    fn key(deletion: &ObjectMeta) -> String {
+        deletion.uid.clone().unwrap_or_default()
     }
 }
 
@@ -172,8 +177,8 @@ impl View<PartialObjectMeta<v1::Node>> for Node {
         }
     }
 
-    fn key(node: &PartialObjectMeta<v1::Node>) -> String {
-        node.name_any()
+    fn key(node: &ObjectMeta) -> String {
+        node.name.clone().unwrap_or_default()
     }
 }
 
@@ -205,8 +210,8 @@ impl View<Pod> for AgentPod {
         Self { name: pod.name_any(), node: pod.spec.node_name.filter(|_| !has_finished) }
     }
 
-    fn key(pod: &Pod) -> String {
-        pod.name_any()
+    fn key(pod: &ObjectMeta) -> String {
+        pod.name.clone().unwrap_or_default()
     }
 }
 

@@ -13,6 +13,8 @@ use super::*;
 use crate::agent::cluster::Cluster;
 use crate::agent::membership::Membership;
 use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
+use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
+use crate::node::Operation;
 use crate::telemetry::metrics::AgentMetrics;
 
 /// An agent's parts, with an API server that does not answer.
@@ -35,9 +37,8 @@ fn deletion(name: &str) -> ImageDeletion {
     deletion
 }
 
-#[tokio::test]
-async fn what_was_told_before_the_watch_began_anew_is_read_again() {
-    let attempts = attempts();
+/// A worker that has no containerd.
+fn worker(attempts: &Attempts) -> Worker<'_> {
     let health = Health::missing([API_SERVER]);
     let nowhere = "/nowhere/containerd.sock".into();
     let connection = Connection::keep(
@@ -46,7 +47,56 @@ async fn what_was_told_before_the_watch_began_anew_is_read_again() {
         health.clone(),
         AgentMetrics::register(&Registry::new()).unwrap(),
     );
-    let mut worker = Worker::new(&attempts, connection, health);
+    Worker::new(attempts, connection, health)
+}
+
+#[tokio::test]
+async fn an_attempt_that_waits_for_its_turn_learns_that_its_deletion_has_changed() {
+    let attempts = attempts();
+    let mut worker = worker(&attempts);
+    let mut changing = deletion("changing");
+    worker.hear(Ok(Heard::New(Box::new(changing.clone()))));
+    let copy = worker.known[&key(&changing)].clone();
+    changing.spec.active_deadline_seconds = 60;
+    worker.hear(Ok(Heard::New(Box::new(changing.clone()))));
+    assert!(copy.current().is_none() && copy.last().is_some(), "it looks again");
+    assert!(worker.known[&key(&changing)].current().is_some());
+}
+
+#[tokio::test]
+async fn pods_are_watched_only_while_one_is_waited_for() {
+    let attempts = attempts();
+    let mut worker = worker(&attempts);
+    let waiting = deletion("waiting");
+    worker.hear(Ok(Heard::New(Box::new(waiting.clone()))));
+    for (kind, is_watched) in [(ConflictKind::PendingPod, true), (ConflictKind::RunningContainer, false)] {
+        let mut draft = Draft::new(false);
+        draft.add([ImageResult {
+            image: "app:v1".into(),
+            outcome: Outcome::Conflict,
+            records: Vec::new(),
+            conflicts: vec![Conflict {
+                image: "app:v1".into(),
+                kind,
+                forcible: false,
+                namespace: None,
+                pod: None,
+                container: None,
+                message: String::new(),
+            }],
+            reclaimed_bytes: 0,
+            message: None,
+        }]);
+        draft.hold(Operation::default(), None);
+        worker.settle_attempt(key(&waiting), draft, Instant::now(), Ok(Standing::Held));
+        assert_eq!(!worker.waiting_for_pods.is_empty(), is_watched, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_told_before_the_watch_began_anew_is_read_again() {
+    let attempts = attempts();
+    let mut worker = worker(&attempts);
     let (stays, goes) = (deletion("stays"), deletion("goes"));
     for deletion in [&stays, &goes] {
         worker.hear(Ok(Heard::New(Box::new(deletion.clone()))));

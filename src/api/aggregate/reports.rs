@@ -4,12 +4,13 @@
 //! where the status would repeat it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::MAX_NODE_RESULTS;
+use super::records::{RecordId, Records};
 use crate::api::report::ImageDeletionReportSpec;
-use crate::api::result::{Conflict, ImageResult, Outcome, Record};
+use crate::api::result::{Conflict, ImageResult, Outcome};
 
 /// The reports on one deletion, one of each node.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +53,6 @@ pub(super) struct Words {
     pub(super) conflicts: Vec<Conflict>,
 }
 
-/// Where a record is.
-pub(super) type RecordId = u32;
-
 impl Reports {
     /// No reports yet on the deletion with this UID.
     pub fn on(uid: &str) -> Self {
@@ -82,6 +80,7 @@ impl Reports {
     /// Forgets a node's report, and says whether there was one.
     pub fn remove(&mut self, node: &str) -> bool {
         let Some((node, report)) = self.nodes.remove_entry(node) else { return false };
+        report.records.iter().for_each(|id| self.records.release(*id));
         self.spoken.remove(&(Reverse(report.outcome), node));
         true
     }
@@ -100,9 +99,9 @@ impl Reports {
         self.nodes.iter().map(|(node, report)| (&**node, report))
     }
 
-    /// Every record that a node ever wrote, by its place.
-    pub(super) fn records(&self) -> &[Arc<Record>] {
-        &self.records.all
+    /// Every record that a node has written.
+    pub(super) fn records(&self) -> &Records {
+        &self.records
     }
 }
 
@@ -117,7 +116,7 @@ impl NodeReport {
         let mut ids = Vec::new();
         let mut conflicts = Vec::new();
         for result in results {
-            ids.extend(result.records.into_iter().map(|record| records.id(record)));
+            ids.extend(result.records.into_iter().map(|record| records.hold(record)));
             conflicts.extend(result.conflicts);
         }
         let words = Some(Box::new(Words { message, conflicts }));
@@ -129,24 +128,4 @@ fn first_message(results: &[ImageResult], outcome: Outcome) -> Option<String> {
     let result = results.iter().find(|result| result.outcome == outcome)?;
     let conflict = result.conflicts.first().map(|conflict| &conflict.message);
     result.message.as_ref().or(conflict).cloned()
-}
-
-/// Each record once.
-#[derive(Clone, Debug, Default)]
-struct Records {
-    all: Vec<Arc<Record>>,
-    ids: HashMap<Arc<Record>, RecordId>,
-}
-
-impl Records {
-    fn id(&mut self, record: Record) -> RecordId {
-        if let Some(id) = self.ids.get(&record) {
-            return *id;
-        }
-        let id = RecordId::try_from(self.all.len()).unwrap_or(RecordId::MAX);
-        let record = Arc::new(record);
-        self.all.push(Arc::clone(&record));
-        self.ids.insert(record, id);
-        id
-    }
 }

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::api::report::MAX_REPORT_BYTES;
 use crate::controller::fixture::{Exchange, Nobody, api_server, report};
+
+const LATEST: &str = "9999-12-31T23:00:00Z";
 
 fn versions(version: &str) -> Vec<Value> {
     vec![json!({
@@ -64,12 +67,22 @@ async fn it_goes_on_after_a_report_that_is_not_understood() {
     strange["object"]["startTime"] = json!("2026-01-01T00:00:00+99:99");
     let mut of_another_version = event("ADDED", "c", "9");
     of_another_version["object"]["outcome"] = json!("Postponed");
+    let mut too_long = event("ADDED", "d", "10");
+    too_long["object"]["results"] = json!([{
+        "image": "app:v1", "outcome": "Failed", "records": [], "conflicts": [], "reclaimedBytes": 0,
+        "message": "x".repeat(MAX_REPORT_BYTES + 1),
+    }]);
+    // A time that the API server takes for who wrote a field, and that is none here.
+    let mut changed = event("MODIFIED", "e", "11");
+    changed["object"]["metadata"]["managedFields"] = json!([{"manager": "x", "time": LATEST}]);
+    let mut first = versions("5");
+    first[0]["items"] = json!([changed["object"]]);
     let script = vec![
-        ("limit=1", versions("5")),
-        ("resourceVersion=5", vec![event("ADDED", "a", "7"), strange, of_another_version]),
-        ("resourceVersion=9", vec![event("ADDED", "d", "10")]),
+        ("limit=1", first),
+        ("resourceVersion=5", vec![event("ADDED", "a", "7"), strange, of_another_version, too_long, changed]),
+        ("resourceVersion=11", vec![event("ADDED", "f", "12")]),
     ];
-    assert_eq!(told(script, 3).await, ["begins", "a", "d"]);
+    assert_eq!(told(script, 4).await, ["begins", "a", "e", "f"]);
 }
 
 #[tokio::test]

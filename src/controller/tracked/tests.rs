@@ -489,6 +489,31 @@ fn a_deadline_that_moves_during_the_recount_is_waited_for() {
 }
 
 #[test]
+fn what_is_reported_during_the_recount_counts() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    written(&mut tracked, at(1_100), "2");
+    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
+    tracked.report(done("a"), &cluster);
+    tracked.recounted(all([]), &cluster, at(65_100));
+    assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Complete, "1/1"));
+}
+
+#[test]
+fn nodes_are_given_up_though_the_time_goes_back() {
+    let cluster = cluster(["a"]);
+    let mut tracked = tracked(&cluster);
+    written(&mut tracked, at(1_100), "2");
+    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
+    tracked.recounted(all([]), &cluster, at(65_000));
+    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Write(_))));
+    tracked.attempts().failed(at(63_000));
+    tracked.unsaid();
+    let again = tracked.next().expect("it is tried again");
+    assert_eq!(counts(&written(&mut tracked, again, "3")), (Phase::Failed, "0/1"));
+}
+
+#[test]
 fn a_finished_status_follows_the_generation_and_says_nothing_more() {
     let cluster = cluster(["a"]);
     let mut finished = tracked(&cluster);
