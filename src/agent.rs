@@ -8,6 +8,7 @@ mod attempt;
 mod backoff;
 mod cluster;
 mod connection;
+mod did;
 mod draft;
 mod error;
 mod known;

@@ -5,7 +5,7 @@
 //! it in and asks again gets the same answer as with everything read beforehand.
 //!
 //! The files follow the algorithm: terms ([`record`], [`reference`], [`digest`], [`content`]), [`resolve`], [`same`]
-//! references, [`usage`], [`conflict`], [`lineage`], [`plan`], and many plans in one operation ([`batch`]).
+//! references, [`usage`], [`conflict`], [`lineage`], [`plan`] and how one is decided ([`planner`]), and many plans in one operation ([`batch`]).
 
 mod backlog;
 pub mod batch;
@@ -21,6 +21,7 @@ mod known;
 pub mod lineage;
 pub mod pattern;
 pub mod plan;
+pub mod planner;
 pub mod query;
 pub mod reach;
 pub mod record;
@@ -41,7 +42,8 @@ pub use idle::{Idle, Scope, idle};
 pub use illegible::{Flaw, Illegible};
 pub use inventory::{Inventory, Parts};
 pub use pattern::{InvalidPattern, Pattern};
-pub use plan::{Fate, NoPlan, Plan, Reason, Refusal, Removal, Step, plan};
+pub use plan::{Fate, Plan, Reason, Refusal, Removal, Step};
+pub use planner::{NoPlan, plan};
 pub use query::Query;
 pub use reach::Reach;
 pub use record::{Kind, Record, dangling_name};

@@ -24,6 +24,7 @@ pub mod leases;
 mod lock;
 pub mod making;
 mod needs;
+mod open_journal;
 pub mod operation;
 mod place;
 mod pruning;

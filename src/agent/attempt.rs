@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::Cluster;
 use super::connection::Link;
-use super::draft::{Did, Draft};
+use super::did::Did;
+use super::draft::Draft;
 use super::error::{ApiError, AttemptError, Failed};
 use super::known::Known;
 use super::membership::Membership;

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
+use super::did::Did;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
-use crate::conversion::image_result;
 use crate::image::Pattern;
-use crate::node::{EntryResult, Operation, Sandboxes};
+use crate::node::{Operation, Sandboxes};
 
 /// How long a deletion that is held is taken to be wanted still.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
@@ -36,29 +36,6 @@ pub struct Draft {
     pub uncounted: Did,
     /// What came of each entry so far.
     results: HashMap<String, ImageResult>,
-}
-
-/// What was done on the node.
-#[derive(Debug, Default)]
-pub struct Did {
-    /// Entry by entry.
-    pub results: Vec<ImageResult>,
-    /// How many images were put back.
-    pub put_back: usize,
-}
-
-impl Did {
-    /// What an operation did.
-    pub fn of(results: &[EntryResult]) -> Self {
-        let put_back = results.iter().map(|result| result.put_back).sum();
-        Self { results: results.iter().map(image_result).collect(), put_back }
-    }
-
-    /// Adds what another did.
-    pub fn add(&mut self, other: Self) {
-        self.results.extend(other.results);
-        self.put_back += other.put_back;
-    }
 }
 
 impl Draft {

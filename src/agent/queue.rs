@@ -112,7 +112,9 @@ impl Queue {
         let done = || self.0.iter().filter(|(_, entry)| entry.has_left && entry.state == State::Done);
         if let Some(excess) = done().count().checked_sub(REMEMBERED).filter(|excess| *excess > 0) {
             let oldest: Vec<Key> = done().take(excess).map(|(key, _)| key.clone()).collect();
-            oldest.iter().for_each(|key| drop(self.0.remove(key)));
+            for key in oldest {
+                self.0.remove(&key);
+            }
         }
     }
 

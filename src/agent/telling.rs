@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
-use super::draft::{Did, Draft};
+use super::did::Did;
+use super::draft::Draft;
 use super::error::ApiError;
 use super::membership::is_over;
 use super::owner::Owner;
@@ -169,3 +170,6 @@ fn log(recovered: &Recovered) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::inventory::Inventory;
 use super::pattern::{InvalidPattern, Pattern};
-use super::plan::{NoPlan, Plan, Refusal, Step, plan};
+use super::plan::{Plan, Refusal, Step};
+use super::planner::{NoPlan, plan};
 use super::query::Query;
 use super::reach::Reach;
 use super::reference::{InvalidReference, Reference};

@@ -4,7 +4,7 @@ use super::backlog::Extent;
 use super::batch::{Entry, Selector};
 use super::digest::ImageId;
 use super::inventory::Inventory;
-use super::plan::{NoPlan, plan};
+use super::planner::{NoPlan, plan};
 use super::query::Query;
 use super::record::{Kind, Record};
 use super::reference::Reference;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::CallError;
-use super::journal::Kept;
+use super::open_journal::Kept;
 use super::result::{EntryResult, Outcome};
 use crate::image::{Conflict, ImageId, Plan, Record, Step};
 

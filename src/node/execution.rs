@@ -10,7 +10,8 @@ use super::collection::Collection;
 use super::error::{CallError, Error};
 use super::groups::groups;
 use super::images::Removed;
-use super::journal::{Journal, Kept, OpenJournal, Part, PlannedEntry, PlannedPruning};
+use super::journal::{Journal, Part, PlannedEntry, PlannedPruning};
+use super::open_journal::{Kept, OpenJournal};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Left};
 use super::result::{EntryResult, Outcome};
@@ -100,7 +101,7 @@ impl<'a> Execution<'a> {
         }
         let mut carried: Vec<_> = self.plans.iter().map(|_| Carried::default()).collect();
         let removing = async {
-            let journal = self.journal().open(&self.node.containerd).await?;
+            let journal = OpenJournal::write(&self.node.containerd, self.journal()).await?;
             stop_at("journal-open");
             self.remove_all(&mut carried, watch).await?;
             Ok::<_, Error>(journal)

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::error::{CallError, Error};
 use super::execution::{Execution, Role};
 use super::images::Row;
-use super::journal::OpenJournal;
+use super::open_journal::OpenJournal;
 use super::operation::{Node, Operation, Progress, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::{LeftAlone, Survey};

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::error::CallError;
 use super::images::{IMAGES_MAX, Row};
-use super::journal::{OpenJournal, Stage};
+use super::open_journal::{OpenJournal, Stage};
 use super::operation::Node;
 use super::trees::Tree;
 use crate::image::{Decision, ImageId, Inventory, Plan, Pod, Reach, Record, Request, Unread, decide};

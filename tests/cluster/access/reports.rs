@@ -1,7 +1,8 @@
 //! The reports that an agent may write: of its own node, and only as reports are.
 
 use kube::{Api, ResourceExt};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use secateur::api::report::{ImageDeletionReport, name_of};
 use secateur::api::status::Phase;
 use serde_json::{Value, json};
@@ -14,7 +15,8 @@ use crate::suite::{Test, tests};
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: an_agent_reports_for_its_own_node_only, a_token_that_is_of_no_pod_reports_nothing,
         a_token_is_of_the_node_that_it_was_made_for, a_report_goes_with_its_deletion;
-        Alone: a_report_that_is_not_understood_keeps_no_deletion_from_its_end]
+        Alone: a_report_that_is_not_understood_keeps_no_deletion_from_its_end,
+        a_time_in_managed_fields_keeps_nobody_from_anything]
 }
 
 /// UIDs of deletions that there are not, one for each test.
@@ -123,4 +125,46 @@ async fn a_report_that_is_not_understood_keeps_no_deletion_from_its_end(cluster:
     cluster.deletion_is_gone("access").await;
     let after = cluster.delete("access-after", json!({"images": ["access/none:v1"]})).await;
     assert_eq!(after.phase, Phase::Complete, "{after:#?}");
+}
+
+/// Whoever may change an object may write any time there, and the API server takes it.
+async fn a_time_in_managed_fields_keeps_nobody_from_anything(cluster: &Cluster) {
+    const TIME: &str = "9999-12-31T23:00:00Z";
+    let cluster = cluster.with_secateur().await;
+    let entry = |version: &str, fields: Value| {
+        let entry = json!({
+            "manager": "somebody", "operation": "Update", "apiVersion": version, "time": TIME,
+            "fieldsType": "FieldsV1", "fieldsV1": fields,
+        });
+        json!([{"op": "add", "path": "/metadata/managedFields/-", "value": entry}]).to_string()
+    };
+    let patch = |what: &str, patch: &str| {
+        cluster.kubectl(["patch", what, "-n", SECATEUR, "--type=json", "-p", patch]);
+        let patched = cluster.kubectl(["get", what, "-n", SECATEUR, "-o", "json", "--show-managed-fields"]);
+        assert!(patched.contains(TIME), "{patched}");
+    };
+    let spec = || json!({"images": ["access/none:v1"]});
+    cluster.delete("strange", spec()).await;
+    patch("imagedeletion/strange", &entry("secateur.dev/v1alpha1", json!({"f:spec": {"f:images": {}}})));
+    let all = cluster.kubectl(["get", "imgdelrep,pods", "-n", SECATEUR, "-o", "name"]);
+    let (reports, pods): (Vec<&str>, _) = all.lines().partition(|name| name.contains("imagedeletionreport"));
+    assert!(!reports.is_empty() && !pods.is_empty(), "{all}");
+    reports.iter().for_each(|name| patch(name, &entry("secateur.dev/v1alpha1", json!({"f:outcome": {}}))));
+    pods.iter().for_each(|name| patch(name, &entry("v1", json!({"f:spec": {"f:restartPolicy": {}}}))));
+
+    let status = cluster.delete("strange-after", spec()).await;
+    assert_eq!((status.phase, &*status.nodes_reported), (Phase::Complete, "2/2"), "{status:#?}");
+    for node in [cluster.node_a(), cluster.node_b()] {
+        node.signal_agent(Signal::SIGKILL).await;
+        for pid in node.container_pids(SECATEUR, "controller").await {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
+        }
+    }
+    let status = cluster.delete("strange-anew", spec()).await;
+    assert_eq!(
+        (status.phase, &*status.nodes_reported),
+        (Phase::Complete, "2/2"),
+        "they list all of it: {status:#?}"
+    );
+    cluster.await_secateur().await;
 }

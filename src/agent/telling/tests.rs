@@ -1,0 +1,89 @@
+use std::convert::Infallible;
+use std::future::ready;
+
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode};
+use kube::Client;
+use prometheus::Registry;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tower::service_fn;
+
+use super::*;
+use crate::agent::cluster::Cluster;
+use crate::agent::membership::Membership;
+use crate::api::deletion::ImageDeletionSpec;
+use crate::image::Removal;
+use crate::node::{self, EntryResult};
+use crate::telemetry::metrics::AgentMetrics;
+
+/// An API server that has one deletion and takes no report, or any.
+fn attempts(metrics: &AgentMetrics, takes: bool) -> Attempts {
+    let answer = move |request: Request<_>| {
+        let (status, body) = match (request.method(), request.uri().path()) {
+            (&Method::GET, path) if path.ends_with("/imagedeletions/drop") => {
+                (StatusCode::OK, json!(deletion()))
+            }
+            (&Method::POST, _) if takes => (StatusCode::CREATED, json!({"metadata": {}})),
+            (&Method::POST, _) => (StatusCode::FORBIDDEN, refusal(403, "Forbidden")),
+            _ => (StatusCode::NOT_FOUND, refusal(404, "NotFound")),
+        };
+        let response = Response::builder().status(status).body(Body::from(body.to_string())).unwrap();
+        ready(Ok::<_, Infallible>(response))
+    };
+    let cluster = Cluster::new(Client::new(service_fn(answer), "default"), "node-a");
+    Attempts {
+        membership: Membership::new(cluster.clone()),
+        cluster,
+        metrics: metrics.clone(),
+        protect: Vec::new(),
+        pod: None,
+        own: OnceCell::new(),
+    }
+}
+
+fn refusal(code: u16, reason: &str) -> Value {
+    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"})
+}
+
+fn deletion() -> ImageDeletion {
+    let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
+    deletion.metadata.uid = Some("5f2c".to_owned());
+    deletion
+}
+
+fn recovered(owner: &str) -> Recovered {
+    let result = EntryResult {
+        entry: "app:v1".to_owned(),
+        outcome: node::Outcome::Deleted,
+        removals: vec![Removal::Deleted(format!("sha256:{}", "a".repeat(64)).parse().unwrap())],
+        ..EntryResult::default()
+    };
+    Recovered { owner: owner.to_owned(), results: vec![result] }
+}
+
+fn deleted(registry: &Registry) -> f64 {
+    let families = registry.gather().into_iter();
+    let counted = families.filter(|family| family.name() == "secateur_images_deleted_total");
+    counted
+        .flat_map(|family| family.get_metric().to_vec())
+        .map(|metric| metric.get_counter().get_value())
+        .sum()
+}
+
+#[tokio::test]
+async fn what_is_found_again_after_a_report_that_was_not_taken_is_counted_once() {
+    let all = [recovered(""), recovered("drop/5f2c")];
+    let registry = Registry::new();
+    let metrics = AgentMetrics::register(&registry).unwrap();
+    for _ in 0..3 {
+        let refused = attempts(&metrics, false);
+        let refusal = refused.report_recovered(&all, None).await.unwrap_err();
+        assert!(refusal.to_string().contains("write the ImageDeletionReport"), "{refusal}");
+    }
+    let taken = attempts(&metrics, true);
+    let others = taken.report_recovered(&all, None).await.unwrap();
+    assert_eq!(deleted(&registry), 1.0, "that of the deletion, which was reported");
+    taken.count(&others);
+    assert_eq!(deleted(&registry), 2.0);
+}
