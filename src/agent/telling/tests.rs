@@ -25,7 +25,7 @@ fn attempts(metrics: &AgentMetrics, takes: bool) -> Attempts {
                 (StatusCode::OK, json!(deletion()))
             }
             (&Method::POST, _) if takes => (StatusCode::CREATED, json!({"metadata": {}})),
-            (&Method::POST, _) => (StatusCode::FORBIDDEN, refusal(403, "Forbidden")),
+            (&Method::POST, _) => (StatusCode::UNPROCESSABLE_ENTITY, refusal(422, "Invalid")),
             _ => (StatusCode::NOT_FOUND, refusal(404, "NotFound")),
         };
         let response = Response::builder().status(status).body(Body::from(body.to_string())).unwrap();
