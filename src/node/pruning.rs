@@ -1,16 +1,14 @@
 //! Pruning after a deletion by name. Which parents an image has takes a look at every record, and its own deletion does not: so
-//! the image goes first, and that look is made while the collector is at work. Parents that are there to be pruned then go in
-//! one more step, with a journal and a collection of its own.
+//! that look is made while the image goes. Parents that are there to be pruned then go in one more step, with a journal and a
+//! collection of its own.
 
 use std::sync::Arc;
-
-use tokio::sync::Notify;
 
 use super::error::{CallError, Error};
 use super::execution::{Execution, Role};
 use super::images::Row;
 use super::open_journal::OpenJournal;
-use super::operation::{Node, Operation, Progress, Watch};
+use super::operation::{Node, Operation, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::{LeftAlone, Survey};
 use super::trees::Tree;
@@ -55,24 +53,8 @@ impl Node {
         let Some(gone) = plans().find_map(|plan| Gone::of(plan, &survey)) else {
             return Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await;
         };
-        let collecting = Notify::new();
-        let progress = |progress| {
-            if progress == Progress::Collecting {
-                collecting.notify_one();
-            }
-            (watch.progress)(progress);
-        };
-        let noted = Watch { cancel: watch.cancel.clone(), progress: &progress, needs: watch.needs };
-        let deleting = async {
-            let results = Box::pin(self.carry_out(operation, survey, decisions, &noted, journals)).await;
-            collecting.notify_one();
-            results
-        };
-        let looking = async {
-            collecting.notified().await;
-            self.pruning(operation, &gone).await
-        };
-        let (results, pruning) = tokio::join!(deleting, looking);
+        let deleting = Box::pin(self.carry_out(operation, survey, decisions, watch, journals));
+        let (results, pruning) = tokio::join!(deleting, self.pruning(operation, &gone));
         let mut results = results?;
         let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
         if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled()) {
@@ -99,16 +81,18 @@ impl Node {
         }
     }
 
-    /// Decides which parents go after an image that is gone: those that the whole operation would have pruned with it. Forcing
-    /// does not reach them.
+    /// Decides which parents go after an image that goes: those that the whole operation would have pruned with it. Forcing does not
+    /// reach them. What uses them is looked at only where there are any.
     async fn pruning(&self, operation: &Operation, gone: &Gone) -> Result<Option<Pruning<'_>>, CallError> {
-        let mut survey = self.survey(operation.pods.clone()).await?;
+        let mut survey = self.look_at_records(Reach::All).await?;
         gone.put_into(&mut survey);
-        let decisions = self.decide(&mut survey, &operation.request).await?;
-        let plan = decisions.into_iter().find_map(|decision| decision.verdict.ok());
-        let Some(plan) = plan.filter(|plan| plan.image == gone.image) else {
-            return Ok(None);
-        };
+        let mut plan = self.plan_of(&mut survey, operation, gone).await?;
+        if plan.as_ref().is_some_and(|plan| plan.parents().is_some()) {
+            let containers = self.containerd.containers(&self.known, Vec::new()).await?;
+            survey.inventory.observe(containers, operation.pods.clone());
+            plan = self.plan_of(&mut survey, operation, gone).await?;
+        }
+        let Some(plan) = plan else { return Ok(None) };
         let is_free = |parents: &Plan| gone.left.owner_of(parents).is_none();
         let execution = plan.parents().filter(is_free).map(|parents| {
             let mut unforced = operation.clone();
@@ -117,6 +101,18 @@ impl Node {
             Execution::new(self, survey, (entries, vec![parents]), &unforced)
         });
         Ok(Some(Pruning { reasons: plan.reasons, execution }))
+    }
+
+    /// What the operation would do about that image, if it still means it.
+    async fn plan_of(
+        &self,
+        survey: &mut Survey,
+        operation: &Operation,
+        gone: &Gone,
+    ) -> Result<Option<Plan>, CallError> {
+        let decisions = self.decide(survey, &operation.request).await?;
+        let plan = decisions.into_iter().find_map(|decision| decision.verdict.ok());
+        Ok(plan.filter(|plan| plan.image == gone.image))
     }
 }
 

@@ -107,7 +107,7 @@ impl Node {
     }
 
     /// Looks at the records within `reach`. Whoever asks for some names asks for all of the images that they mean next.
-    async fn look_at_records(&self, reach: Reach) -> Result<Survey, CallError> {
+    pub(super) async fn look_at_records(&self, reach: Reach) -> Result<Survey, CallError> {
         let mut survey = Survey::default();
         let (reach, rows) = self.records(reach).await?;
         let images: BTreeSet<ImageId> = match reach {
