@@ -23,6 +23,7 @@ mod news;
 mod note;
 mod observer;
 mod order;
+mod pace;
 mod pages;
 mod roster;
 mod settled;

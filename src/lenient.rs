@@ -5,12 +5,13 @@
 //! would end the list or the watch that it comes in, and again each time: so one of these is told apart, and the others go on.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::warn;
 
 /// An object that was read without an error.
@@ -48,16 +49,53 @@ pub fn understood<K>(objects: Vec<Lenient<K>>) -> Vec<K> {
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Lenient<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = Value::deserialize(deserializer)?;
-        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
-        }
+        let Document { metadata, mut rest } = Document::deserialize(deserializer)?;
+        rest.insert("metadata".to_owned(), Value::Object(metadata));
+        let object = Value::Object(rest);
         let metadata = Box::new(identity(&object));
         Ok(match serde_json::from_value(object) {
             Ok(object) => Self::Understood(object),
             Err(reason) => Self::Strange { metadata, reason: reason.to_string() },
         })
     }
+}
+
+/// An object of whatever kind.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default, deserialize_with = "without_managed_fields")]
+    metadata: Map<String, Value>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// These are passed over and never built: they may be nested as deep as anybody likes.
+fn without_managed_fields<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Map<String, Value>, D::Error> {
+    struct Metadata;
+
+    impl<'de> Visitor<'de> for Metadata {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the metadata of an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+            let mut metadata = Map::new();
+            while let Some(key) = fields.next_key::<String>()? {
+                if key == "managedFields" {
+                    fields.next_value::<IgnoredAny>()?;
+                } else {
+                    metadata.insert(key, fields.next_value()?);
+                }
+            }
+            Ok(metadata)
+        }
+    }
+
+    deserializer.deserialize_map(Metadata)
 }
 
 fn identity(object: &Value) -> ObjectMeta {
@@ -114,6 +152,7 @@ impl<K: Resource> Resource for Lenient<K> {
 #[cfg(test)]
 mod tests {
     use kube::ResourceExt;
+    use kube::api::WatchEvent;
     use serde_json::json;
 
     use super::*;
@@ -126,6 +165,16 @@ mod tests {
         deletion["metadata"]["managedFields"] = json!([{"manager": "x", "time": "9999-12-31T23:00:00Z"}]);
         assert!(serde_json::from_value::<ImageDeletion>(deletion.clone()).is_err(), "it would be no test");
         let read: Lenient<ImageDeletion> = serde_json::from_value(deletion.clone()).unwrap();
+        assert_eq!(read.understood().unwrap().name_any(), "drop");
+
+        let deep = format!("{}{{}}{}", "{\"f:x\":".repeat(200), "}".repeat(200));
+        let deep = format!(
+            r#"{{"metadata": {{"managedFields": [{deep}], "name": "drop"}}, "spec": {{"images": ["a"]}}}}"#
+        );
+        assert!(serde_json::from_str::<Value>(&deep).is_err(), "it would be no test");
+        let event: WatchEvent<Lenient<ImageDeletion>> =
+            serde_json::from_str(&format!(r#"{{"type": "ADDED", "object": {deep}}}"#)).unwrap();
+        let WatchEvent::Added(read) = event else { panic!("{event:?}") };
         assert_eq!(read.understood().unwrap().name_any(), "drop");
 
         deletion["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00+99:99");

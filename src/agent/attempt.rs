@@ -164,8 +164,7 @@ impl Attempts {
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
         self.report(&deletion, draft, standing).await?;
-        self.count(&others);
-        self.acknowledge(link, done).await;
+        self.acknowledge(link, done, &others).await;
         draft.hold(operation, deletion.deadline());
         Ok(standing)
     }
@@ -189,8 +188,7 @@ impl Attempts {
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let done = link.node.recover(turn, &self.unwatched()).await?;
         let others = self.report_recovered(&done.recovered, None).await?;
-        self.count(&others);
-        self.acknowledge(link, done).await;
+        self.acknowledge(link, done, &others).await;
         Ok(())
     }
 
@@ -232,11 +230,15 @@ impl Attempts {
         Ok(pods)
     }
 
-    /// What is left on the node is found by the next operation if this fails.
-    async fn acknowledge(&self, link: &Link, done: Done) {
-        if let Err(error) = link.node.acknowledge(done).await {
-            tracing::warn!(%error, "the next operation clears what this one has left");
-            self.metrics.error("containerd");
+    /// Lets the node forget what was reported, and counts what is in no report. What is left on the node is found by the next operation
+    /// if this fails.
+    async fn acknowledge(&self, link: &Link, done: Done, others: &Did) {
+        match link.node.acknowledge(done).await {
+            Ok(()) => self.count(others),
+            Err(error) => {
+                tracing::warn!(%error, "the next operation clears what this one has left");
+                self.metrics.error("containerd");
+            }
         }
     }
 

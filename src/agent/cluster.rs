@@ -152,8 +152,8 @@ impl Cluster {
     pub async fn report(&self, uid: &str) -> Result<Option<ImageDeletionReport>, ApiError> {
         let reports: Api<Lenient<ImageDeletionReport>> = Api::all(self.client.clone());
         let name = name_of(&self.node, uid);
-        let found = answer("get the ImageDeletionReport", &name, reports.get_opt(&name)).await?;
-        Ok(found.and_then(Lenient::understood))
+        let found = async { reports.get_opt(&name).await?.map(demanded).transpose() };
+        answer("get the ImageDeletionReport", &name, found).await
     }
 
     /// The unfinished pods that are bound to this node, without those of a name, in whatever namespace: a consistent read, not one
@@ -172,9 +172,10 @@ impl Cluster {
     }
 
     /// The metadata of this node: its labels and its age.
-    pub async fn node(&self) -> Result<Lenient<PartialObjectMeta<v1::Node>>, ApiError> {
+    pub async fn node(&self) -> Result<PartialObjectMeta<v1::Node>, ApiError> {
         let nodes: Api<Lenient<PartialObjectMeta<v1::Node>>> = Api::all(self.client.clone());
-        answer("get the node", &self.node, nodes.get(&self.node)).await
+        let found = async { demanded(nodes.get(&self.node).await?) };
+        answer("get the node", &self.node, found).await
     }
 
     /// Writes a report that is probably not there yet, or probably is; both are right either way. Only the metadata come back.
@@ -217,6 +218,14 @@ impl Cluster {
 
     fn of_this_node(&self) -> String {
         format!("spec.nodeName={}", self.node)
+    }
+}
+
+/// An object that nothing goes on without.
+fn demanded<K>(object: Lenient<K>) -> kube::Result<K> {
+    match object {
+        Lenient::Understood(object) => Ok(object),
+        Lenient::Strange { reason, .. } => Err(kube::Error::Service(reason.into())),
     }
 }
 

@@ -117,9 +117,12 @@ impl ImageDeletionReportSpec {
             let conflicts: usize = result.conflicts.iter().map(conflict).sum();
             result.image.len() + result.message.as_ref().map_or(0, String::len) + records + conflicts
         };
-        self.results.iter().map(result).sum::<usize>() > MAX_REPORT_BYTES
+        self.results.iter().map(result).sum::<usize>() > MAX_TEXT_BYTES
     }
 }
+
+/// The most bytes of text in a report that is read: in what must stand in every report `bounded` goes past its own bound.
+const MAX_TEXT_BYTES: usize = 2 * MAX_REPORT_BYTES;
 
 /// The most bytes of JSON that the results of a report have; etcd takes 1.5 MiB at most.
 pub const MAX_REPORT_BYTES: usize = 512 * 1024;

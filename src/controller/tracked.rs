@@ -5,8 +5,7 @@
 //! under way or many nodes are asked. The first one waits for a second, because many a deletion is over by then. Reports cost a
 //! look at a set each; they are folded only when a write is due.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,20 +15,11 @@ use super::change::{Change, ReportChange};
 use super::cluster::Cluster;
 use super::note::notes;
 use super::order::{Order, StatusWrite, Target};
+use super::pace::{BETWEEN_LISTS, BETWEEN_WRITES, between_writes};
 use super::roster::Roster;
 use crate::api::aggregate::{Reports, Stage, aggregate};
 use crate::api::deletion::ImageDeletion;
 use crate::api::status::{ImageDeletionStatus, Phase};
-
-/// The shortest time between two writes of a status that is not the last.
-const BETWEEN_WRITES: Duration = Duration::from_secs(1);
-/// The longest.
-const LONGEST_BETWEEN_WRITES: Duration = Duration::from_secs(30);
-/// What each deletion that is under way adds to it, so that all of them together take no more than ten writes a second from what
-/// the API server can do for them.
-const SHARE_OF_WRITES: Duration = Duration::from_millis(100);
-/// What each node that is asked adds to it: at every write the API server looks whether it concerns the watch of any agent.
-const SHARE_OF_NODES: Duration = Duration::from_micros(500);
 
 /// A deletion that is under way, or one that is over and whose status is of an earlier generation.
 #[derive(Debug)]
@@ -45,6 +35,8 @@ pub(super) struct Tracked {
     changed: bool,
     /// Before that no status but the last is written.
     write_from: Timestamp,
+    /// Before that no reports are listed for what nodes say in words.
+    list_from: Timestamp,
     attempts: Attempts,
 }
 
@@ -53,10 +45,27 @@ pub(super) struct Tracked {
 enum Recount {
     /// They were not.
     Due,
-    /// They are being counted, and this is what nodes have reported since.
-    Asked(Vec<ReportChange>),
+    /// They are being counted, and this is what nodes have reported since, each the last.
+    Asked(HashMap<String, ReportChange>),
     /// They were, and those that are missing are given up.
     Done,
+}
+
+impl Recount {
+    /// Notes what may be newer than the list. A final report is final here too.
+    fn note(&mut self, change: &ReportChange) {
+        let Self::Asked(since) = self else { return };
+        let node = match change {
+            Change::Applied(report) => &report.node_name,
+            Change::Gone(node) => node,
+            Change::Listed(_) => return,
+        };
+        let is_final = |change: &ReportChange| matches!(change, Change::Applied(report) if report.completion_time.is_some());
+        let is_undone = matches!(change, Change::Applied(_)) && !is_final(change);
+        if !(is_undone && since.get(node).is_some_and(is_final)) {
+            since.insert(node.clone(), change.clone());
+        }
+    }
 }
 
 impl Tracked {
@@ -76,6 +85,7 @@ impl Tracked {
             recount: Recount::Due,
             changed: true,
             write_from,
+            list_from: Timestamp::MIN,
             attempts: Attempts::default(),
         }
     }
@@ -131,9 +141,7 @@ impl Tracked {
 
     /// Takes in what the nodes report. A final report is final: an older one that comes late does not undo it.
     pub(super) fn report(&mut self, change: ReportChange, cluster: &Cluster) {
-        if let Recount::Asked(since) = &mut self.recount {
-            since.push(change.clone());
-        }
+        self.recount.note(&change);
         self.take_in(change, cluster);
     }
 
@@ -212,9 +220,10 @@ impl Tracked {
     /// What is to be done now, where so many deletions are under way.
     pub(super) fn step(&mut self, now: Timestamp, under_way: usize) -> Option<Order> {
         self.next().filter(|time| *time <= now)?;
-        if !self.is_decided() && self.deletion.gives_up().is_some_and(|time| time <= now) {
+        if !self.is_decided() && (self.is_given_up(now) || self.lacks_words(now)) {
+            self.list_from = after(now, BETWEEN_LISTS);
             self.attempts.begin();
-            self.recount = Recount::Asked(Vec::new());
+            self.recount = Recount::Asked(HashMap::new());
             return Some(Order::Recount(Target::of(&self.deletion)));
         }
         let status = self.fold(now);
@@ -246,15 +255,24 @@ impl Tracked {
         self.attempts.succeeded();
         let since = match std::mem::replace(&mut self.recount, Recount::Due) {
             Recount::Asked(since) => since,
-            Recount::Due | Recount::Done => Vec::new(),
+            Recount::Due | Recount::Done => HashMap::new(),
         };
         // The list is as old as its first page.
-        for change in std::iter::once(Change::Listed(reports)).chain(since) {
+        for change in std::iter::once(Change::Listed(reports)).chain(since.into_values()) {
             self.take_in(change, cluster);
         }
-        if self.deletion.gives_up().is_some_and(|time| time <= now) {
+        if self.is_given_up(now) {
             self.recount = Recount::Done;
         }
+    }
+
+    fn is_given_up(&self, now: Timestamp) -> bool {
+        self.deletion.gives_up().is_some_and(|time| time <= now)
+    }
+
+    /// Of many nodes that hold an image only some are kept in words, and by now others are to be shown.
+    fn lacks_words(&self, now: Timestamp) -> bool {
+        self.list_from <= now && self.reports.as_ref().is_some_and(Reports::lacks_words)
     }
 
     /// A request about it failed or was given up, so what it was to say is still to be said.
@@ -294,14 +312,6 @@ impl Tracked {
         };
         aggregate(&self.deletion, desired, without_agent, reports, now)
     }
-}
-
-/// The time between two writes of a status that is not the last, where so many deletions are under way and this one asks so
-/// many nodes.
-fn between_writes(under_way: usize, asked: usize) -> Duration {
-    let times = |share: Duration, count: usize| share.saturating_mul(count.try_into().unwrap_or(u32::MAX));
-    let shares = times(SHARE_OF_WRITES, under_way).max(times(SHARE_OF_NODES, asked));
-    shares.clamp(BETWEEN_WRITES, LONGEST_BETWEEN_WRITES)
 }
 
 /// The status of a deletion before one is written.

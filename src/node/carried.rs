@@ -53,22 +53,28 @@ impl fmt::Display for Stays {
 }
 
 impl Carried {
-    /// What a killed operation had done of a plan, as far as it can be known by which names are there.
-    pub(super) fn resumed(plan: &Plan, is_there: impl Fn(&str) -> bool) -> Self {
+    /// What a killed operation had done of a plan, as far as it can be known by which names are there and which point elsewhere now.
+    pub(super) fn resumed(
+        plan: &Plan,
+        is_there: impl Fn(&str) -> bool,
+        elsewhere: impl Fn(&Arc<Record>) -> Option<String>,
+    ) -> Self {
         let names = plan.removed().map(|record| Arc::clone(&record.name));
-        Self { begun: true, removed: names.filter(|name| !is_there(name)).collect(), ..Self::default() }
+        let moved = plan.removed().filter_map(|record| Some((Arc::clone(&record.name), elsewhere(record)?)));
+        Self {
+            begun: true,
+            removed: names.filter(|name| !is_there(name)).collect(),
+            moved: moved.collect(),
+            ..Self::default()
+        }
     }
 
     /// The same once the outcome was certain, by what was kept.
     pub(super) fn settled(plan: &Plan, place: usize, kept: &Kept) -> Self {
-        let moved = plan.removed().filter_map(|record| {
-            let to = kept.lost.get(&*record.name)?.clone()?;
-            Some((Arc::clone(&record.name), to))
-        });
+        let moved_to = |record: &Arc<Record>| kept.lost.get(&*record.name)?.clone();
         Self {
-            moved: moved.collect(),
             refused: kept.refused.get(&place).cloned(),
-            ..Self::resumed(plan, |name| !kept.has_removed(name))
+            ..Self::resumed(plan, |name| !kept.has_removed(name), moved_to)
         }
     }
 
@@ -106,7 +112,9 @@ impl Carried {
 
     /// Whether a record is still to be removed.
     pub(super) fn is_due(&self, record: &Record) -> bool {
-        !self.removed.contains(&record.name) && !self.stays.contains_key(&record.target)
+        !self.removed.contains(&record.name)
+            && self.moved_to(record).is_none()
+            && !self.stays.contains_key(&record.target)
     }
 
     /// What to say of it.

@@ -30,9 +30,9 @@ impl Lock {
         }
     }
 
-    /// The same if no one else works on it now.
-    pub(super) fn acquire_now(containerd: &Containerd) -> Option<Self> {
-        Self::open(containerd).ok().filter(|lock| matches!(lock.try_take(), Ok(true)))
+    /// A share of it, if no one works on this containerd now. Whoever only looks takes nothing from others who do.
+    pub(super) fn share(containerd: &Containerd) -> Option<Self> {
+        Self::open(containerd).ok().filter(|lock| lock.0.try_lock_shared().is_ok())
     }
 
     fn open(containerd: &Containerd) -> Result<Self, Error> {

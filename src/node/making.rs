@@ -54,7 +54,7 @@ impl Making {
                 let mut found = on_root(&parent, configs);
                 if found.is_empty() && subject == Subject::Container && !known.has(&key) {
                     // It may lie on a copy.
-                    let root = containerd.snapshot_parent(snapshotter, &parent).await?;
+                    let root = containerd.snapshot_parent_beneath_copy(snapshotter, &key).await?;
                     found = root.map(|root| on_root(root.as_str(), configs)).unwrap_or_default();
                 }
                 making.extend(found.into_iter().cloned().map(|config| Self { key: key.clone(), config }));

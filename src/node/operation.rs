@@ -124,7 +124,11 @@ impl Node {
         let glance = self.glance(&operation.request, operation.pods.clone());
         let (left, mut survey) = tokio::try_join!(self.left_alone(operation), glance)?;
         survey.left = left;
-        let decisions = self.decide(&mut survey, &operation.request).await?;
+        let mut decisions = self.decide(&mut survey, &operation.request).await?;
+        if let Some(alone) = operation.image_alone().filter(|_| survey.left.is_any_in_the_way(&decisions)) {
+            // Parents that are left keep nothing else.
+            decisions = self.decide(&mut survey, &alone.request).await?;
+        }
         let held = self.held_in_the_making(&mut survey, &decisions, &operation.request.rules).await?;
         Ok(results(&operation.request, &decisions, |plan| match survey.left.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
@@ -137,7 +141,7 @@ impl Node {
 
     /// What an operation would leave to others. While somebody is at work, nobody can say what was killed.
     async fn left_alone(&self, operation: &Operation) -> Result<LeftAlone, CallError> {
-        let lock = || Lock::acquire_now(&self.containerd);
+        let lock = || Lock::share(&self.containerd);
         let Some(lock) = (!operation.is_of_agent()).then(lock).flatten() else {
             return Ok(LeftAlone::default());
         };

@@ -98,10 +98,11 @@ impl Execution<'_> {
         self.observe(holdings, watch).await?;
         for (index, carried) in carried.iter_mut().enumerate() {
             let plan = &self.plans[index];
-            // A record stays with its image. Those that others had moved are not among what stays.
+            // Its records stay with it, but for those that others had moved.
             let is_kept = |image: &ImageId| {
-                let mut records = plan.removed().filter(|record| record.target == *image);
-                records.any(|record| kept.stays.contains(&*record.name))
+                let records = || plan.removed().filter(|record| record.target == *image);
+                records().any(|record| kept.stays.contains(&*record.name))
+                    && !records().any(|record| kept.has_removed(&record.name))
             };
             if plan.fate == Fate::Untagged && is_kept(&plan.image) {
                 carried.stays.insert(plan.image.clone(), Stays::AsItWas);
@@ -210,8 +211,8 @@ impl Execution<'_> {
     }
 
     /// Looks for the names of images that may be there still. One that others named meanwhile stays; an identity record alone,
-    /// which the CRI plugin may have made anew in between, names nothing and goes where nothing uses the image. Says whether one
-    /// did.
+    /// which the CRI plugin may have made anew in between, names nothing and goes where the last look has found nothing that uses the image. Says
+    /// whether one did.
     pub(super) async fn notice_names(
         &mut self,
         may_be_there: impl Fn(&ImageId) -> bool,

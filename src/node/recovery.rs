@@ -100,13 +100,15 @@ impl Node {
             .flat_map(|(_, _, plan)| plan.kept().map(move |record| (dangling_name(&record.target), plan)))
             .collect();
         let present = |name: &str| survey.rows.get(name);
-        let is_gone = |name: &str| {
-            // What a plan of this journal is to make may not have been made yet.
-            let is_made = |maker: &&Plan| maker.removed().any(|record| present(&record.name).is_none());
-            present(name).is_none() && makers.get(name).is_none_or(is_made)
-        };
         let is_elsewhere = |record: &Arc<Record>| {
             present(&record.name).is_some_and(|row| row.target.digest != record.target.to_string())
+        };
+        let is_gone = |name: &str| {
+            // What a plan of this journal is to make may not have been made yet.
+            let is_made = |maker: &&Plan| {
+                maker.removed().any(|record| present(&record.name).is_none() || is_elsewhere(record))
+            };
+            present(name).is_none() && makers.get(name).is_none_or(is_made)
         };
         let is_begun = |place: usize, plan: &Plan| match stage {
             Stage::Settled { kept } => !kept.unbegun.contains(&place),
@@ -127,7 +129,15 @@ impl Node {
             .iter()
             .zip(&places)
             .map(|(plan, place)| match stage {
-                Stage::Begun => Carried::resumed(plan, |name| !is_gone(name)),
+                Stage::Begun => Carried::resumed(
+                    plan,
+                    |name| !is_gone(name),
+                    |record| {
+                        present(&record.name)
+                            .filter(|_| is_elsewhere(record))
+                            .map(|row| row.target.digest.clone())
+                    },
+                ),
                 Stage::Settled { kept } => Carried::settled(plan, *place, kept),
             })
             .collect();

@@ -46,6 +46,12 @@ impl LeftAlone {
         Self(images.collect())
     }
 
+    /// Whether one of those operations is in the way of what was decided.
+    pub(super) fn is_any_in_the_way(&self, decisions: &[Decision]) -> bool {
+        let plans = decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
+        plans.filter_map(|plan| self.owner_of(plan)).next().is_some()
+    }
+
     /// Whose operation is in the way of a plan.
     pub(super) fn owner_of(&self, plan: &Plan) -> Option<&str> {
         plan.touched().find_map(|image| self.0.get(image)).map(String::as_str)

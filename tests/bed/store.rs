@@ -89,14 +89,22 @@ impl Containerd {
 
     /// Makes a record of any name, also one that is no reference, with the target of another record.
     pub(crate) async fn put_record(&self, name: &str, like: &str) {
+        self.try_to_put_record(name, like).await.expect("containerd makes the record");
+    }
+
+    /// The same where the CRI plugin may make it too, as it does when an image gets its first name.
+    pub(crate) async fn ensure_record(&self, name: &str, like: &str) {
+        match self.try_to_put_record(name, like).await {
+            Err(status) if status.code() == tonic::Code::AlreadyExists => {}
+            made => made.expect("containerd makes the record"),
+        }
+    }
+
+    async fn try_to_put_record(&self, name: &str, like: &str) -> Result<(), tonic::Status> {
         let target = self.descriptor(like).await;
         let image = ImageMessage { name: name.to_owned(), target: Some(target), ..ImageMessage::default() };
         let request = CreateImageRequest { image: Some(image), source_date_epoch: None };
-        self.client()
-            .images()
-            .create(in_namespace(NAMESPACE, request))
-            .await
-            .expect("containerd makes the record");
+        self.client().images().create(in_namespace(NAMESPACE, request)).await.map(drop)
     }
 
     /// Makes a record point at the target of another record, as a pull of a tag that moved does.

@@ -53,6 +53,13 @@ fn only_the_agent_is_root_and_sees_the_directory_of_the_socket() {
 }
 
 #[test]
+fn the_agent_has_the_selinux_label_that_is_asked_for() {
+    let rendered = Rendered::with(&["--set", "agent.seLinuxOptions.type=spc_t"]);
+    let label = |component| rendered.pod(component).spec["securityContext"]["seLinuxOptions"].clone();
+    assert_eq!((label("agent"), label("controller")), (json!({"type": "spc_t"}), Value::Null));
+}
+
+#[test]
 fn a_pod_takes_little_and_says_how_it_is() {
     for pod in Rendered::by_default().pods() {
         let resources = &pod.container()["resources"];

@@ -25,7 +25,7 @@ fn has_test(source: &str, test: &str) -> bool {
         .iter()
         .rev()
         .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
-        .any(|line| *line == "#[test]");
+        .any(|line| ["#[test]", "#[tokio::test]"].contains(line));
     is_marked
         || [("tests![", ']'), ("both!(", ')')].iter().any(|(begin, end)| lists(source, begin, *end, test))
 }

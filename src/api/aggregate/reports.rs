@@ -95,6 +95,12 @@ impl Reports {
         self.nodes.iter().map(|(node, report)| (&**node, report.stage))
     }
 
+    /// Whether words are missing that the status would repeat: those who had worse to say have less to say now.
+    pub fn lacks_words(&self) -> bool {
+        let least = self.spoken.last().map(|(Reverse(outcome), _)| *outcome);
+        self.nodes.values().any(|report| report.words.is_none() && Some(report.outcome) > least)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &NodeReport)> {
         self.nodes.iter().map(|(node, report)| (&**node, report))
     }

@@ -70,7 +70,7 @@ async fn it_goes_on_after_a_report_that_is_not_understood() {
     let mut too_long = event("ADDED", "d", "10");
     too_long["object"]["results"] = json!([{
         "image": "app:v1", "outcome": "Failed", "records": [], "conflicts": [], "reclaimedBytes": 0,
-        "message": "x".repeat(MAX_REPORT_BYTES + 1),
+        "message": "x".repeat(2 * MAX_REPORT_BYTES + 1),
     }]);
     // A time that the API server takes for who wrote a field, and that is none here.
     let mut changed = event("MODIFIED", "e", "11");

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::api::deletion::{ImageDeletionSpec, OnConflict};
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
-use crate::api::result::{ImageResult, Outcome};
+use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::controller::cluster::{AgentPod, Node};
 use crate::controller::note::Kind;
 
@@ -497,6 +497,35 @@ fn what_is_reported_during_the_recount_counts() {
     tracked.report(done("a"), &cluster);
     tracked.recounted(all([]), &cluster, at(65_100));
     assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Complete, "1/1"));
+}
+
+#[test]
+fn the_nodes_that_still_hold_an_image_are_shown_with_what_holds_it() {
+    let names: [String; 150] = std::array::from_fn(|number| format!("node-{number:03}"));
+    let cluster = cluster(names.each_ref().map(String::as_str));
+    let mut tracked = tracked(&cluster);
+    let held = |name: &String| {
+        let mut report = report(name, Outcome::Conflict, None);
+        report.results[0].conflicts = vec![Conflict {
+            image: "app:v1".into(),
+            kind: ConflictKind::RunningContainer,
+            forcible: false,
+            namespace: None,
+            pod: None,
+            container: None,
+            message: format!("held on {name}"),
+        }];
+        report
+    };
+    names.iter().for_each(|name| tracked.report(Change::Applied(held(name)), &cluster));
+    names[..100].iter().for_each(|name| tracked.report(done(name), &cluster));
+    assert!(matches!(tracked.step(at(1_100), 1), Some(Order::Recount(_))));
+    let freed = names[..100].iter().map(|name| report(name, Outcome::Deleted, Some(1)));
+    tracked.recounted(all(freed.chain(names[100..].iter().map(held))), &cluster, at(1_200));
+    let status = write(&mut tracked, at(1_200)).status;
+    let shown: Vec<_> = status.node_results.iter().filter(|node| node.outcome == Outcome::Conflict).collect();
+    assert_eq!(shown.len(), 50);
+    assert!(shown.iter().all(|node| node.conflicts.len() == 1), "{shown:#?}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ both!(
     entries_are_decided_on_what_the_ones_before_leave,
     a_dangling_record_that_one_entry_makes_goes_by_the_next,
     a_dangling_record_that_was_not_made_yet_is_not_gone,
+    a_dangling_record_stays_gone_though_the_name_was_given_away,
     sixty_four_images_go_at_once,
     protected_and_pinned_images_are_never_forced,
     a_pod_that_waits_for_its_image_holds_it,
@@ -109,6 +110,20 @@ async fn a_dangling_record_that_was_not_made_yet_is_not_gone(version: Version) {
         }
         assert!(leases(&node).await.is_empty(), "{place}");
     }
+}
+
+async fn a_dangling_record_stays_gone_though_the_name_was_given_away(version: Version) {
+    let (node, app) = parent(version).await;
+    Process::stopped_at(&node, "removed", &["app:v1", &app.target]).await.kill().await;
+    let new = node.import(&Image::new(APP).layer("new")).await;
+    let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+
+    let told: Vec<_> = answer.recovered.iter().flat_map(|recovered| &recovered.results).collect();
+    let last = told.last().map(|told| (&*told.outcome, &told.removals[..]));
+    assert_eq!(last, Some(("Deleted", &[format!("deleted {}", app.target)][..])), "{told:#?}");
+    let records = node.records().await;
+    assert!(records.values().all(|record| record.target != app.target), "{records:#?}");
+    assert_eq!(records[APP].target, new.target);
 }
 
 async fn sixty_four_images_go_at_once(version: Version) {

@@ -16,6 +16,7 @@ both!(
     a_plain_container_that_was_started_brings_its_image_back,
     a_container_that_is_being_made_brings_its_image_back,
     a_container_with_a_user_namespace_that_is_being_made_brings_its_image_back,
+    a_container_that_is_made_of_a_child_is_none_of_its_parent,
     a_dry_run_says_which_names_go_of_what_is_being_made,
     a_snapshot_that_somebody_looks_into_is_no_container,
     an_image_that_was_tagged_meanwhile_stays,
@@ -170,6 +171,21 @@ async fn a_container_with_a_user_namespace_that_is_being_made_brings_its_image_b
     }
 }
 
+async fn a_container_that_is_made_of_a_child_is_none_of_its_parent(version: Version) {
+    let node = Node::start(version).await;
+    let base = node.import(&Image::new("docker.io/library/base:v1").layer("one")).await;
+    let child = node.import(&Image::new(APP).layer("one").layer("two")).await;
+    node.prepare_snapshot("0123456789abcdef", &child.chain_ids().pop().unwrap()).await;
+
+    let deletion = Deletion::of(&["base:v1"]).forced();
+    let foretold = deletion.dry_run(&node).await;
+    let (engine, done) = deletion.carry_out(&node).await;
+    let outcomes = [foretold[0].outcome, done.results[0].outcome];
+    assert_eq!(outcomes, [Outcome::Deleted; 2], "{done:#?}");
+    engine.acknowledge(done).await.unwrap();
+    assert_eq!(node.record(&base.name).await, None);
+}
+
 async fn a_dry_run_says_which_names_go_of_what_is_being_made(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
@@ -275,7 +291,7 @@ async fn a_name_that_became_the_last_one_comes_back(version: Version) {
         assert_settled(&node).await;
         assert_eq!(node.disk().await, before, "{place}");
         // The CRI makes its record anew when it pulls.
-        node.put_record(app.config(), APP).await;
+        node.ensure_record(app.config(), APP).await;
     }
 
     // Any record is enough to keep it, also one that nobody knew of.
@@ -294,9 +310,7 @@ async fn a_name_that_became_the_last_one_comes_back(version: Version) {
         assert_settled(&node).await;
         assert_eq!(node.disk().await, before, "{other}");
         node.put_record(APP, other).await;
-        if node.record(app.config()).await.is_none() {
-            node.put_record(app.config(), other).await;
-        }
+        node.ensure_record(app.config(), other).await;
     }
     node.stop_container(&container).await;
 }
