@@ -25,6 +25,7 @@ mod observer;
 mod order;
 mod pace;
 mod pages;
+mod recount;
 mod roster;
 mod settled;
 mod tracked;

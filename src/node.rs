@@ -36,6 +36,7 @@ pub mod sandboxes;
 pub mod snapshots;
 mod stop;
 pub mod survey;
+mod traces;
 pub mod trees;
 
 pub use catalog::{Catalog, Listed, Size};

@@ -5,7 +5,7 @@
 //! under way or many nodes are asked. The first one waits for a second, because many a deletion is over by then. Reports cost a
 //! look at a set each; they are folded only when a write is due.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,6 +16,7 @@ use super::cluster::Cluster;
 use super::note::notes;
 use super::order::{Order, StatusWrite, Target};
 use super::pace::{BETWEEN_LISTS, BETWEEN_WRITES, between_writes};
+use super::recount::Recount;
 use super::roster::Roster;
 use crate::api::aggregate::{Reports, Stage, aggregate};
 use crate::api::deletion::ImageDeletion;
@@ -38,34 +39,6 @@ pub(super) struct Tracked {
     /// Before that no reports are listed for what nodes say in words.
     list_from: Timestamp,
     attempts: Attempts,
-}
-
-/// Whether the reports were counted again, as they are when nodes are given up.
-#[derive(Debug)]
-enum Recount {
-    /// They were not.
-    Due,
-    /// They are being counted, and this is what nodes have reported since, each the last.
-    Asked(HashMap<String, ReportChange>),
-    /// They were, and those that are missing are given up.
-    Done,
-}
-
-impl Recount {
-    /// Notes what may be newer than the list. A final report is final here too.
-    fn note(&mut self, change: &ReportChange) {
-        let Self::Asked(since) = self else { return };
-        let node = match change {
-            Change::Applied(report) => &report.node_name,
-            Change::Gone(node) => node,
-            Change::Listed(_) => return,
-        };
-        let is_final = |change: &ReportChange| matches!(change, Change::Applied(report) if report.completion_time.is_some());
-        let is_undone = matches!(change, Change::Applied(_)) && !is_final(change);
-        if !(is_undone && since.get(node).is_some_and(is_final)) {
-            since.insert(node.clone(), change.clone());
-        }
-    }
 }
 
 impl Tracked {
@@ -118,7 +91,7 @@ impl Tracked {
             deletion.status = Some(begun(start_time));
         }
         let is_another_generation = deletion.metadata.generation != known.metadata.generation;
-        if is_another_generation && matches!(self.recount, Recount::Done) {
+        if is_another_generation && self.recount.is_done() {
             self.recount = Recount::Due;
         }
         self.changed |= is_another_generation || deletion.status != known.status;
@@ -223,7 +196,7 @@ impl Tracked {
         if !self.is_decided() && (self.is_given_up(now) || self.lacks_words(now)) {
             self.list_from = after(now, BETWEEN_LISTS);
             self.attempts.begin();
-            self.recount = Recount::Asked(HashMap::new());
+            self.recount = Recount::begun();
             return Some(Order::Recount(Target::of(&self.deletion)));
         }
         let status = self.fold(now);
@@ -253,12 +226,8 @@ impl Tracked {
     /// The reports were counted again, and these are all.
     pub(super) fn recounted(&mut self, reports: Reports, cluster: &Cluster, now: Timestamp) {
         self.attempts.succeeded();
-        let since = match std::mem::replace(&mut self.recount, Recount::Due) {
-            Recount::Asked(since) => since,
-            Recount::Due | Recount::Done => HashMap::new(),
-        };
         // The list is as old as its first page.
-        for change in std::iter::once(Change::Listed(reports)).chain(since.into_values()) {
+        for change in std::iter::once(Change::Listed(reports)).chain(self.recount.end()) {
             self.take_in(change, cluster);
         }
         if self.is_given_up(now) {
@@ -278,9 +247,7 @@ impl Tracked {
     /// A request about it failed or was given up, so what it was to say is still to be said.
     pub(super) fn unsaid(&mut self) {
         self.changed = true;
-        if let Recount::Asked(_) = self.recount {
-            self.recount = Recount::Due;
-        }
+        self.recount.give_up();
     }
 
     fn forget_if_over(&mut self) {
@@ -293,7 +260,7 @@ impl Tracked {
     /// Whether the next status is the last.
     fn is_decided(&self) -> bool {
         !self.wants_reports()
-            || matches!(self.recount, Recount::Done)
+            || self.recount.is_done()
             || self.roster.as_ref().is_some_and(Roster::is_complete)
     }
 
@@ -305,11 +272,9 @@ impl Tracked {
         };
         let none = Reports::default();
         let reports = self.reports.as_ref().unwrap_or(&none);
-        let now = match self.recount {
-            // They were given up, whatever an answer of another API server says of the time since.
-            Recount::Done => self.deletion.gives_up().map_or(now, |time| time.max(now)),
-            Recount::Due | Recount::Asked(_) => now,
-        };
+        // Who was given up stays so, whatever an answer of another API server says of the time.
+        let given_up = self.deletion.gives_up().filter(|_| self.recount.is_done());
+        let now = given_up.map_or(now, |time| time.max(now));
         aggregate(&self.deletion, desired, without_agent, reports, now)
     }
 }

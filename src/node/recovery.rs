@@ -15,7 +15,8 @@ use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::pruning::Gone;
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
-use crate::image::{Plan, Record, Request, Rules, Unread, dangling_name};
+use super::traces::Traces;
+use crate::image::{Plan, Record, Request, Rules, Unread};
 
 impl Node {
     /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
@@ -95,30 +96,10 @@ impl Node {
         let planned: Vec<(usize, String, Plan)> = planned
             .filter_map(|(place, planned)| Some((place, planned.entry.clone(), planned.read(&records)?)))
             .collect();
-        let makers: HashMap<String, &Plan> = planned
-            .iter()
-            .flat_map(|(_, _, plan)| plan.kept().map(move |record| (dangling_name(&record.target), plan)))
-            .collect();
-        let present = |name: &str| survey.rows.get(name);
-        let is_elsewhere = |record: &Arc<Record>| {
-            present(&record.name).is_some_and(|row| row.target.digest != record.target.to_string())
-        };
-        let is_gone = |name: &str| {
-            // What a plan of this journal is to make may not have been made yet.
-            let is_made = |maker: &&Plan| {
-                maker.removed().any(|record| present(&record.name).is_none() || is_elsewhere(record))
-            };
-            present(name).is_none() && makers.get(name).is_none_or(is_made)
-        };
+        let traces = Traces::of(planned.iter().map(|(_, _, plan)| plan), &survey.rows);
         let is_begun = |place: usize, plan: &Plan| match stage {
             Stage::Settled { kept } => !kept.unbegun.contains(&place),
-            Stage::Begun => {
-                journal.parents_of().is_some()
-                    || plan.removed().any(|record| is_gone(&record.name))
-                    // Somebody may have given the only name of what is gone to another image.
-                    || plan.removed().all(is_elsewhere)
-                    || plan.kept().any(|record| present(&dangling_name(&record.target)).is_some())
-            }
+            Stage::Begun => journal.parents_of().is_some() || traces.has_begun(plan),
         };
         let begun: Vec<&(usize, String, Plan)> =
             planned.iter().filter(|(place, _, plan)| is_begun(*place, plan)).collect();
@@ -129,15 +110,9 @@ impl Node {
             .iter()
             .zip(&places)
             .map(|(plan, place)| match stage {
-                Stage::Begun => Carried::resumed(
-                    plan,
-                    |name| !is_gone(name),
-                    |record| {
-                        present(&record.name)
-                            .filter(|_| is_elsewhere(record))
-                            .map(|row| row.target.digest.clone())
-                    },
-                ),
+                Stage::Begun => {
+                    Carried::resumed(plan, |name| !traces.is_gone(name), |record| traces.elsewhere(record))
+                }
                 Stage::Settled { kept } => Carried::settled(plan, *place, kept),
             })
             .collect();

@@ -167,4 +167,11 @@ async fn a_time_in_managed_fields_keeps_nobody_from_anything(cluster: &Cluster) 
         "they list all of it: {status:#?}"
     );
     cluster.await_secateur().await;
+    // Not every client is as patient, those of other tests are not.
+    let forget = json!([{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]).to_string();
+    for pod in pods {
+        cluster.kubectl(["patch", pod, "-n", SECATEUR, "--type=json", "-p", &forget]);
+    }
+    cluster.kubectl(["delete", "imagedeletion", "strange", "strange-after", "strange-anew"]);
+    cluster.kubectl(["delete", "imagedeletionreport", "--all"]);
 }
