@@ -11,6 +11,8 @@ mod connection;
 mod did;
 mod draft;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod known;
 mod membership;
 mod owner;

@@ -5,7 +5,8 @@
 //! it in and asks again gets the same answer as with everything read beforehand.
 //!
 //! The files follow the algorithm: terms ([`record`], [`reference`], [`digest`], [`content`]), [`resolve`], [`same`]
-//! references, [`usage`], [`conflict`], [`lineage`], [`plan`] and how one is decided ([`planner`]), and many plans in one operation ([`batch`]).
+//! references, [`usage`], [`conflict`], [`lineage`], [`plan`] and how one is decided ([`planner`]), and many plans in one operation
+//! ([`batch`]).
 
 mod backlog;
 pub mod batch;

@@ -92,6 +92,12 @@ impl Draft {
         self.uncounted.add(did);
     }
 
+    /// The same of an operation that was killed, without what was reported before that.
+    pub fn take_in_recovered(&mut self, mut did: Did) {
+        did.results.retain(|result| !self.has(result));
+        self.take_in(did);
+    }
+
     /// What came of every entry of the deletion, in its order.
     pub fn listed(&self, deletion: &ImageDeletion) -> Vec<ImageResult> {
         let images = deletion.spec.images.iter().map(|image| image.as_str());
@@ -127,7 +133,7 @@ impl Draft {
     }
 
     /// Whether a result is known already, with all that was removed.
-    pub fn has(&self, result: &ImageResult) -> bool {
+    fn has(&self, result: &ImageResult) -> bool {
         let known = self.results.get(&result.image);
         known.is_some_and(|known| {
             !result.records.is_empty() && result.records.iter().all(|record| known.records.contains(record))

@@ -80,11 +80,10 @@ impl Attempts {
         let mut others = Did::default();
         for recovered in recovered {
             log(recovered);
-            let mut did = Did::of(&recovered.results);
+            let did = Did::of(&recovered.results);
             match (&mut own, Owner::parse(&recovered.owner)) {
                 (Some((deletion, draft)), Some(owner)) if Owner::of(deletion) == owner => {
-                    did.results.retain(|result| !draft.has(result));
-                    draft.take_in(did);
+                    draft.take_in_recovered(did);
                 }
                 (_, Some(owner)) => match self.cluster.deletion(&owner).await? {
                     Some(deletion) => self.report_for(&deletion, did).await?,
@@ -96,7 +95,7 @@ impl Attempts {
         Ok(others)
     }
 
-    async fn report_for(&self, deletion: &ImageDeletion, mut did: Did) -> Result<(), ApiError> {
+    async fn report_for(&self, deletion: &ImageDeletion, did: Did) -> Result<(), ApiError> {
         let mut draft = Draft::new(false);
         if let Some(report) = self.cluster.report(&Owner::of(deletion).uid).await? {
             if report.spec.completion_time.is_some() {
@@ -108,8 +107,7 @@ impl Attempts {
             true => Standing::Done,
             false => Standing::Held,
         };
-        did.results.retain(|result| !draft.has(result));
-        draft.take_in(did);
+        draft.take_in_recovered(did);
         if standing == Standing::Held {
             draft.leave_patterns_due();
         }

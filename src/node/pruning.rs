@@ -170,7 +170,10 @@ impl Gone {
 
     /// Lets a survey find the image as if it were there still, but for names that others have given away meanwhile.
     fn put_into(&self, survey: &mut Survey) {
-        for row in self.rows.iter().filter(|row| !survey.rows.contains_key(&row.name)).collect::<Vec<_>>() {
+        for row in &self.rows {
+            if survey.rows.contains_key(&row.name) {
+                continue;
+            }
             if let Some(record) = row.record() {
                 survey.inventory.insert(Arc::new(record));
             }

@@ -6,13 +6,10 @@ use axum::http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use prometheus::Registry;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 use tower::service_fn;
 
 use super::*;
-use crate::agent::cluster::Cluster;
-use crate::agent::membership::Membership;
-use crate::api::deletion::ImageDeletionSpec;
+use crate::agent::fixture;
 use crate::image::Removal;
 use crate::node::{self, EntryResult};
 use crate::telemetry::metrics::AgentMetrics;
@@ -22,7 +19,7 @@ fn attempts(metrics: &AgentMetrics, takes: bool) -> Attempts {
     let answer = move |request: Request<_>| {
         let (status, body) = match (request.method(), request.uri().path()) {
             (&Method::GET, path) if path.ends_with("/imagedeletions/drop") => {
-                (StatusCode::OK, json!(deletion()))
+                (StatusCode::OK, json!(fixture::deletion("drop", "5f2c")))
             }
             (&Method::POST, _) if takes => (StatusCode::CREATED, json!({"metadata": {}})),
             (&Method::POST, _) => (StatusCode::UNPROCESSABLE_ENTITY, refusal(422, "Invalid")),
@@ -31,25 +28,11 @@ fn attempts(metrics: &AgentMetrics, takes: bool) -> Attempts {
         let response = Response::builder().status(status).body(Body::from(body.to_string())).unwrap();
         ready(Ok::<_, Infallible>(response))
     };
-    let cluster = Cluster::new(Client::new(service_fn(answer), "default"), "node-a");
-    Attempts {
-        membership: Membership::new(cluster.clone()),
-        cluster,
-        metrics: metrics.clone(),
-        protect: Vec::new(),
-        pod: None,
-        own: OnceCell::new(),
-    }
+    fixture::attempts(Client::new(service_fn(answer), "default"), metrics.clone())
 }
 
 fn refusal(code: u16, reason: &str) -> Value {
     json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"})
-}
-
-fn deletion() -> ImageDeletion {
-    let mut deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["app:v1"]));
-    deletion.metadata.uid = Some("5f2c".to_owned());
-    deletion
 }
 
 fn recovered(owner: &str) -> Recovered {

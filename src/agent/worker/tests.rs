@@ -6,13 +6,11 @@ use axum::http::{Request, Response};
 use kube::Client;
 use kube::core::PartialObjectMetaExt;
 use prometheus::Registry;
-use tokio::sync::OnceCell;
 use tower::service_fn;
 
 use super::*;
-use crate::agent::cluster::Cluster;
-use crate::agent::membership::Membership;
-use crate::api::deletion::{ImageDeletion, ImageDeletionSpec};
+use crate::agent::fixture;
+use crate::api::deletion::ImageDeletion;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::node::Operation;
 use crate::telemetry::metrics::AgentMetrics;
@@ -20,21 +18,12 @@ use crate::telemetry::metrics::AgentMetrics;
 /// An agent's parts, with an API server that does not answer.
 fn attempts() -> Attempts {
     let silent = |_: Request<_>| pending::<Result<Response<Body>, Infallible>>();
-    let cluster = Cluster::new(Client::new(service_fn(silent), "default"), "node-a");
-    Attempts {
-        membership: Membership::new(cluster.clone()),
-        cluster,
-        metrics: AgentMetrics::register(&Registry::new()).unwrap(),
-        protect: Vec::new(),
-        pod: None,
-        own: OnceCell::new(),
-    }
+    let metrics = AgentMetrics::register(&Registry::new()).unwrap();
+    fixture::attempts(Client::new(service_fn(silent), "default"), metrics)
 }
 
 fn deletion(name: &str) -> ImageDeletion {
-    let mut deletion = ImageDeletion::new(name, ImageDeletionSpec::of(["app:v1"]));
-    deletion.metadata.uid = Some(format!("uid-of-{name}"));
-    deletion
+    fixture::deletion(name, &format!("uid-of-{name}"))
 }
 
 /// A worker that has no containerd.

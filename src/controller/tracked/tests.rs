@@ -86,6 +86,15 @@ fn tracked(cluster: &Cluster) -> Tracked {
     tracked
 }
 
+/// The same past its deadline, after a first status: its reports are being counted again.
+#[track_caller]
+fn recounting(cluster: &Cluster) -> Tracked {
+    let mut tracked = tracked(cluster);
+    written(&mut tracked, at(1_100), "2");
+    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
+    tracked
+}
+
 #[track_caller]
 fn write(tracked: &mut Tracked, now: Timestamp) -> StatusWrite {
     match tracked.step(now, 1) {
@@ -476,9 +485,7 @@ fn another_deadline_counts_from_now_on() {
 #[test]
 fn a_deadline_that_moves_during_the_recount_is_waited_for() {
     let cluster = cluster(["a"]);
-    let mut tracked = tracked(&cluster);
-    written(&mut tracked, at(1_100), "2");
-    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
+    let mut tracked = recounting(&cluster);
     let mut longer = tracked.deletion().clone();
     longer.metadata.generation = Some(2);
     longer.spec.active_deadline_seconds = 600;
@@ -491,9 +498,7 @@ fn a_deadline_that_moves_during_the_recount_is_waited_for() {
 #[test]
 fn what_is_reported_during_the_recount_counts() {
     let cluster = cluster(["a"]);
-    let mut tracked = tracked(&cluster);
-    written(&mut tracked, at(1_100), "2");
-    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
+    let mut tracked = recounting(&cluster);
     tracked.report(done("a"), &cluster);
     tracked.recounted(all([]), &cluster, at(65_100));
     assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Complete, "1/1"));
@@ -531,9 +536,7 @@ fn the_nodes_that_still_hold_an_image_are_shown_with_what_holds_it() {
 #[test]
 fn nodes_are_given_up_though_the_time_goes_back() {
     let cluster = cluster(["a"]);
-    let mut tracked = tracked(&cluster);
-    written(&mut tracked, at(1_100), "2");
-    assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Recount(_))));
+    let mut tracked = recounting(&cluster);
     tracked.recounted(all([]), &cluster, at(65_000));
     assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Write(_))));
     tracked.attempts().failed(at(63_000));
