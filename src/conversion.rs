@@ -9,7 +9,7 @@ use crate::image::{Cause, Container, Hardness, Removal, State};
 use crate::plain::plain;
 use crate::{image, node};
 
-/// The most messages of one entry that are repeated in full; its conflicts are all there, each with its own.
+/// The most messages of one entry that are repeated in full.
 const MESSAGES: usize = 3;
 
 /// The longest name that is reported whole, in characters.
@@ -23,7 +23,7 @@ pub fn image_result(result: &node::EntryResult) -> ImageResult {
         records: result.removals.iter().map(record).collect(),
         conflicts: result.conflicts.iter().map(|found| conflict(&result.entry, found)).collect(),
         reclaimed_bytes: result.reclaimed_bytes,
-        message: message(&result.messages),
+        message: message(&told(result)),
     }
 }
 
@@ -103,6 +103,14 @@ fn container_names(container: &Container) -> Holder {
         ),
         None => (None, None, Some(container.id.to_string())),
     }
+}
+
+/// What is to be told of an entry. Each conflict has its own message, so they are repeated only where there is nothing else to tell.
+fn told(result: &node::EntryResult) -> Vec<String> {
+    let conflicts: Vec<String> = result.conflicts.iter().map(ToString::to_string).collect();
+    let others: Vec<String> =
+        result.messages.iter().filter(|message| !conflicts.contains(message)).cloned().collect();
+    if others.is_empty() { conflicts } else { others }
 }
 
 fn message(messages: &[String]) -> Option<String> {
@@ -185,6 +193,26 @@ mod tests {
             };
             assert_eq!(conflict("app", &found), expected);
         }
+    }
+
+    #[test]
+    fn what_is_no_conflict_is_told_first() {
+        let found = |subject: &str| image::Conflict {
+            image: format!("sha256:{}", "a1".repeat(32)).parse().unwrap(),
+            subject: subject.into(),
+            cause: Cause::Pinned,
+            doubt: None,
+        };
+        let conflicts: Vec<_> = ["a", "b", "c", "d"].map(found).to_vec();
+        let sentences: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        let with = |messages: Vec<String>| {
+            let result = node::EntryResult { conflicts: conflicts.clone(), messages, ..Default::default() };
+            image_result(&result).message
+        };
+        let refused = "refused by containerd".to_owned();
+        let all: Vec<String> = sentences.iter().cloned().chain([refused.clone()]).collect();
+        assert_eq!(with(all), Some(refused));
+        assert_eq!(with(sentences.clone()), Some(format!("{}; and 1 more", sentences[..3].join("; "))));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use idle::{Idle, Scope, idle};
 pub use illegible::{Flaw, Illegible};
 pub use inventory::{Inventory, Parts};
 pub use pattern::{InvalidPattern, Pattern};
-pub use plan::{Fate, Plan, Reason, Refusal, Removal, Step};
+pub use plan::{Fate, Meant, Plan, Reason, Refusal, Removal, Step};
 pub use planner::{NoPlan, plan};
 pub use query::Query;
 pub use reach::Reach;

@@ -153,6 +153,7 @@ impl Attempts {
             return Ok(Standing::Done);
         }
         let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
+        tell_reasons(&done.results);
         let others = self.report_recovered(&done.recovered, Some((&deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
         draft.take_in(Did {
@@ -265,6 +266,15 @@ impl Needs for Attempts {
     fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
         let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
         Box::pin(async move { Ok(pods.await??.iter().filter_map(Pod::needs).collect()) })
+    }
+}
+
+/// Reports have no room for why it was decided so.
+fn tell_reasons(results: &[EntryResult]) {
+    for result in results {
+        for reason in &result.reasons {
+            tracing::info!(image = result.entry, %reason, "decided");
+        }
     }
 }
 

@@ -119,7 +119,8 @@ impl Draft {
     pub fn hold(&mut self, mut operation: Operation, until: Option<Timestamp>) {
         self.until = until;
         self.looked = Instant::now();
-        operation.request.entries.retain(|entry| self.outcome_of(&entry.text) == Some(Outcome::Conflict));
+        let is_held = |image: &str| self.results.get(image).is_some_and(ImageResult::is_held);
+        operation.request.entries.retain(|entry| is_held(&entry.text));
         if !self.is_held_by_pod() {
             operation.pods.clear();
         }
@@ -152,7 +153,7 @@ impl Draft {
 
     /// Whether something still holds an image.
     pub fn has_conflict(&self) -> bool {
-        self.results.values().any(|result| result.outcome == Outcome::Conflict)
+        self.results.values().any(ImageResult::is_held)
     }
 
     /// Whether a pod holds an image that has no container yet, of whose end containerd would say nothing.
@@ -170,10 +171,6 @@ impl Draft {
         let known =
             |conflict: &Conflict| self.reported.iter().any(|result| result.conflicts.contains(conflict));
         results.iter().flat_map(|result| &result.conflicts).filter(move |conflict| !known(conflict))
-    }
-
-    fn outcome_of(&self, image: &str) -> Option<Outcome> {
-        self.results.get(image).map(|result| result.outcome)
     }
 }
 
@@ -238,6 +235,8 @@ mod tests {
         ]);
         assert_eq!(["a", "b", "c", "d"].map(|image| draft.is_due(image)), [true, false, true, true]);
         assert!(draft.has_conflict());
+        draft.add([ImageResult { conflicts: vec![conflict("in use")], ..result("a", Outcome::Failed) }]);
+        assert!(draft.has_conflict(), "of a pattern some can fail and some be held");
         draft.add([result("a", Outcome::Deleted)]);
         assert!(!draft.has_conflict());
         assert_eq!(draft.listed(&deletion())[1], result("a", Outcome::Deleted));

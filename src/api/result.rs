@@ -116,6 +116,11 @@ pub struct ImageResult {
 }
 
 impl ImageResult {
+    /// Whether something holds an image of the entry, whatever came of the others that it means.
+    pub fn is_held(&self) -> bool {
+        self.outcome == Outcome::Conflict || !self.conflicts.is_empty()
+    }
+
     /// Adds what a later attempt came to. The later one decides, and what is gone stays gone.
     pub fn follow(&mut self, later: Self) {
         (self.outcome, self.message) = match (later.outcome, self.removed()) {

@@ -4,7 +4,7 @@ use anstyle::AnsiColor;
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::screen::{Screen, complain, say};
+use super::screen::{Screen, complain, say, warn};
 use super::table::{Column, Table};
 use crate::api::quantity;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
@@ -75,7 +75,8 @@ impl Answer {
     /// Says on stderr what the table has no room for: what went wrong and why, and what was recovered.
     pub fn complain(&self) {
         for result in self.results.iter().map(|answered| &answered.result) {
-            problems(result).iter().for_each(complain);
+            let is_done = matches!(result.outcome, Outcome::Deleted | Outcome::Untagged);
+            problems(result).iter().for_each(if is_done { warn } else { complain });
         }
         self.say_recovered();
     }
@@ -88,13 +89,10 @@ impl Answer {
                 owner => format!("ImageDeletion {owner}"),
             };
             for result in &ended.results {
-                let happened = happened(result);
                 say(format_args!(
-                    "recovered: {}, of {whose} that was killed: {}{}{}",
+                    "recovered: {}, of {whose} that was killed: {}",
                     result.image,
-                    word(result.outcome),
-                    if happened.is_empty() { "" } else { ": " },
-                    happened.join(", ")
+                    recovered(result)
                 ));
             }
         }
@@ -181,16 +179,28 @@ fn holder(conflict: &Conflict) -> String {
     }
 }
 
+/// What became of an entry of a killed operation, with all that nobody can ask for later.
+fn recovered(result: &ImageResult) -> String {
+    let what = happened(result).join(", ");
+    let why = other_message(result).unwrap_or_default();
+    let told = [&what, why].into_iter().filter(|part| !part.is_empty());
+    [word(result.outcome)].into_iter().chain(told).collect::<Vec<_>>().join(": ")
+}
+
+/// What is to be told of an entry beside its conflicts.
+fn other_message(result: &ImageResult) -> Option<&str> {
+    let message = result.message.as_deref()?;
+    let repeats = result.conflicts.iter().any(|conflict| message.starts_with(&conflict.message));
+    (!repeats).then_some(message)
+}
+
 /// What went wrong, why, and what to do: a line each.
 fn problems(result: &ImageResult) -> Vec<String> {
-    if result.conflicts.is_empty() {
-        let is_told = |message: &str| result.outcome == Outcome::Absent || message.contains(&result.image);
-        let told = result.message.iter().map(|message| match is_told(message) {
-            true => message.clone(),
-            false => format!("{}: {message}", result.image),
-        });
-        return told.collect();
-    }
+    let is_told = |message: &str| result.outcome == Outcome::Absent || message.contains(&result.image);
+    let other = other_message(result).map(|message| match is_told(message) {
+        true => message.to_owned(),
+        false => format!("{}: {message}", result.image),
+    });
     let told = |conflict: &Conflict| {
         let holder = match conflict.pod {
             Some(_) if conflict.kind != ConflictKind::PendingPod => format!(" ({})", holder(conflict)),
@@ -198,7 +208,7 @@ fn problems(result: &ImageResult) -> Vec<String> {
         };
         format!("{}{holder}: {}", conflict.message, remedy(conflict))
     };
-    result.conflicts.iter().map(told).collect()
+    other.into_iter().chain(result.conflicts.iter().map(told)).collect()
 }
 
 fn remedy(conflict: &Conflict) -> &'static str {

@@ -59,8 +59,16 @@ pub fn say(what: impl Display) {
 
 /// Says on stderr what went wrong, in one line.
 pub fn complain(what: impl Display) {
-    let error = Screen::stderr().paint("error:", AnsiColor::Red);
-    show(format_args!("{error} {}", plain(&what.to_string())));
+    mark("error:", AnsiColor::Red, &what.to_string());
+}
+
+/// Says on stderr what people should know of what went well, in one line.
+pub fn warn(what: impl Display) {
+    mark("warning:", AnsiColor::Yellow, &what.to_string());
+}
+
+fn mark(word: &str, colour: AnsiColor, what: &str) {
+    show(format_args!("{} {}", Screen::stderr().paint(word, colour), plain(what)));
 }
 
 /// Writes something to stderr as it is: it was made for a terminal.

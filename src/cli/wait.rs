@@ -15,6 +15,9 @@ use crate::node::{self, Done, EntryResult, Outcome};
 /// The time between two looks whether containerd is there again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a look without any news counts. A container that was never made ends without an event.
+const AGAIN: Duration = Duration::from_secs(30);
+
 /// A deletion that waits.
 pub struct Wait<'a> {
     session: &'a Session,
@@ -82,14 +85,23 @@ impl<'a> Wait<'a> {
                 Err(error) if !waited.results.is_empty() => return Ok(waited.ended(error)),
                 done => done?,
             };
+            let is_progress = |result: &EntryResult| !result.removals.is_empty();
+            let progress = held.iter().copied().zip(&done.results).filter(|(_, result)| is_progress(result));
+            let progress: Vec<usize> = progress.map(|(index, _)| index).collect();
             waited.take_in(&held, &mut done);
-            held.retain(|index| waited.results[*index].outcome == Outcome::Conflict);
+            held.retain(|index| waited.results[*index].is_held());
             if held.is_empty() || !self.goes_on() {
                 return Ok(Waited { last: Some(done), ..waited });
             }
-            self.say_held(&waited.results, &held);
+            progress.iter().for_each(|index| say_outcome(&waited.results[*index]));
+            held.iter().for_each(|index| say_held(&waited.results[*index]));
+            let has_failed = held.iter().any(|index| waited.results[*index].outcome == Outcome::Failed);
             let next = async {
                 self.session.node.acknowledge(done).await?;
+                if has_failed {
+                    // What the node has refused will look free.
+                    self.pause(PAUSE).await;
+                }
                 self.until_free(&only(request, &held)).await
             };
             match next.await {
@@ -105,15 +117,6 @@ impl<'a> Wait<'a> {
         !self.interrupt.token().is_cancelled() && Timestamp::now() < self.deadline
     }
 
-    fn say_held(&self, results: &[EntryResult], held: &[usize]) {
-        for result in results.iter().filter(|result| !result.removals.is_empty()) {
-            say(format_args!("{}: {:?}", result.entry, result.outcome));
-        }
-        for result in held.iter().map(|index| &results[*index]) {
-            say(format_args!("{}: waiting: {}", result.entry, result.messages.join("; ")));
-        }
-    }
-
     /// Returns when one of the entries may have become free, and at the deadline or an interruption at the latest. A containerd that
     /// is started again meanwhile is waited for too.
     async fn until_free(&self, request: &Request) -> Result<(), Error> {
@@ -124,10 +127,7 @@ impl<'a> Wait<'a> {
                     if !std::mem::replace(&mut is_away, true) {
                         say(format_args!("waiting for containerd too: {error}"));
                     }
-                    tokio::select! {
-                        () = self.interrupt.token().cancelled_owned() => {}
-                        () = tokio::time::sleep(PAUSE.min(self.time_left())) => {}
-                    }
+                    self.pause(PAUSE).await;
                 }
                 ended => return ended,
             }
@@ -143,16 +143,31 @@ impl<'a> Wait<'a> {
             }
             tokio::select! {
                 release = releases.next() => release.map_err(node::Error::from)?,
-                () = self.interrupt.token().cancelled_owned() => {}
-                () = tokio::time::sleep(self.time_left()) => {}
+                () = self.pause(AGAIN) => {}
             }
         }
         Ok(())
     }
 
+    /// Lets time pass, until the deadline or an interruption at the latest.
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = self.interrupt.token().cancelled_owned() => {}
+            () = tokio::time::sleep(time.min(self.time_left())) => {}
+        }
+    }
+
     fn time_left(&self) -> Duration {
         Timestamp::now().duration_until(self.deadline).try_into().unwrap_or_default()
     }
+}
+
+fn say_outcome(result: &EntryResult) {
+    say(format_args!("{}: {:?}", result.entry, result.outcome));
+}
+
+fn say_held(result: &EntryResult) {
+    say(format_args!("{}: waiting: {}", result.entry, result.messages.join("; ")));
 }
 
 fn only(request: &Request, entries: &[usize]) -> Request {

@@ -7,6 +7,7 @@ use super::container::{Container, Pod, State};
 use super::digest::ImageId;
 use super::illegible::Illegible;
 use super::inventory::Inventory;
+use super::plan::Meant;
 use super::record::Record;
 use super::rules::Rules;
 use super::unread::Unread;
@@ -62,6 +63,10 @@ impl Cause {
             | Self::MultipleReferences
             | Self::PendingPod(_) => Hardness::Soft,
         }
+    }
+
+    const fn is_container(&self) -> bool {
+        matches!(self, Self::RunningContainer(_) | Self::StoppedContainer(_) | Self::UsedReference(_))
     }
 }
 
@@ -136,10 +141,16 @@ pub(super) fn against_deletion(
 }
 
 /// What has come to hold an image since its deletion was decided, and blocks it. Several references do not: they were all
-/// meant.
-pub fn since(inventory: &Inventory, image: &ImageId, rules: &Rules) -> Result<Vec<Conflict>, Unread> {
+/// meant. Where its last name was meant any container does, forced or not: had it been there before, only the name would go.
+pub fn since(
+    inventory: &Inventory,
+    image: &ImageId,
+    meant: Meant,
+    rules: &Rules,
+) -> Result<Vec<Conflict>, Unread> {
     let mut conflicts = against_deletion(inventory, image, ActiveReference::Ignore, rules)?;
-    conflicts.retain(|conflict| conflict.blocks(rules));
+    let keeps = |cause: &Cause| meant == Meant::LastName && cause.is_container();
+    conflicts.retain(|conflict| conflict.blocks(rules) || keeps(&conflict.cause));
     Ok(conflicts)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::backlog::Extent;
 use super::digest::ImageId;
 use super::inventory::Inventory;
-use super::plan::{Fate, Plan, Step};
+use super::plan::{Fate, Meant, Plan, Step};
 use super::unread::Unread;
 
 /// Whether a record says that this image is its parent. A root file system in common makes no child: containerd's own
@@ -79,6 +79,6 @@ impl Plan {
             Step::Deleted(image) => Some(image.clone()),
             Step::Keep(_) | Step::Remove { .. } => None,
         });
-        Some(Self { image: nearest?, fate: Fate::Deleted, steps, reasons: Vec::new() })
+        Some(Self { image: nearest?, meant: Meant::Image, fate: Fate::Deleted, steps, reasons: Vec::new() })
     }
 }

@@ -15,12 +15,24 @@ use super::record::{Kind, Record};
 pub struct Plan {
     /// The image that was meant.
     pub image: ImageId,
+    /// What of it was meant.
+    pub meant: Meant,
     /// What becomes of it.
     pub fate: Fate,
     /// The changes to the image store.
     pub steps: Vec<Step>,
     /// Why it is so, for people who ask.
     pub reasons: Vec<Reason>,
+}
+
+/// What of an image was meant. It decides what forcing reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Meant {
+    /// The image, by its ID or a digest, or all of its names.
+    #[default]
+    Image,
+    /// A name that turned out to be its last. The image goes with that name only because no container uses it.
+    LastName,
 }
 
 /// What becomes of an image.

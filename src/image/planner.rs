@@ -7,7 +7,7 @@ use super::conflict::{ActiveReference, Conflict, against_deletion, against_last_
 use super::digest::ImageId;
 use super::inventory::{Inventory, Parts};
 use super::lineage;
-use super::plan::{Candidate, Fate, Plan, Reason, Refusal, Step};
+use super::plan::{Candidate, Fate, Meant, Plan, Reason, Refusal, Step};
 use super::query::Query;
 use super::record::{Kind, Record};
 use super::resolve::{By, Resolved, Unresolved, resolve};
@@ -44,7 +44,11 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
         Unresolved::Unread(unread) => NoPlan::Unread(unread),
     })?;
     let parts = inventory.parts(&image)?;
-    let planner = Planner { inventory, rules, image: &image, parts: &parts };
+    let meant = match by {
+        By::Id | By::Digest(_) => Meant::Image,
+        By::Record(..) => Meant::LastName,
+    };
+    let planner = Planner { inventory, rules, image: &image, meant, parts: &parts };
     match by {
         By::Id => {
             let same = same_references(&parts.named, None);
@@ -86,6 +90,7 @@ struct Planner<'a> {
     inventory: &'a Inventory,
     rules: &'a Rules,
     image: &'a ImageId,
+    meant: Meant,
     parts: &'a Parts,
 }
 
@@ -158,7 +163,7 @@ impl Planner<'_> {
     }
 
     fn plan(&self, fate: Fate, steps: Vec<Step>, reasons: Vec<Reason>) -> Plan {
-        Plan { image: self.image.clone(), fate, steps, reasons }
+        Plan { image: self.image.clone(), meant: self.meant, fate, steps, reasons }
     }
 }
 

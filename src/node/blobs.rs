@@ -123,29 +123,20 @@ impl Containerd {
         Ok(is_kept)
     }
 
-    /// Everything that keeps this blob, itself included, up to the indexes: by the labels of the blobs, without reading any. One
-    /// pass over the store for each level; none where there are more levels than are followed.
-    pub async fn holders_of(&self, blob: &Digest) -> Result<Option<HashSet<Digest>>, CallError> {
-        let mut holders = HashSet::from([blob.clone()]);
-        let mut level: HashSet<String> = HashSet::from([blob.to_string()]);
-        for _ in 0..LEVELS_MAX {
-            let mut above = HashSet::new();
-            self.each_blob(|info| {
-                let mut references = info.labels.iter().filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
-                if references.any(|(_, digest)| level.contains(digest))
-                    && let Ok(holder) = info.digest.parse::<Digest>()
-                    && holders.insert(holder)
-                {
-                    above.insert(info.digest);
+    /// Everything that keeps each of these blobs, itself included, up to the indexes: by the labels of the blobs, without reading any.
+    /// One pass over the store; none where there are more levels than are followed.
+    pub async fn holders_of(&self, blobs: &[&Digest]) -> Result<Option<Vec<HashSet<Digest>>>, CallError> {
+        let mut above: HashMap<String, Vec<Digest>> = HashMap::new();
+        self.each_blob(|info| {
+            let references = info.labels.iter().filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
+            if let Ok(holder) = info.digest.parse::<Digest>() {
+                for (_, kept) in references {
+                    above.entry(kept.clone()).or_default().push(holder.clone());
                 }
-            })
-            .await?;
-            if above.is_empty() {
-                return Ok(Some(holders));
             }
-            level = above;
-        }
-        Ok(None)
+        })
+        .await?;
+        Ok(blobs.iter().map(|blob| climb(blob, &above)).collect())
     }
 
     /// Lets a config keep no root file system any longer. Says whether it did.
@@ -220,6 +211,21 @@ impl Containerd {
         });
         writing.await
     }
+}
+
+/// A blob and all that is `above` it, level by level.
+fn climb(blob: &Digest, above: &HashMap<String, Vec<Digest>>) -> Option<HashSet<Digest>> {
+    let mut holders = HashSet::from([blob.clone()]);
+    let mut level = vec![blob.clone()];
+    for _ in 0..LEVELS_MAX {
+        let next = level.iter().filter_map(|kept| above.get(kept.as_str())).flatten();
+        let next: Vec<Digest> = next.filter(|holder| holders.insert((*holder).clone())).cloned().collect();
+        if next.is_empty() {
+            return Some(holders);
+        }
+        level = next;
+    }
+    None
 }
 
 /// The labels by which a blob keeps root file systems.

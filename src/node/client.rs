@@ -97,6 +97,18 @@ impl Containerd {
         Ok(names)
     }
 
+    /// The same daemon in each of its other namespaces.
+    pub(super) async fn other_namespaces(&self) -> Result<Vec<Self>, CallError> {
+        let names = self.namespaces().await?;
+        let others = names.iter().filter(|name| *name != self.namespace());
+        // No header can carry any other name, so nobody works in such a namespace.
+        Ok(others.filter_map(|name| Some(self.within(name.parse().ok()?))).collect())
+    }
+
+    fn within(&self, namespace: MetadataValue<Ascii>) -> Self {
+        Self { headers: Headers { namespace, lease: None }, ..self.clone() }
+    }
+
     /// The daemon's version, as it says it: `1.6.20~ds1`, `v2.3.7`.
     pub async fn version(&self) -> Result<String, CallError> {
         let mut client = services::version_client::VersionClient::new(self.service());

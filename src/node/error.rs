@@ -10,7 +10,7 @@ use super::needs::Unknown;
 
 /// A call that did not succeed: what was asked for, of what, and the daemon's answer.
 #[derive(Debug, Clone, Error)]
-#[error("{method} {resource}: {reason}")]
+#[error("{method}{}{resource}: {reason}", if resource.is_empty() { "" } else { " " })]
 pub struct CallError {
     /// Service and method, `images.Delete`.
     pub method: &'static str,
@@ -64,6 +64,16 @@ impl CallError {
     /// Whether the daemon said so. One that is away or too slow has no more room for anything else.
     pub(super) fn is_answer(&self) -> bool {
         self.code().is_some_and(|code| code != Code::Unavailable)
+    }
+
+    /// Whether nobody was there to answer: the daemon, or a part of it that is a process of its own.
+    pub(super) fn is_absence(&self) -> bool {
+        self.code() == Some(Code::Unavailable)
+    }
+
+    /// Whether there is an answer, even if it is that nobody is there.
+    pub(super) const fn has_code(&self) -> bool {
+        self.code().is_some()
     }
 
     /// The gRPC code; none if no answer came.
@@ -146,7 +156,7 @@ pub enum Error {
     /// A call failed.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// A call failed in the middle, by something that may pass.
+    /// A call failed after something was removed.
     #[error("{0}: what was begun is written down on the node, and the next operation ends it")]
     Unfinished(#[source] CallError),
     /// The lock file beside the socket can't be used.
@@ -166,4 +176,14 @@ pub enum Error {
     /// The journal can't be written down.
     #[error("cannot write the journal: {0}")]
     Journal(serde_json::Error),
+}
+
+impl Error {
+    /// The same of an operation that has removed something.
+    pub(super) fn unfinished(self) -> Self {
+        match self {
+            Self::Call(error) => Self::Unfinished(error),
+            other => other,
+        }
+    }
 }

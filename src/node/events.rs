@@ -13,8 +13,14 @@ use super::error::CallError;
 use super::operation::Node;
 
 /// After these, something may have stopped holding an image.
-const TOPICS: [&str; 5] =
-    ["/tasks/exit", "/tasks/delete", "/containers/delete", "/images/update", "/images/delete"];
+const TOPICS: [&str; 6] = [
+    "/tasks/exit",
+    "/tasks/delete",
+    "/containers/delete",
+    "/snapshot/remove",
+    "/images/update",
+    "/images/delete",
+];
 /// What we say to ourselves to know that the stream is open: containerd answers a subscription with its first event only.
 const HELLO: &str = "/secateur/hello";
 /// How often we say it until we hear it.

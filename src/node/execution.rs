@@ -107,7 +107,8 @@ impl<'a> Execution<'a> {
             Ok::<_, Error>(journal)
         };
         let (journal, holdings) = tokio::join!(removing, self.measure());
-        let (results, journal) = self.finish(carried, journal?, holdings, watch).await?;
+        let finished = self.finish(carried, journal?, holdings, watch).await;
+        let (results, journal) = finished.map_err(Error::unfinished)?;
         journals.push(journal);
         Ok(results)
     }
@@ -295,17 +296,21 @@ impl<'a> Execution<'a> {
         let trees = gone.filter_map(|image| self.survey.trees.get(image));
         let configs: BTreeSet<&Digest> =
             trees.flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest)).collect();
+        let keeps = |config: &&&Digest| {
+            left.blobs.get(**config).is_some_and(|stored| !stored.snapshotters.is_empty())
+        };
+        let keeping: Vec<&Digest> = configs.iter().filter(keeps).copied().collect();
+        if keeping.is_empty() {
+            return Ok(false);
+        }
+        let Some(holders) = containerd.holders_of(&keeping).await? else {
+            return Ok(false);
+        };
+        let rows = containerd.list_images().await?;
         let mut released = false;
-        for config in configs {
-            if left.blobs.get(config).is_none_or(|stored| stored.snapshotters.is_empty()) {
-                continue;
-            }
-            let Some(holders) = containerd.holders_of(config).await? else {
-                continue;
-            };
-            let rows = containerd.list_images().await?;
-            let used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
-            released |= !used && containerd.release_snapshots(config).await?;
+        for (config, holders) in keeping.into_iter().zip(holders) {
+            let is_used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
+            released |= !is_used && containerd.release_snapshots(config).await?;
         }
         Ok(released)
     }

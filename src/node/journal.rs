@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::images::Row;
-use crate::image::{ChainId, Config, Content, Fate, ImageId, Plan, Record, Rules, Step};
+use crate::image::{ChainId, Config, Content, Fate, ImageId, Meant, Plan, Record, Rules, Step};
 
 /// The label of every lease of ours: it says where the journal is.
 pub(super) const JOURNAL_LABEL: &str = "secateur.dev/journal";
@@ -67,6 +67,9 @@ pub struct PlannedEntry {
     pub entry: String,
     /// The image that it means.
     pub image: String,
+    /// Whether its last name was meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_name: bool,
     /// The steps.
     pub steps: Vec<PlannedStep>,
 }
@@ -127,6 +130,7 @@ impl PlannedEntry {
         Self {
             entry: entry.clone(),
             image: plan.image.to_string(),
+            last_name: plan.meant == Meant::LastName,
             steps: plan.steps.iter().map(step).collect(),
         }
     }
@@ -149,7 +153,8 @@ impl PlannedEntry {
             true => Fate::Deleted,
             false => Fate::Untagged,
         };
-        Some(Plan { image, fate, steps, reasons: Vec::new() })
+        let meant = if self.last_name { Meant::LastName } else { Meant::Image };
+        Some(Plan { image, meant, fate, steps, reasons: Vec::new() })
     }
 }
 

@@ -1,17 +1,22 @@
 //! One operation at a time on a node, whoever runs it. The lock is the system's, so it ends with its process however that
 //! ends: whoever holds it knows that a journal which it finds belongs to nobody any longer.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::Containerd;
 use super::error::Error;
 
 /// The lock file, beside containerd's socket.
 const LOCK_FILE: &str = "secateur.lock";
+/// Whoever may open the file can keep everybody from working.
+const MODE: u32 = 0o600;
 /// How long to wait before the lock is tried again.
 const RETRY: Duration = Duration::from_millis(50);
+/// An operation that waits longer than this says so: an ordinary one is over sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -21,10 +26,18 @@ impl Lock {
     /// Waits until no one else works on this containerd. Dropping the future gives up.
     pub(super) async fn acquire(containerd: &Containerd) -> Result<Self, Error> {
         let lock = Self::open(containerd)?;
+        let begin = Instant::now();
+        let mut has_told = false;
         loop {
             match lock.try_take() {
                 Ok(true) => return Ok(lock),
-                Ok(false) => tokio::time::sleep(RETRY).await,
+                Ok(false) => {
+                    if begin.elapsed() > PATIENCE && !std::mem::replace(&mut has_told, true) {
+                        let path = path(containerd);
+                        tracing::warn!(path = %path.display(), "another process has had this lock for long; it is waited for");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(source) => return Err(Error::Lock { path: path(containerd), source }),
             }
         }
@@ -37,8 +50,15 @@ impl Lock {
 
     fn open(containerd: &Containerd) -> Result<Self, Error> {
         let path = path(containerd);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        file.map(Self).map_err(|source| Error::Lock { path, source })
+        let open = || {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(&path)?;
+            // An older one may have been open to all.
+            if file.metadata()?.mode() & !MODE & 0o777 != 0 {
+                file.set_permissions(Permissions::from_mode(MODE))?;
+            }
+            Ok(file)
+        };
+        open().map(Self).map_err(|source| Error::Lock { path: path.clone(), source })
     }
 
     /// Takes it if no one else has it.

@@ -3,8 +3,13 @@
 //! A container has its root file system some time before containerd lists it, and its image must stay from then on. Until it is
 //! listed, whoever makes it holds that file system by a lease, or the collector would take it (containerd's "Garbage Collection":
 //! whatever a client makes is used or leased at all times); its Go client, so the CRI, `ctr` and `nerdctl`, takes the lease first
-//! and ends it last. So where there are no leases but ours nothing is being made, and no snapshots are looked at, which on a node of
+//! and ends it last. So where there are no leases but ours and those of pods' sandboxes nothing is being made, and no snapshots are looked at, which on a node of
 //! many images takes long. A container with a user namespace may lie on a copy of its image's root file system, which is made first.
+//!
+//! The CRI looks at an image's record before it takes that lease. Who deletes on behalf of a cluster knows the pod that a container is
+//! made for; a command line does not, and can delete the image of a container whose making begins in that moment: making it fails, and the kubelet pulls the image again, or it
+//! runs by its root file system alone.
+//!
 //! Other snapshots that are written to have keys that no container can have as its ID: `extract-… sha256:…` while a layer is
 //! unpacked, the path where an image is mounted.
 
@@ -15,7 +20,7 @@ use super::operation::Node;
 use super::reclaim::{Holdings, snapshotters, stored};
 use super::survey::Survey;
 use crate::image::conflict::since;
-use crate::image::{Config, Conflict, Container, Decision, Evidence, Fate, ImageId, Rules, State};
+use crate::image::{Config, Conflict, Container, Decision, Evidence, Fate, ImageId, Plan, Rules, State};
 
 /// What the key of a root file system ends with while it is copied for a container with a user namespace
 /// (`WithUserNSRemappedSnapshot` of containerd's client).
@@ -36,7 +41,7 @@ impl Making {
         holdings: &Holdings,
         configs: &[&Config],
     ) -> Result<Vec<Self>, CallError> {
-        match node.containerd.has_leases_of_others().await? {
+        match node.containerd.has_leases_of_others(&node.known).await? {
             true => Self::on(node, holdings.snapshotters(), configs).await,
             false => Ok(Vec::new()),
         }
@@ -84,12 +89,11 @@ impl Node {
         rules: &Rules,
     ) -> Result<HashMap<ImageId, Vec<Conflict>>, CallError> {
         let plans = decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
-        let going: BTreeSet<&ImageId> =
-            plans.filter(|plan| plan.fate == Fate::Deleted).map(|plan| &plan.image).collect();
-        let trees = going.iter().filter_map(|image| survey.trees.get(*image));
+        let going: Vec<&Plan> = plans.filter(|plan| plan.fate == Fate::Deleted).collect();
+        let trees = going.iter().filter_map(|plan| survey.trees.get(&plan.image));
         let configs: Vec<&Config> = trees.flat_map(|tree| &tree.content.configs).collect();
         let mut held = HashMap::new();
-        if configs.is_empty() || !self.containerd.has_leases_of_others().await? {
+        if configs.is_empty() || !self.containerd.has_leases_of_others(&self.known).await? {
             return Ok(held);
         }
         let kept = stored(&self.containerd, configs.iter().map(|config| config.digest.clone()).collect());
@@ -99,8 +103,8 @@ impl Node {
         }
         let containers = self.containerd.containers(&self.known, making).await?;
         survey.inventory.observe_containers(containers);
-        for image in going {
-            let conflicts = self.ask(survey, |now| since(now, image, rules)).await?;
+        for Plan { image, meant, .. } in going {
+            let conflicts = self.ask(survey, |now| since(now, image, *meant, rules)).await?;
             if !conflicts.is_empty() {
                 held.insert(image.clone(), conflicts);
             }

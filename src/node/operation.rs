@@ -191,7 +191,7 @@ impl Node {
         let (killed, left): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
         done.left = left.iter().map(|open| open.journal.owner.clone()).collect();
         if !killed.is_empty() {
-            Box::pin(self.end_killed(killed, watch, &mut done)).await?;
+            Box::pin(self.end_killed(killed, watch, &mut done)).await.map_err(Error::unfinished)?;
             survey = glance().await?;
         }
         survey.left = LeftAlone::of(&left);
@@ -202,7 +202,9 @@ impl Node {
             Some(_) => {
                 Box::pin(self.delete_then_prune(operation, survey, decisions, watch, journals)).await?
             }
-            None => Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await?,
+            None => {
+                Box::pin(self.carry_out(operation, survey, decisions, Role::Whole, watch, journals)).await?
+            }
         };
         Ok(done)
     }
@@ -213,6 +215,7 @@ impl Node {
         operation: &Operation,
         survey: Survey,
         decisions: Vec<Decision>,
+        role: Role,
         watch: &Watch<'_>,
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
@@ -222,10 +225,7 @@ impl Node {
             let plan = decision.verdict.as_ref().ok().filter(|plan| left.owner_of(plan).is_none());
             Some((entry.text.clone(), plan?.clone()))
         });
-        let mut execution = Execution::new(self, survey, plans.unzip(), operation);
-        if operation.image_alone().is_some() {
-            execution = execution.with_role(Role::Image);
-        }
+        let execution = Execution::new(self, survey, plans.unzip(), operation).with_role(role);
         let mut carried = execution.run(watch, journals).await?.into_iter();
         Ok(results(&operation.request, &decisions, |plan| match left.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
@@ -241,7 +241,7 @@ impl Node {
     pub async fn recover(&self, turn: Turn, watch: &Watch<'_>) -> Result<Done, Error> {
         let left = OpenJournal::left(&self.containerd, &turn.0).await?;
         let mut done = Done::begin(turn);
-        self.end_killed(left, watch, &mut done).await?;
+        self.end_killed(left, watch, &mut done).await.map_err(Error::unfinished)?;
         Ok(done)
     }
 

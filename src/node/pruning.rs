@@ -51,15 +51,16 @@ impl Node {
     ) -> Result<Vec<EntryResult>, Error> {
         let plans = || decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
         let Some(gone) = plans().find_map(|plan| Gone::of(plan, &survey)) else {
-            return Box::pin(self.carry_out(operation, survey, decisions, watch, journals)).await;
+            return Box::pin(self.carry_out(operation, survey, decisions, Role::Image, watch, journals))
+                .await;
         };
-        let deleting = Box::pin(self.carry_out(operation, survey, decisions, watch, journals));
+        let deleting = Box::pin(self.carry_out(operation, survey, decisions, Role::Image, watch, journals));
         let (results, pruning) = tokio::join!(deleting, self.pruning(operation, &gone));
         let mut results = results?;
         let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
         if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled()) {
             match pruning {
-                Err(error) if error.may_pass() => return Err(error.into()),
+                Err(error) if !error.is_answer() => return Err(Error::Unfinished(error)),
                 looked => prune(looked, result, watch, journals).await?,
             }
         }
@@ -76,7 +77,7 @@ impl Node {
         journals: &mut Vec<OpenJournal>,
     ) -> Result<(), Error> {
         match self.pruning(operation, gone).await {
-            Err(error) if !error.is_answer() => Err(error.into()),
+            Err(error) if !error.is_answer() => Err(Error::Unfinished(error)),
             looked => prune(looked, result, watch, journals).await,
         }
     }

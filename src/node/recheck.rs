@@ -14,7 +14,7 @@ use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
-use crate::image::{Config, Conflict, Fate, ImageId, Kind, Plan, Reach, Record, Rules};
+use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Plan, Reach, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -165,9 +165,13 @@ impl Execution<'_> {
 
     /// What holds an image of a plan now. Forcing does not reach parents.
     async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, CallError> {
-        let rules =
-            Rules { force: self.rules.force && *image == self.plans[index].image, ..self.rules.clone() };
-        let question = |now: &_| since(now, image, &rules);
+        let plan = &self.plans[index];
+        let (meant, force) = match *image == plan.image {
+            true => (plan.meant, self.rules.force),
+            false => (Meant::Image, false),
+        };
+        let rules = Rules { force, ..self.rules.clone() };
+        let question = |now: &_| since(now, image, meant, &rules);
         self.node.ask(&mut self.survey, question).await
     }
 

@@ -1,7 +1,7 @@
 //! What left the disk, measured.
 //!
 //! Before the collection every blob and every snapshot of the images that are to go is looked up, with its size; after it,
-//! which of *those* are still there. The difference is what was reclaimed. What others removed meanwhile is not among
+//! which of *those* are still there, for this namespace or another. The difference is what was reclaimed. What others removed meanwhile is not among
 //! them, so it is never counted; and what several images share is counted once, for the first of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -44,6 +44,8 @@ pub(super) enum Part<'a> {
 pub(super) struct Left {
     /// The blobs.
     pub(super) blobs: HashMap<Digest, Stored>,
+    /// Blobs that are on the disk for another namespace.
+    elsewhere: HashSet<Digest>,
     snapshots: HashSet<Snapshot>,
 }
 
@@ -116,8 +118,18 @@ impl Holdings {
     /// Looks what is left.
     pub(super) async fn left(&self, containerd: &Containerd) -> Result<Left, CallError> {
         let blobs = stored(containerd, self.blobs.keys().cloned().collect());
-        let (blobs, snapshots) = tokio::try_join!(blobs, snapshots_left(containerd, &self.snapshots))?;
-        Ok(Left { blobs, snapshots })
+        let (blobs, snapshots, others) = tokio::try_join!(
+            blobs,
+            snapshots_left(containerd, &self.snapshots),
+            containerd.other_namespaces()
+        )?;
+        let gone: HashSet<Digest> =
+            self.blobs.keys().filter(|digest| !blobs.contains_key(*digest)).cloned().collect();
+        let mut elsewhere = HashSet::new();
+        for other in others.iter().filter(|_| !gone.is_empty()) {
+            elsewhere.extend(stored(other, gone.clone()).await?.into_keys());
+        }
+        Ok(Left { blobs, elsewhere, snapshots })
     }
 
     /// Whether the collector has taken an image away, so that no record kept it.
@@ -128,7 +140,8 @@ impl Holdings {
     /// Says what is gone.
     pub(super) fn gone(self, left: &Left) -> Reclaimed {
         let mut reclaimed = Reclaimed::default();
-        let blobs = self.blobs.into_iter().filter(|(digest, _)| !left.blobs.contains_key(digest));
+        let is_gone = |digest: &Digest| !left.blobs.contains_key(digest) && !left.elsewhere.contains(digest);
+        let blobs = self.blobs.into_iter().filter(|(digest, _)| is_gone(digest));
         reclaimed.blobs.extend(blobs.map(|(digest, stored)| (digest, stored.size)));
         for ((_, chain), size) in self.snapshots.into_iter().filter(|(key, _)| !left.snapshots.contains(key))
         {

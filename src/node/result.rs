@@ -45,6 +45,11 @@ impl EntryResult {
         Self { entry: entry.to_owned(), ..Self::default() }
     }
 
+    /// Whether something holds an image of the entry, whatever became of the others.
+    pub fn is_held(&self) -> bool {
+        self.outcome == Outcome::Conflict || !self.conflicts.is_empty()
+    }
+
     /// Whether something would be done, or nothing holds it: of a pattern some images may be held and others not.
     pub fn is_free(&self) -> bool {
         self.outcome != Outcome::Conflict || !self.removals.is_empty()
@@ -73,16 +78,18 @@ impl EntryResult {
     pub fn follow(&mut self, later: Self) {
         let mut removals = std::mem::take(&mut self.removals);
         let is_deleted = removals.iter().any(|removal| matches!(removal, Removal::Deleted(_)));
-        let outcome = match later.outcome {
-            Outcome::Absent if is_deleted => Outcome::Deleted,
-            Outcome::Absent if !removals.is_empty() => Outcome::Untagged,
-            outcome => outcome,
+        let (outcome, messages) = match (later.outcome, is_deleted) {
+            (Outcome::Absent, true) => (Outcome::Deleted, Vec::new()),
+            (Outcome::Absent, false) if !removals.is_empty() => (Outcome::Untagged, Vec::new()),
+            (outcome, _) => (outcome, later.messages),
         };
         removals.extend(later.removals);
         *self = Self {
             outcome,
+            messages,
             removals,
             reclaimed_bytes: self.reclaimed_bytes + later.reclaimed_bytes,
+            put_back: self.put_back + later.put_back,
             ..later
         };
     }

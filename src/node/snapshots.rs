@@ -6,7 +6,6 @@ use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClien
 use containerd_client::services::v1::snapshots::{
     Info, ListSnapshotsRequest, StatSnapshotRequest, StatSnapshotResponse, UsageRequest,
 };
-use tonic::Code;
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, within};
 use super::error::{CallError, had};
@@ -23,8 +22,8 @@ enum Reached<T> {
     Found(T),
     /// There is no such snapshot, or no such snapshotter.
     Absent,
-    /// It is not there to be asked.
-    Away,
+    /// It is not there to be asked, or cannot say.
+    Silent,
 }
 
 fn chain(name: &str) -> Option<ChainId> {
@@ -71,7 +70,7 @@ impl Containerd {
         &self,
         snapshotter: &str,
     ) -> Result<Vec<(String, String)>, CallError> {
-        let active = self.reach(snapshotter, async || {
+        let active = self.reach(snapshotter, CallError::is_absence, async || {
             self.snapshots_that(snapshotter, "kind==active", |info| {
                 let is_somebodys = info.labels.contains_key(ROOT_LABEL);
                 Some((info.name, info.parent)).filter(|_| !is_somebodys)
@@ -83,7 +82,7 @@ impl Containerd {
 
     /// The bytes that a snapshot takes by itself, without what it lies on; none if it is not there, or nobody can say.
     pub async fn snapshot_size(&self, snapshotter: &str, key: &ChainId) -> Result<Option<u64>, CallError> {
-        let usage = self.reach(snapshotter, async || {
+        let usage = self.reach(snapshotter, CallError::has_code, async || {
             let request = UsageRequest { snapshotter: snapshotter.to_owned(), key: key.to_string() };
             call("snapshots.Usage", key.as_str(), self.snapshots().usage(request)).await
         });
@@ -92,7 +91,9 @@ impl Containerd {
 
     /// Whether a snapshot is there, as far as anybody can say.
     pub async fn has_snapshot(&self, snapshotter: &str, key: &ChainId) -> Result<bool, CallError> {
-        let stat = self.reach(snapshotter, async || self.stat_snapshot(snapshotter, key.as_str()).await);
+        let stat = self.reach(snapshotter, CallError::has_code, async || {
+            self.stat_snapshot(snapshotter, key.as_str()).await
+        });
         Ok(!matches!(stat.await?, Reached::Absent))
     }
 
@@ -102,14 +103,14 @@ impl Containerd {
         snapshotter: &str,
         keys: &HashSet<ChainId>,
     ) -> Result<HashSet<ChainId>, CallError> {
-        let present = self.reach(snapshotter, async || {
+        let present = self.reach(snapshotter, CallError::has_code, async || {
             self.snapshots_that(snapshotter, "", |info| chain(&info.name).filter(|key| keys.contains(key)))
                 .await
         });
         Ok(match present.await? {
             Reached::Found(present) => present.into_iter().collect(),
             Reached::Absent => HashSet::new(),
-            Reached::Away => keys.clone(),
+            Reached::Silent => keys.clone(),
         })
     }
 
@@ -132,24 +133,26 @@ impl Containerd {
         .await
     }
 
-    /// Asks a snapshotter. One that is a process of its own may be away while containerd is there, and what it has is then neither
-    /// looked at nor counted: it keeps no image from its end.
+    /// Asks a snapshotter, and once more where what it says `may_be` the last word: then what it has is neither looked at nor
+    /// counted. One that is a process of its own may be away while containerd is there, and one that cannot tell a size keeps no
+    /// image from its end.
     async fn reach<T>(
         &self,
         snapshotter: &str,
+        may_be: impl Fn(&CallError) -> bool,
         ask: impl AsyncFn() -> Result<T, CallError>,
     ) -> Result<Reached<T>, CallError> {
         for asked_before in [false, true] {
             match had(ask().await) {
                 Ok(Some(answer)) => return Ok(Reached::Found(answer)),
                 Ok(None) => return Ok(Reached::Absent),
-                Err(error) if error.code() != Some(Code::Unavailable) => return Err(error),
-                Err(error) if asked_before => tracing::warn!(%error, snapshotter, "it is away"),
+                Err(error) if !may_be(&error) => return Err(error),
+                Err(error) if asked_before => tracing::warn!(%error, snapshotter, "it cannot say"),
                 // Whether it is the snapshotter that is away, or the daemon.
                 Err(_) => drop(self.version().await?),
             }
         }
-        Ok(Reached::Away)
+        Ok(Reached::Silent)
     }
 }
 
@@ -157,7 +160,7 @@ impl<T> Reached<T> {
     fn found(self) -> Option<T> {
         match self {
             Self::Found(answer) => Some(answer),
-            Self::Absent | Self::Away => None,
+            Self::Absent | Self::Silent => None,
         }
     }
 }

@@ -142,6 +142,7 @@ struct State {
     has_fired: bool,
     is_dead: bool,
     away_until: Option<Instant>,
+    refused: Option<&'static str>,
 }
 
 impl Trap {
@@ -150,6 +151,12 @@ impl Trap {
         // An earlier fault may have happened when nobody waited for it any more.
         let _ = self.fired.notified().now_or_never();
         *self.state() = State { is_watching: true, fault, ..State::default() };
+    }
+
+    /// Refuses every call of that name from here on.
+    #[allow(dead_code, reason = "a sweep makes one fault at a time")]
+    pub(crate) fn refuse(&self, call: &'static str) {
+        self.state().refused = Some(call);
     }
 
     /// Waits until nothing has come by for a while: an agent that is ready may still end what was killed before it.
@@ -244,6 +251,9 @@ impl Trap {
     /// Counts a call, and says what goes wrong at it.
     fn note(&self, call: &str) -> Option<Kind> {
         let mut state = self.state();
+        if state.refused == Some(call) {
+            return Some(Kind::Refuse);
+        }
         if !state.is_watching || state.is_dead {
             return None;
         }

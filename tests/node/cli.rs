@@ -19,6 +19,7 @@ mod terminal;
 const APP: &str = "docker.io/library/app:v1";
 
 /// What a command did.
+#[derive(Debug)]
 struct Answer {
     exit: i32,
     stdout: String,

@@ -8,4 +8,9 @@ mod bed;
 mod bench;
 mod cli;
 mod engine;
+#[path = "../faults/grpc.rs"]
+mod grpc;
 mod smoke;
+#[allow(dead_code, reason = "the tests of faults use the rest")]
+#[path = "../faults/trap.rs"]
+mod trap;

@@ -1,6 +1,6 @@
 //! One deletion in a process of its own, which a test can stop and kill: `secateur-stoppable SOCKET OWNER ENTRY...`.
 //!
-//! Prints one line of JSON, which says what was recovered and what was done, and then acknowledges it.
+//! Forced where `SECATEUR_FORCE` is set. Prints one line of JSON, which says what was recovered and what was done, and then acknowledges it.
 
 use std::error::Error;
 use std::path::Path;
@@ -21,7 +21,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         owner,
         request: Request {
             entries: entries.collect::<Result<_, _>>()?,
-            rules: Rules { prune: true, ..Rules::default() },
+            rules: Rules {
+                force: std::env::var_os("SECATEUR_FORCE").is_some(),
+                prune: true,
+                ..Rules::default()
+            },
         },
         ..Operation::default()
     };

@@ -115,7 +115,7 @@ impl NodeReport {
     fn of(report: ImageDeletionReportSpec, records: &mut Records) -> Self {
         let ImageDeletionReportSpec { outcome, results, completion_time, .. } = report;
         let stage = if completion_time.is_some() { Stage::Done } else { Stage::Waiting };
-        let conflicted = results.iter().any(|result| result.outcome == Outcome::Conflict);
+        let conflicted = results.iter().any(ImageResult::is_held);
         let reclaimed_bytes =
             results.iter().fold(0u64, |sum, result| sum.saturating_add(result.reclaimed_bytes));
         let message = first_message(&results, outcome);

@@ -249,6 +249,16 @@ fn a_failed_node_fails_it_once_all_have_reported() {
     );
 }
 
+/// Of a pattern's images one can fail and another be in use.
+#[test]
+fn a_conflict_of_an_entry_that_failed_is_one() {
+    let both = ImageResult { conflicts: result(Outcome::Conflict).conflicts, ..result(Outcome::Failed) };
+    let reports = [report_with("a", vec![both]), report("b", Outcome::Failed)];
+    let status = fold(&deletion(), &names(["a", "b"]), 0, &reports, at(5));
+    assert_condition(&status, "Conflicted", "True", "ConflictsReported", "images left alone on a");
+    assert_condition(&status, "Failed", "True", "NodesFailed", "failed on a, b");
+}
+
 #[test]
 fn past_the_deadline_and_its_grace_the_silent_nodes_are_named() {
     let desired = names(["a", "b", "c"]);

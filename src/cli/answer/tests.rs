@@ -113,6 +113,21 @@ fn a_problem_is_told_with_its_holder_and_a_remedy() {
 }
 
 #[test]
+fn what_failed_is_told_beside_what_is_held() {
+    let held = conflict(ConflictKind::RunningContainer, false, RUNNING);
+    let some = ImageResult {
+        conflicts: vec![held],
+        message: Some("app:v2 was moved".into()),
+        ..result("app:*", Outcome::Failed)
+    };
+    let running = format!("{RUNNING} (shop/cart-7d9/cart): remove the container first");
+    assert_eq!(problems(&some), ["app:*: app:v2 was moved", &running]);
+    assert_eq!(recovered(&some), "Failed: used by running container shop/cart-7d9/cart: app:v2 was moved");
+    let done = results().remove(0);
+    assert_eq!(recovered(&done), "Deleted: untagged app:v1, deleted 276aff71fc50");
+}
+
+#[test]
 fn the_document_has_recovered_operations_only_where_there_are_some() {
     let answered = |result| Answered { exit: Exit::Done, result };
     let mut answer = Answer { results: vec![answered(results().remove(0))], recovered: Vec::new() };

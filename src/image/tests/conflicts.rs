@@ -63,6 +63,27 @@ fn each_conflict_has_its_hardness_and_its_words() {
     }
 }
 
+/// What forcing reaches of what has come since depends on what was meant.
+#[test]
+fn a_container_that_came_since_keeps_an_image_whose_last_name_was_meant() {
+    let rows: &[(Node, usize, usize)] = &[
+        (app(), 0, 0),
+        (stop(app()), 0, 1),
+        (run(app()), 1, 1),
+        (run(stop(app())), 1, 2),
+        (app().pod("shop/cart", &["app:v1"]), 0, 0),
+    ];
+    let forced = Rules { force: true, ..Rules::default() };
+    for (node, by_id, by_name) in rows {
+        let (inventory, image) = (node.inventory(), image("a1"));
+        let found = |meant| conflict::since(&inventory, &image, meant, &forced).unwrap().len();
+        assert_eq!((found(Meant::Image), found(Meant::LastName)), (*by_id, *by_name));
+    }
+    for (query, meant) in [("app:v1", Meant::LastName), (digest("a1").as_str(), Meant::Image)] {
+        assert_eq!(app().force().verdict(query).unwrap().meant, meant, "{query}");
+    }
+}
+
 #[test]
 fn a_conflict_knows_who_holds_the_image() {
     let Err(Refusal::Conflict(found)) = run(app()).pod("shop/cart", &["app:v1"]).verdict("a1a1") else {

@@ -9,6 +9,8 @@ both!(
     an_image_deletion_runs_and_gets_its_status,
     an_image_deletion_obeys_each_field,
     an_image_deletion_waits_for_a_conflict_to_end,
+    an_image_deletion_waits_for_what_is_held_whatever_failed,
+    an_image_deletion_goes_on_when_a_container_is_not_made_after_all,
     an_image_deletion_that_waits_tells_what_it_did,
     a_wrong_image_deletion_is_refused,
 );
@@ -113,6 +115,50 @@ async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
     assert_eq!(answer.exit, 4);
     let status = &answer.json()["status"];
     assert_eq!((&status["phase"], &status["nodes"]["conflicted"]), (&json!("Complete"), &json!(1)));
+}
+
+/// One image of a pattern is in use, and another was moved meanwhile. The table tells both.
+async fn an_image_deletion_waits_for_what_is_held_whatever_failed(version: Version) {
+    let node = Node::start(version).await;
+    let held = node.import(&Image::new("docker.io/library/app:v1").layer("one")).await;
+    node.import(&Image::new("docker.io/library/app:v2").layer("two")).await;
+    node.tag("docker.io/library/app:v2", "docker.io/library/kept:v1").await;
+    let new = node.import(&Image::new("docker.io/library/new:v1").layer("three")).await;
+    node.plain_container("user", &held.name, State::Created).await;
+
+    let spec = json!({"images": ["app:*"], "onConflict": "Wait", "activeDeadlineSeconds": 60});
+    let mut command = secateur(&node, &["run", "-f", "-", "-o", "table"]);
+    command.env("SECATEUR_STOP_AT", "removing").stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(deletion(spec).to_string().as_bytes()).unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    eventually("the deletion to stop", async || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ").then_some(())
+    })
+    .await;
+    node.move_record("docker.io/library/app:v2", &new.name).await;
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    until_said(child.stderr.as_mut().unwrap(), "app:*: waiting: ");
+    node.remove_plain_container("user").await;
+    let answer = Answer::from(spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap());
+    assert_eq!(answer.exit, 0, "{answer:?}");
+    assert!(is_gone(&node, &held).await);
+}
+
+/// Nothing is stopped or removed then that anybody would hear of but its root file system.
+async fn an_image_deletion_goes_on_when_a_container_is_not_made_after_all(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.prepare_snapshot("0123456789abcdef", &app.chain_ids().pop().unwrap()).await;
+    let spec = json!({"images": ["app:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 100});
+    let begin = std::time::Instant::now();
+    let mut child = secateur(&node, &["run", "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(deletion(spec).to_string().as_bytes()).unwrap();
+    until_said(child.stderr.as_mut().unwrap(), "app:v1: waiting: ");
+    node.remove_snapshot("0123456789abcdef").await;
+    let answer = Answer::from(spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap());
+    assert_eq!(answer.exit, 0, "{answer:?}");
+    assert!(begin.elapsed().as_secs() < 25, "it is told of, not looked for: {:?}", begin.elapsed());
 }
 
 /// What was done before the wait is in its status, however the wait ends.

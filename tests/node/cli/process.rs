@@ -6,6 +6,7 @@ use crate::bed::both;
 both!(
     a_terminated_command_says_what_it_did,
     a_killed_command_is_reported_by_the_next,
+    what_a_killed_command_could_not_do_is_said_by_the_next,
     what_a_killed_agent_had_begun_is_left_to_it,
     nobody_else_may_open_the_socket,
     a_namespace_that_is_not_there_is_an_error,
@@ -55,6 +56,27 @@ async fn a_killed_command_is_reported_by_the_next(version: Version) {
         let once = call(&node, &["delete", "nosuch", "-o", "json"]).await;
         assert_eq!(once.json().get("recovered"), None);
     }
+}
+
+/// Once it is said it is forgotten.
+async fn what_a_killed_command_could_not_do_is_said_by_the_next(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let new = node.import(&Image::new("docker.io/library/new:v1").layer("two")).await;
+    let mut command = secateur(&node, &["delete", "app:v1"]);
+    command.env("SECATEUR_STOP_AT", "removing:2");
+    let (mut child, _) = stopped(command).await;
+    node.move_record(APP, &new.name).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let answer = call(&node, &["delete", "new:v1"]).await;
+    let told = format!("{APP} was moved to {} meanwhile and was left alone", new.target);
+    assert!(
+        answer.stderr.starts_with("recovered: app:v1, of a command line that was killed: "),
+        "{answer:?}"
+    );
+    assert!(answer.stderr.contains(&told), "{answer:?}");
 }
 
 async fn what_a_killed_agent_had_begun_is_left_to_it(version: Version) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secateur::image;
 use secateur::node::{self, Outcome};
@@ -10,8 +11,11 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::APP;
-use super::deletion::{Deletion, belongings, deleted, names, untagged};
+use super::deletion::{Deletion, belongings, deleted, leases, names, untagged};
+use super::process::Process;
 use crate::bed::{Cri, Digest, Image, Index, Node, Setup, Version, both};
+use crate::grpc;
+use crate::trap::Trap;
 
 both!(
     an_index_goes_with_all_its_platforms,
@@ -19,6 +23,7 @@ both!(
     an_image_without_layers_goes,
     an_image_goes_whose_content_is_only_partly_there,
     an_image_goes_from_every_snapshotter,
+    an_image_goes_though_nobody_can_say_how_large_it_is,
     a_blob_that_is_longer_than_a_message_is_written,
 );
 
@@ -122,6 +127,27 @@ async fn an_image_goes_from_every_snapshotter(version: Version) {
     assert_eq!(node.layers("native").await, BTreeMap::new());
     assert!(!node.disk().await.layers.contains_key(&*top));
     assert_eq!(reclaimed, before - node.disk().await.bytes());
+}
+
+/// A snapshotter that fails at what is only counted does so each time. Nobody waits for it.
+async fn an_image_goes_though_nobody_can_say_how_large_it_is(version: Version) {
+    let node = Node::start(version).await;
+    let trap = Arc::new(Trap::default());
+    let socket = node.directory().join("refusing.sock");
+    grpc::listen(socket.clone(), node.socket(), Arc::clone(&trap));
+    for call in ["Snapshots/Usage", "Snapshots/Stat"] {
+        let app = node.import(&Image::new(APP).layer(call)).await;
+        let content = node.disk().await.content;
+        trap.refuse(call);
+        let answer = Process::start_at(&socket, "", &["app:v1"]).finish().await;
+        assert_eq!(answer.only().outcome, "Deleted", "{answer:#?}");
+        let left = node.disk().await;
+        let bytes = |content: &BTreeMap<_, u64>| content.values().sum::<u64>();
+        assert_eq!(answer.only().reclaimed, bytes(&content) - bytes(&left.content), "its blobs at least");
+        assert!(!left.layers.contains_key(&**app.chain_ids().last().unwrap()));
+        assert!(leases(&node).await.is_empty());
+        assert!(node::Node::connect(&socket, "k8s.io").await.unwrap().catalog(&[]).await.is_ok());
+    }
 }
 
 /// It is a process of its own. People stop theirs, and leave it in the configuration. 1.6 does not tell it the namespace, which the

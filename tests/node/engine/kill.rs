@@ -547,7 +547,7 @@ async fn a_deletion_is_finished_after_containerd_has_crashed(version: Version) {
         node.kill();
         let ended = process.go_on().await;
         assert_eq!(ended.status.code(), Some(1), "{place}: {ended:?}");
-        assert!(ended.stderr.contains("Error"), "{place}: {ended:?}");
+        assert!(ended.stderr.contains("Unfinished"), "{place}: {ended:?}");
         node.restart().await;
         let answer = Process::start(&node, "next", &ENTRIES).finish().await;
 

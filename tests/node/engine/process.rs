@@ -72,6 +72,15 @@ impl Process {
         process
     }
 
+    /// Starts a forced deletion and waits until it has stopped at a place.
+    pub(super) async fn forced_stopped_at(node: &Node, place: &str, entries: &[&str]) -> Self {
+        let mut command = Self::command(node, place, entries);
+        command.env("SECATEUR_STOP_AT", place).env("SECATEUR_FORCE", "1");
+        let process = Self::spawn(command);
+        process.stops().await;
+        process
+    }
+
     /// Lets it go on to the next place at which it stops.
     pub(super) async fn go_on_to_next(&self) {
         self.signal(Signal::SIGCONT);

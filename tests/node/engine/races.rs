@@ -14,6 +14,7 @@ both!(
     a_tag_that_was_moved_is_left_alone,
     a_container_of_a_pod_that_was_started_brings_its_image_back,
     a_plain_container_that_was_started_brings_its_image_back,
+    a_container_that_came_before_the_last_name_went_is_not_forced_away,
     a_container_that_is_being_made_brings_its_image_back,
     a_container_with_a_user_namespace_that_is_being_made_brings_its_image_back,
     a_container_that_is_made_of_a_child_is_none_of_its_parent,
@@ -121,6 +122,37 @@ async fn a_plain_container_that_was_started_brings_its_image_back(version: Versi
     assert_settled(&node).await;
     assert_eq!((node.records().await, node.disk().await), before);
     node.plain_container("again", APP, State::Running).await;
+}
+
+/// Had it been there when that was decided, only the name would have gone, forced or not. The image itself can be forced away.
+async fn a_container_that_came_before_the_last_name_went_is_not_forced_away(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let before = (node.records().await, node.disk().await);
+
+    for is_killed in [false, true] {
+        let process = Process::forced_stopped_at(&node, "removing:2", &["app:v1"]).await;
+        node.plain_container("user", APP, State::Created).await;
+        let results = match is_killed {
+            false => process.finish().await.results,
+            true => {
+                process.kill().await;
+                let mut next = Process::start(&node, "next", &["nosuch"]).finish().await;
+                next.recovered.remove(0).results
+            }
+        };
+        assert_eq!(results[0].outcome, "Conflict", "{results:#?}");
+        assert_eq!((results[0].removals.len(), results[0].reclaimed), (0, 0), "{results:#?}");
+        assert_settled(&node).await;
+        assert_eq!((node.records().await, node.disk().await), before, "{is_killed}");
+        node.remove_plain_container("user").await;
+    }
+
+    let process = Process::forced_stopped_at(&node, "removing:2", &[app.config()]).await;
+    node.plain_container("user", APP, State::Created).await;
+    let answer = process.finish().await;
+    assert_eq!(answer.only().outcome, "Deleted", "{answer:#?}");
+    assert_settled(&node).await;
 }
 
 /// Not even containerd lists it yet, and forcing helps no more than against a container that runs.

@@ -265,6 +265,7 @@ async fn an_image_is_in_use_by_its_digest(version: Version) {
 async fn images_in_a_namespace_without_cri_are_deleted(version: Version) {
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
+    let unpacked = node.disk().await.layers;
     let archive = node.directory().join("app.tar");
     let archive = archive.to_str().unwrap();
     // Without `--local`, `ctr` 2.x may end before it has written all of an archive.
@@ -284,6 +285,8 @@ async fn images_in_a_namespace_without_cri_are_deleted(version: Version) {
     node.ctr_in("other", &["containers", "rm", "user"]).await;
     let (engine, done) = deletion().carry_out(&node).await;
     assert_eq!(done.results[0].removals, [untagged("app:v1"), deleted(&app)]);
+    let layers: u64 = app.chain_ids().iter().map(|chain| unpacked[&**chain]).sum();
+    assert_eq!(done.results[0].reclaimed_bytes, layers, "both have unpacked it, and share its blobs");
     engine.acknowledge(done).await.unwrap();
 
     assert_eq!(node.ctr_in("other", &["images", "ls", "-q"]).await, "");

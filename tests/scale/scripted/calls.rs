@@ -27,6 +27,7 @@ pub(super) async fn answer(node: Arc<Node>, request: Request) -> Answer {
     let (service, method) = path.split_once('/').unwrap_or((&path, ""));
     match service {
         "containerd.services.version.v1.Version" if method == "Version" => version(request).await,
+        "containerd.services.namespaces.v1.Namespaces" if method == "List" => namespaces(request).await,
         "containerd.services.events.v1.Events" => events(&node, method, request).await,
         "containerd.services.images.v1.Images" => images(&node, method, request).await,
         "containerd.services.content.v1.Content" => content(&node, method, request).await,
@@ -46,6 +47,14 @@ pub(super) fn unknown(service: &str, method: &str) -> Answer {
 
 async fn version(request: Request) -> Answer {
     one(request, |()| Ok(VersionResponse { version: VERSION.to_owned(), ..VersionResponse::default() })).await
+}
+
+async fn namespaces(request: Request) -> Answer {
+    one(request, |_: services::ListNamespacesRequest| {
+        let namespace = services::Namespace { name: "k8s.io".to_owned(), ..services::Namespace::default() };
+        Ok(services::ListNamespacesResponse { namespaces: vec![namespace] })
+    })
+    .await
 }
 
 async fn events(node: &Node, method: &str, request: Request) -> Answer {
