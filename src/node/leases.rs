@@ -11,6 +11,7 @@ use tonic::Code;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
+use super::containers::KnownContainers;
 use super::error::{CallError, found};
 use super::journal::LEASE_PREFIX;
 use crate::image::Digest;
@@ -76,10 +77,11 @@ impl Containerd {
         self.leases_that(vec![format!("labels.\"{label}\"")]).await
     }
 
-    /// Whether anybody else holds anything: makes a container, pulls an image.
-    pub(super) async fn has_leases_of_others(&self) -> Result<bool, CallError> {
+    /// Whether anybody else holds anything for now: makes a container, pulls an image. Since containerd 2.1 a pod's sandbox has a lease of
+    /// the same ID for as long as it lives, under which no container is made.
+    pub(super) async fn has_leases_of_others(&self, known: &KnownContainers) -> Result<bool, CallError> {
         let leases = self.leases_that(Vec::new()).await?;
-        Ok(leases.iter().any(|lease| !lease.id.starts_with(LEASE_PREFIX)))
+        Ok(leases.iter().any(|lease| !lease.id.starts_with(LEASE_PREFIX) && !known.has(&lease.id)))
     }
 
     async fn leases_that(&self, filters: Vec<String>) -> Result<Vec<Lease>, CallError> {

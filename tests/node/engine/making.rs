@@ -1,9 +1,18 @@
 //! That whoever makes a container holds a lease until it is listed, which the look after a removal goes by.
 
-use super::APP;
-use crate::bed::{Image, Node, Pod, SnapshotKind, State, Version, both};
+use std::sync::Arc;
 
-both!(the_cri_makes_containers_under_a_lease, ctr_makes_containers_under_a_lease);
+use super::APP;
+use super::process::Process;
+use crate::bed::{Image, Node, Pod, SnapshotKind, State, Version, both};
+use crate::grpc;
+use crate::trap::Trap;
+
+both!(
+    the_cri_makes_containers_under_a_lease,
+    ctr_makes_containers_under_a_lease,
+    snapshots_are_looked_at_only_while_somebody_may_make_a_container,
+);
 
 /// How often a container is made for one to be seen in the making.
 const ATTEMPTS: usize = 1_000;
@@ -18,6 +27,28 @@ async fn ctr_makes_containers_under_a_lease(version: Version) {
     let (node, _) = node(version).await;
     let make = async || node.plain_container("made", APP, State::Created).await;
     assert_leased(&node, make, async |()| node.remove_plain_container("made").await).await;
+}
+
+/// containerd 2 has a lease for each pod, for as long as it lives.
+async fn snapshots_are_looked_at_only_while_somebody_may_make_a_container(version: Version) {
+    let (node, pod) = node(version).await;
+    let other = node.import(&Image::new("docker.io/library/other:v1").layer("other")).await;
+    node.container(&pod, "other", &other.name, State::Running).await;
+    let trap = Arc::new(Trap::default());
+    let socket = node.directory().join("counting.sock");
+    grpc::listen(socket.clone(), node.socket(), Arc::clone(&trap));
+    for (is_made, looks) in [(false, 0), (true, 1)] {
+        if is_made {
+            node.hold("made", other.config()).await;
+        }
+        node.import(&Image::new("docker.io/library/gone:v1").layer("gone")).await;
+        trap.set(None);
+        let answer = Process::start_at(&socket, "", &["gone:v1"]).finish().await;
+        let (calls, _) = trap.clear();
+        assert_eq!(answer.only().outcome, "Deleted", "{answer:#?}");
+        let listed = calls.iter().filter(|site| site.call == "Snapshots/List").count();
+        assert_eq!(listed, looks, "{:?}", node.leases().await);
+    }
 }
 
 async fn node(version: Version) -> (Node, Pod) {
