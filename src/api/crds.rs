@@ -1,6 +1,8 @@
 //! The CustomResourceDefinitions, and their YAML as `crds/` and the chart hold it.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 
 use super::deletion::ImageDeletion;
@@ -8,7 +10,31 @@ use super::report::ImageDeletionReport;
 
 /// Every CustomResourceDefinition of this project, always in the same order.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![ImageDeletion::crd(), ImageDeletionReport::crd()]
+    let mut all = vec![ImageDeletion::crd(), ImageDeletionReport::crd()];
+    let versions = all.iter_mut().flat_map(|definition| &mut definition.spec.versions);
+    let schemas = versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    schemas.for_each(count_alternatives);
+    all
+}
+
+/// Where an object has exactly one of its properties, says so by their number. It means the same as `oneOf`, for which an API server
+/// validates each object once for each alternative: thousands of records, in the reports of a large cluster.
+fn count_alternatives(schema: &mut JSONSchemaProps) {
+    if has_one_of_its_properties(schema) {
+        schema.one_of = None;
+        (schema.min_properties, schema.max_properties) = (Some(1), Some(1));
+    }
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(count_alternatives);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        count_alternatives(items);
+    }
+}
+
+fn has_one_of_its_properties(schema: &JSONSchemaProps) -> bool {
+    let (Some(alternatives), Some(properties)) = (&schema.one_of, &schema.properties) else { return false };
+    let mut required: Vec<_> = alternatives.iter().filter_map(|one| one.required.as_deref()).collect();
+    required.sort_unstable();
+    required.len() == alternatives.len() && properties.keys().map(std::slice::from_ref).eq(required)
 }
 
 /// The name of the file in `crds/` that holds this definition: `imagedeletions.secateur.dev` is in
@@ -105,6 +131,22 @@ mod tests {
             ["Phase", "Nodes", "Deleted", "Conflicted", "Reclaimed", "Age"]
         );
         assert_eq!(columns(&report, false), ["Deletion", "Node", "Outcome", "Age"]);
+    }
+
+    #[test]
+    fn a_record_is_one_thing_or_the_other() {
+        let schema =
+            |index: usize| json!(all()[index])["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take();
+        let report = schema(1);
+        let result = &report["properties"]["results"]["items"]["properties"];
+        let record = &result["records"]["items"];
+        assert_eq!((&record["minProperties"], &record["maxProperties"]), (&json!(1), &json!(1)));
+        assert_eq!(record["properties"].as_object().unwrap().len(), 2);
+        assert_eq!(record.get("oneOf"), None);
+
+        let deletion = schema(0);
+        let merged = &deletion["properties"]["status"]["properties"]["records"]["items"];
+        assert!(merged["oneOf"].is_array(), "it has a number beside: {merged}");
     }
 
     #[test]
