@@ -2,7 +2,7 @@
 //! ends: whoever holds it knows that a journal which it finds belongs to nobody any longer.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::error::Error;
 
 /// The lock file, beside containerd's socket.
 const LOCK_FILE: &str = "secateur.lock";
-/// Whoever may open the file can keep everybody from working.
+/// Whoever may open the file can hold the lock, and keep everybody from working.
 const MODE: u32 = 0o600;
 /// How long to wait before the lock is tried again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -50,15 +50,11 @@ impl Lock {
 
     fn open(containerd: &Containerd) -> Result<Self, Error> {
         let path = path(containerd);
-        let open = || {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(&path)?;
-            // An older one may have been open to all.
-            if file.metadata()?.mode() & !MODE & 0o777 != 0 {
-                file.set_permissions(Permissions::from_mode(MODE))?;
-            }
-            Ok(file)
-        };
-        open().map(Self).map_err(|source| Error::Lock { path: path.clone(), source })
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(&path);
+        let file = file.map_err(|source| Error::Lock { path, source })?;
+        // An older one may be open to all. That of another user can be used all the same.
+        let _ = file.set_permissions(Permissions::from_mode(MODE));
+        Ok(Self(file))
     }
 
     /// Takes it if no one else has it.

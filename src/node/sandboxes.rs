@@ -3,7 +3,8 @@
 //! The kubelet makes a pod's sandbox first, and looks for the pod's images only when it has one. So a pod that was bound after
 //! the pods were listed, and that counts on an image which it has found, has a sandbox that was not there before they were
 //! listed. Where there is none, the list still tells of every pod that can lose something, and nobody is asked for another
-//! while images are away.
+//! while images are away. But for a pod that was there and is given another image or an ephemeral container in that short time: it
+//! pulls, as if that had come a moment later.
 
 use std::collections::HashSet;
 

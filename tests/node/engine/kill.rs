@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 use secateur::node::Outcome;
@@ -27,6 +28,7 @@ both!(
     a_dry_run_leaves_a_deletion_that_is_under_way_alone,
     a_recovery_that_is_interrupted_leaves_nothing_by_half,
     who_goes_by_a_link_to_the_socket_waits_too,
+    nobody_else_may_hold_the_lock,
     a_terminated_deletion_ends_between_images_and_says_so,
     of_two_deletions_one_waits_for_the_other,
     a_deletion_is_finished_after_containerd_has_crashed,
@@ -489,6 +491,19 @@ async fn who_goes_by_a_link_to_the_socket_waits_too(version: Version) {
     let second = second.finish().await;
     assert!(second.recovered.is_empty(), "{second:#?}");
     assert_eq!(second.only().outcome, "Absent");
+}
+
+async fn nobody_else_may_hold_the_lock(version: Version) {
+    let node = Node::start(version).await;
+    let lock = node.socket().with_file_name("secateur.lock");
+    let mode = || fs::metadata(&lock).unwrap().permissions().mode() & 0o777;
+    for older in [false, true] {
+        if older {
+            fs::set_permissions(&lock, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        Process::start(&node, "", &["app:v1"]).finish().await;
+        assert_eq!(mode(), 0o600, "{older}");
+    }
 }
 
 async fn a_terminated_deletion_ends_between_images_and_says_so(version: Version) {
