@@ -31,6 +31,7 @@ mod pruning;
 mod recheck;
 pub mod reclaim;
 mod recovery;
+mod removal;
 pub mod result;
 pub mod sandboxes;
 pub mod snapshots;

@@ -103,7 +103,7 @@ pub fn print(format: Format, answer: &Answer) -> Result<Exit, Error> {
 
 /// Says what agents have begun here that this command has left to them.
 pub fn say_left(done: &Done) {
-    let owners: BTreeSet<&str> = done.left.iter().map(String::as_str).collect();
+    let owners: BTreeSet<&str> = done.left_alone.iter().map(String::as_str).collect();
     for owner in owners {
         say(format_args!(
             "left alone: what ImageDeletion {owner} was doing on this node when its agent was killed; the agent ends it when it \

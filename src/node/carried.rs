@@ -1,4 +1,4 @@
-//! What became of one plan, while it is carried out and in words.
+//! One plan of an operation while it is carried out, and what became of it in words.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -9,9 +9,14 @@ use super::open_journal::Kept;
 use super::result::{EntryResult, Outcome};
 use crate::image::{Conflict, ImageId, Plan, Record, Step};
 
-/// What became of one plan.
-#[derive(Debug, Default)]
+/// A plan that is carried out, and what became of it.
+#[derive(Debug)]
 pub(super) struct Carried {
+    /// Its place in the journal.
+    pub(super) place: usize,
+    /// The entry that it is for.
+    pub(super) entry: String,
+    pub(super) plan: Plan,
     /// Whether anything was done for it.
     pub(super) begun: bool,
     /// The names that are gone by it.
@@ -53,34 +58,45 @@ impl fmt::Display for Stays {
 }
 
 impl Carried {
-    /// What a killed operation had done of a plan, as far as it can be known by which names are there and which point elsewhere now.
+    /// A plan of which nothing is done yet.
+    pub(super) fn new(place: usize, entry: String, plan: Plan) -> Self {
+        Self {
+            place,
+            entry,
+            plan,
+            begun: false,
+            removed: BTreeSet::new(),
+            moved: Vec::new(),
+            failed: None,
+            refused: None,
+            conflicts: Vec::new(),
+            stays: BTreeMap::new(),
+        }
+    }
+
+    /// With what a killed operation had done, as far as it can be known by which names are there and which point elsewhere now.
     pub(super) fn resumed(
-        plan: &Plan,
+        self,
         is_there: impl Fn(&str) -> bool,
         elsewhere: impl Fn(&Arc<Record>) -> Option<String>,
     ) -> Self {
-        let names = plan.removed().map(|record| Arc::clone(&record.name));
-        let moved = plan.removed().filter_map(|record| Some((Arc::clone(&record.name), elsewhere(record)?)));
-        Self {
-            begun: true,
-            removed: names.filter(|name| !is_there(name)).collect(),
-            moved: moved.collect(),
-            ..Self::default()
-        }
+        let names = self.plan.removed().map(|record| Arc::clone(&record.name));
+        let removed = names.filter(|name| !is_there(name)).collect();
+        let moved = |record: &Arc<Record>| Some((Arc::clone(&record.name), elsewhere(record)?));
+        let moved = self.plan.removed().filter_map(moved).collect();
+        Self { begun: true, removed, moved, ..self }
     }
 
     /// The same once the outcome was certain, by what was kept.
-    pub(super) fn settled(plan: &Plan, place: usize, kept: &Kept) -> Self {
+    pub(super) fn settled(self, kept: &Kept) -> Self {
         let moved_to = |record: &Arc<Record>| kept.lost.get(&*record.name)?.clone();
-        Self {
-            refused: kept.refused.get(&place).cloned(),
-            ..Self::resumed(plan, |name| !kept.has_removed(name), moved_to)
-        }
+        let refused = kept.refused.get(&self.place).cloned();
+        Self { refused, ..self.resumed(|name| !kept.has_removed(name), moved_to) }
     }
 
-    /// The images of a plan that are gone.
-    pub(super) fn gone<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a ImageId> {
-        plan.deleted().filter(|image| self.went(image))
+    /// The images of the plan that are gone.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &ImageId> {
+        self.plan.deleted().filter(|image| self.went(image))
     }
 
     /// Whether an image of the plan is gone.
@@ -118,7 +134,7 @@ impl Carried {
     }
 
     /// What to say of it.
-    pub(super) fn result(&self, plan: &Plan) -> EntryResult {
+    pub(super) fn result(&self) -> EntryResult {
         if !self.conflicts.is_empty() {
             let put_back = usize::from(self.begun);
             return EntryResult { put_back, ..EntryResult::held(self.conflicts.clone()) };
@@ -127,34 +143,34 @@ impl Carried {
             let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];
             return EntryResult { outcome: Outcome::Failed, messages, ..EntryResult::default() };
         }
-        let gone: HashSet<&ImageId> = self.gone(plan).collect();
+        let gone: HashSet<&ImageId> = self.gone().collect();
         let happened = |step: &&Step| match step {
             Step::Keep(_) => false,
             Step::Remove { record, .. } => self.removed.contains(&record.name),
             Step::Deleted(image) => gone.contains(image),
         };
-        let removals: Vec<_> = plan.steps.iter().filter(happened).filter_map(Step::report).collect();
+        let removals: Vec<_> = self.plan.steps.iter().filter(happened).filter_map(Step::report).collect();
         let outcome = match (self.has_failed(), removals.is_empty()) {
             (true, _) => Outcome::Failed,
             (false, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
-            _ if gone.contains(&plan.image) => Outcome::Deleted,
+            _ if gone.contains(&self.plan.image) => Outcome::Deleted,
             _ => Outcome::Untagged,
         };
         EntryResult {
             outcome,
             removals,
-            messages: self.messages(plan),
-            reasons: plan.reasons.clone(),
+            messages: self.messages(),
+            reasons: self.plan.reasons.clone(),
             ..EntryResult::default()
         }
     }
 
-    fn messages(&self, plan: &Plan) -> Vec<String> {
+    fn messages(&self) -> Vec<String> {
         let moved = self.moved.iter().map(|(name, to)| {
             format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
         });
         let told = self.stays.iter().filter(|_| !self.has_failed());
         let stays = told.map(|(image, stays)| format!("image {} stays{stays}", image.short()));
-        moved.chain(stays).chain(self.failure()).chain(plan.warnings()).collect()
+        moved.chain(stays).chain(self.failure()).chain(self.plan.warnings()).collect()
     }
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use crate::image::{ImageId, Plan};
 
 /// The plans by what they touch: those of one group share an image, those of two groups none.
-pub(super) fn groups(plans: &[Plan]) -> Vec<Vec<usize>> {
+pub(super) fn groups<'a>(plans: impl Iterator<Item = &'a Plan>) -> Vec<Vec<usize>> {
     let mut group_of: HashMap<&ImageId, usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (index, plan) in plans.iter().enumerate() {
+    for (index, plan) in plans.enumerate() {
         let touched: BTreeSet<&ImageId> = plan.touched().collect();
         let mut joined: BTreeSet<usize> =
             touched.iter().filter_map(|image| group_of.get(*image)).copied().collect();

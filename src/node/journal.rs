@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
+use super::carried::Carried;
 use super::images::Row;
 use crate::image::{ChainId, Config, Content, Fate, ImageId, Meant, Plan, Record, Rules, Step};
 
@@ -119,7 +120,7 @@ impl PlannedPruning {
 
 impl PlannedEntry {
     /// Writes down the plan of an entry.
-    pub(super) fn write((entry, plan): (&String, &Plan)) -> Self {
+    pub(super) fn write(Carried { entry, plan, .. }: &Carried) -> Self {
         let step = |step: &Step| match step {
             Step::Keep(record) => PlannedStep::Keep(record.name.to_string()),
             Step::Remove { record, untagged } => {

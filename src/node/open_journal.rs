@@ -82,12 +82,12 @@ impl OpenJournal {
 
     /// The journals that killed operations have left: whoever holds the lock knows that no other operation goes by them. Leases
     /// without a journal began nothing, and a journal that cannot be read is of nobody who could be told of it: these end here.
-    pub(super) async fn left(containerd: &Containerd, lock: &Lock) -> Result<Vec<Self>, CallError> {
-        let (left, strays) = Self::find(containerd, lock).await?;
+    pub(super) async fn abandoned(containerd: &Containerd, lock: &Lock) -> Result<Vec<Self>, CallError> {
+        let (journals, strays) = Self::find(containerd, lock).await?;
         for lease in strays {
             containerd.delete_lease(&lease, Collect::Later).await?;
         }
-        Ok(left)
+        Ok(journals)
     }
 
     /// The same for whoever changes nothing.
@@ -97,15 +97,15 @@ impl OpenJournal {
 
     async fn find(containerd: &Containerd, _: &Lock) -> Result<(Vec<Self>, Vec<String>), CallError> {
         let (found, mut strays) = Place::find(containerd).await?;
-        let mut left = Vec::new();
+        let mut journals = Vec::new();
         for Found { place, text, settled } in found {
             match (serde_json::from_slice(&text), Stage::read(settled)) {
-                (Ok(journal), Ok(stage)) => left.push(Self { place, journal, stage }),
+                (Ok(journal), Ok(stage)) => journals.push(Self { place, journal, stage }),
                 _ => strays.extend(place.leases()),
             }
         }
-        left.sort_by(|a, b| a.journal.id.cmp(&b.journal.id));
-        Ok((left, strays))
+        journals.sort_by(|a, b| a.journal.id.cmp(&b.journal.id));
+        Ok((journals, strays))
     }
 
     /// The outcome is certain, and this was kept: from the collection that [was made for this](Self::collection) on,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use super::carried::Carried;
 use super::client::Containerd;
 use super::containers::KnownContainers;
 use super::error::{CallError, ConnectError, Error};
@@ -84,7 +85,7 @@ pub struct Done {
     /// What killed operations had begun, and what became of it.
     pub recovered: Vec<Recovered>,
     /// Whose killed operations were left to their agent, which reports them.
-    pub left: Vec<String>,
+    pub left_alone: Vec<String>,
     /// A result for each entry, in order.
     pub results: Vec<EntryResult>,
     pub(super) journals: Vec<OpenJournal>,
@@ -122,15 +123,17 @@ impl Node {
     /// Says what an operation would do.
     pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
         let glance = self.glance(&operation.request, operation.pods.clone());
-        let (left, mut survey) = tokio::try_join!(self.left_alone(operation), glance)?;
-        survey.left = left;
+        let (left_alone, mut survey) = tokio::try_join!(self.left_alone(operation), glance)?;
+        survey.left_alone = left_alone;
         let mut decisions = self.decide(&mut survey, &operation.request).await?;
-        if let Some(alone) = operation.image_alone().filter(|_| survey.left.is_any_in_the_way(&decisions)) {
+        if let Some(alone) =
+            operation.image_alone().filter(|_| survey.left_alone.is_any_in_the_way(&decisions))
+        {
             // Parents that are left keep nothing else.
             decisions = self.decide(&mut survey, &alone.request).await?;
         }
         let held = self.held_in_the_making(&mut survey, &decisions, &operation.request.rules).await?;
-        Ok(results(&operation.request, &decisions, |plan| match survey.left.owner_of(plan) {
+        Ok(results(&operation.request, &decisions, |plan| match survey.left_alone.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
             None => match held.get(&plan.image).filter(|_| plan.fate == Fate::Deleted) {
                 Some(conflicts) => EntryResult::held(conflicts.clone()),
@@ -185,16 +188,16 @@ impl Node {
         let alone = operation.image_alone();
         let first = alone.as_ref().unwrap_or(operation);
         let glance = || self.glance(&first.request, first.pods.clone());
-        let killed = OpenJournal::left(&self.containerd, &turn.0);
+        let killed = OpenJournal::abandoned(&self.containerd, &turn.0);
         let (killed, mut survey) = tokio::try_join!(killed, glance())?;
         let mut done = Done::begin(turn);
-        let (killed, left): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
-        done.left = left.iter().map(|open| open.journal.owner.clone()).collect();
+        let (killed, of_others): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
+        done.left_alone = of_others.iter().map(|open| open.journal.owner.clone()).collect();
         if !killed.is_empty() {
             Box::pin(self.end_killed(killed, watch, &mut done)).await.map_err(Error::unfinished)?;
             survey = glance().await?;
         }
-        survey.left = LeftAlone::of(&left);
+        survey.left_alone = LeftAlone::of(&of_others);
         let decisions = self.decide(&mut survey, &first.request).await?;
         let journals = &mut done.journals;
         // Each is a large future, and only one of them runs: none needs room in this one.
@@ -219,17 +222,18 @@ impl Node {
         watch: &Watch<'_>,
         journals: &mut Vec<OpenJournal>,
     ) -> Result<Vec<EntryResult>, Error> {
-        let left = survey.left.clone();
+        let left_alone = survey.left_alone.clone();
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
-            let plan = decision.verdict.as_ref().ok().filter(|plan| left.owner_of(plan).is_none());
+            let plan = decision.verdict.as_ref().ok().filter(|plan| left_alone.owner_of(plan).is_none());
             Some((entry.text.clone(), plan?.clone()))
         });
-        let execution = Execution::new(self, survey, plans.unzip(), operation).with_role(role);
-        let mut carried = execution.run(watch, journals).await?.into_iter();
-        Ok(results(&operation.request, &decisions, |plan| match left.owner_of(plan) {
+        let carried = plans.enumerate().map(|(place, (entry, plan))| Carried::new(place, entry, plan));
+        let execution = Execution::new(self, survey, carried.collect(), operation).with_role(role);
+        let mut done = execution.run(watch, journals).await?.into_iter();
+        Ok(results(&operation.request, &decisions, |plan| match left_alone.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
-            None => carried.next().unwrap_or_default(),
+            None => done.next().unwrap_or_default(),
         }))
     }
 
@@ -239,9 +243,9 @@ impl Node {
     ///
     /// As [`delete`](Self::delete).
     pub async fn recover(&self, turn: Turn, watch: &Watch<'_>) -> Result<Done, Error> {
-        let left = OpenJournal::left(&self.containerd, &turn.0).await?;
+        let killed = OpenJournal::abandoned(&self.containerd, &turn.0).await?;
         let mut done = Done::begin(turn);
-        self.end_killed(left, watch, &mut done).await.map_err(Error::unfinished)?;
+        self.end_killed(killed, watch, &mut done).await.map_err(Error::unfinished)?;
         Ok(done)
     }
 

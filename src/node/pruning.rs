@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::carried::Carried;
 use super::error::{CallError, Error};
 use super::execution::{Execution, Role};
 use super::images::Row;
@@ -19,7 +20,7 @@ pub(super) struct Gone {
     image: ImageId,
     rows: Vec<Row>,
     tree: Option<Arc<Tree>>,
-    left: LeftAlone,
+    left_alone: LeftAlone,
 }
 
 /// What pruning does, and why.
@@ -94,12 +95,13 @@ impl Node {
             plan = self.plan_of(&mut survey, operation, gone).await?;
         }
         let Some(plan) = plan else { return Ok(None) };
-        let is_free = |parents: &Plan| gone.left.owner_of(parents).is_none();
+        let is_free = |parents: &Plan| gone.left_alone.owner_of(parents).is_none();
         let execution = plan.parents().filter(is_free).map(|parents| {
             let mut unforced = operation.clone();
             unforced.request.rules.force = false;
-            let entries = unforced.request.entries.iter().map(|entry| entry.text.clone()).collect();
-            Execution::new(self, survey, (entries, vec![parents]), &unforced)
+            let entries = unforced.request.entries.iter().map(|entry| entry.text.clone());
+            let carried = entries.zip([parents]).map(|(entry, plan)| Carried::new(0, entry, plan)).collect();
+            Execution::new(self, survey, carried, &unforced)
         });
         Ok(Some(Pruning { reasons: plan.reasons, execution }))
     }
@@ -159,7 +161,7 @@ impl Gone {
             image: plan.image.clone(),
             rows: plan.removed().filter_map(|record| survey.rows.get(&*record.name).cloned()).collect(),
             tree: survey.trees.get(&plan.image).cloned(),
-            left: survey.left.clone(),
+            left_alone: survey.left_alone.clone(),
         })
     }
 

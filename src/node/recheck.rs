@@ -14,7 +14,7 @@ use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
-use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Plan, Reach, Record, Rules};
+use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reach, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -22,46 +22,45 @@ const BIRTH: Duration = Duration::from_secs(1);
 impl Execution<'_> {
     /// Reads usage once more. What has come into use since it was decided is put back as it was, and so is everything where
     /// nobody can say which pods did. Where containerd does not answer, all is left to the journal.
-    pub(super) async fn look_again(
-        &mut self,
-        carried: &mut [Carried],
-        holdings: &Holdings,
-        watch: &Watch<'_>,
-    ) -> Result<(), Error> {
+    pub(super) async fn look_again(&mut self, holdings: &Holdings, watch: &Watch<'_>) -> Result<(), Error> {
         if let Err(error) = self.observe(holdings, watch).await {
             if let Error::Needs(_) = error {
-                self.put_all_back(carried).await?;
+                self.put_all_back().await?;
             }
             return Err(error);
         }
-        for (index, carried) in carried.iter_mut().enumerate() {
-            let going: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
-            for image in going {
+        for index in 0..self.carried.len() {
+            for image in self.deleted_by(index) {
                 let conflicts = self.conflicts(index, &image).await?;
                 if !conflicts.is_empty() {
-                    self.put_back(index, &image, carried).await?;
-                    if image == self.plans[index].image {
+                    self.put_back(index, &image).await?;
+                    let carried = &mut self.carried[index];
+                    if image == carried.plan.image {
                         carried.conflicts = conflicts;
                     }
                     break;
                 }
             }
         }
-        Ok(self.keep_last_names(carried).await?)
+        Ok(self.keep_last_names().await?)
+    }
+
+    fn deleted_by(&self, index: usize) -> Vec<ImageId> {
+        self.carried[index].plan.deleted().cloned().collect()
     }
 
     /// Where only names went, others may have removed the image's other names meanwhile. Then it gets back what went: whether it
     /// may go was not asked.
-    async fn keep_last_names(&self, carried: &mut [Carried]) -> Result<(), CallError> {
-        let gone: BTreeSet<&ImageId> =
-            self.plans.iter().zip(&*carried).flat_map(|(plan, carried)| carried.gone(plan)).collect();
-        let lost_names = |(plan, carried): (&Plan, &Carried)| {
+    async fn keep_last_names(&mut self) -> Result<(), CallError> {
+        let gone: BTreeSet<&ImageId> = self.carried.iter().flat_map(Carried::gone).collect();
+        let lost_names = |carried: &Carried| {
+            let plan = &carried.plan;
             let is_kept = plan.kept().next().is_some() || gone.contains(&plan.image);
             (!is_kept && !carried.removed.is_empty()).then(|| plan.image.clone())
         };
-        let mut bare: BTreeSet<ImageId> = self.plans.iter().zip(&*carried).filter_map(lost_names).collect();
+        let mut bare: BTreeSet<ImageId> = self.carried.iter().filter_map(lost_names).collect();
         let removed: HashSet<&str> =
-            carried.iter().flat_map(|carried| &carried.removed).map(|name| &**name).collect();
+            self.carried.iter().flat_map(|carried| &carried.removed).map(|name| &**name).collect();
         let other = |image: &ImageId| {
             let mut records = self.survey.inventory.records_of(image).ok()?;
             records.find(|record| !removed.contains(&*record.name)).map(|record| Arc::clone(&record.name))
@@ -76,11 +75,11 @@ impl Execution<'_> {
         without(&mut bare, &others);
         let rest = self.node.containerd.list_images_of(&bare).await?;
         without(&mut bare, &rest);
-        for (index, carried) in carried.iter_mut().enumerate() {
-            let plan = &self.plans[index];
-            if bare.contains(&plan.image) {
-                self.make_anew(plan, plan.removed(), carried).await?;
-                carried.stays.insert(plan.image.clone(), Stays::ByItsLastNames);
+        for index in 0..self.carried.len() {
+            if bare.contains(&self.carried[index].plan.image) {
+                self.make_anew(index, |_| true).await?;
+                let carried = &mut self.carried[index];
+                carried.stays.insert(carried.plan.image.clone(), Stays::ByItsLastNames);
             }
         }
         Ok(())
@@ -90,14 +89,13 @@ impl Execution<'_> {
     /// nothing is put back now.
     pub(super) async fn look_back(
         &mut self,
-        carried: &mut [Carried],
         kept: &Kept,
         holdings: &Holdings,
         watch: &Watch<'_>,
     ) -> Result<(), Error> {
         self.observe(holdings, watch).await?;
-        for (index, carried) in carried.iter_mut().enumerate() {
-            let plan = &self.plans[index];
+        for index in 0..self.carried.len() {
+            let Carried { plan, stays, .. } = &mut self.carried[index];
             // Its records stay with it, but for those that others had moved.
             let is_kept = |image: &ImageId| {
                 let records = || plan.removed().filter(|record| record.target == *image);
@@ -105,12 +103,13 @@ impl Execution<'_> {
                     && !records().any(|record| kept.has_removed(&record.name))
             };
             if plan.fate == Fate::Untagged && is_kept(&plan.image) {
-                carried.stays.insert(plan.image.clone(), Stays::AsItWas);
+                stays.insert(plan.image.clone(), Stays::AsItWas);
             }
             let whole: Vec<ImageId> = plan.deleted().filter(|image| is_kept(image)).cloned().collect();
             for image in whole {
                 let conflicts = self.conflicts(index, &image).await?;
-                if image == self.plans[index].image {
+                let carried = &mut self.carried[index];
+                if image == carried.plan.image {
                     carried.conflicts = conflicts;
                 }
                 carried.stays.insert(image, Stays::AsItWas);
@@ -159,13 +158,9 @@ impl Execution<'_> {
         Ok(false)
     }
 
-    fn going(&self) -> BTreeSet<&ImageId> {
-        self.plans.iter().flat_map(Plan::deleted).collect()
-    }
-
     /// What holds an image of a plan now. Forcing does not reach parents.
     async fn conflicts(&mut self, index: usize, image: &ImageId) -> Result<Vec<Conflict>, CallError> {
-        let plan = &self.plans[index];
+        let plan = &self.carried[index].plan;
         let (meant, force) = match *image == plan.image {
             true => (plan.meant, self.rules.force),
             false => (Meant::Image, false),
@@ -176,36 +171,29 @@ impl Execution<'_> {
     }
 
     /// Makes the records of every image anew that was to go.
-    async fn put_all_back(&self, carried: &mut [Carried]) -> Result<(), CallError> {
-        for (index, carried) in carried.iter_mut().enumerate() {
-            if let Some(image) = self.plans[index].deleted().next() {
-                self.put_back(index, image, carried).await?;
+    async fn put_all_back(&mut self) -> Result<(), CallError> {
+        for index in 0..self.carried.len() {
+            if let Some(image) = self.deleted_by(index).first() {
+                self.put_back(index, image).await?;
             }
         }
         Ok(())
     }
 
     /// Makes the records of an image anew, and of every parent that was pruned after it.
-    async fn put_back(&self, index: usize, image: &ImageId, carried: &mut Carried) -> Result<(), CallError> {
-        let plan = &self.plans[index];
-        let after: BTreeSet<&ImageId> = plan.deleted().skip_while(|gone| *gone != image).collect();
-        let records = plan.removed().filter(|record| after.contains(&record.target));
-        self.make_anew(plan, records, carried).await?;
-        carried.stays.extend(after.into_iter().map(|image| (image.clone(), Stays::AsItWas)));
+    async fn put_back(&mut self, index: usize, image: &ImageId) -> Result<(), CallError> {
+        let after: BTreeSet<ImageId> =
+            self.deleted_by(index).into_iter().skip_while(|gone| gone != image).collect();
+        self.make_anew(index, |record| after.contains(&record.target)).await?;
+        self.carried[index].stays.extend(after.into_iter().map(|image| (image, Stays::AsItWas)));
         Ok(())
     }
 
     /// Makes these records of a plan anew, as far as they are gone by it.
-    async fn make_anew(
-        &self,
-        plan: &Plan,
-        records: impl Iterator<Item = &Arc<Record>>,
-        carried: &mut Carried,
-    ) -> Result<(), CallError> {
-        for record in records {
-            if let Some(row) =
-                self.survey.rows.get(&*record.name).filter(|_| carried.removed.remove(&record.name))
-            {
+    async fn make_anew(&mut self, index: usize, these: impl Fn(&Record) -> bool) -> Result<(), CallError> {
+        let Carried { plan, removed, .. } = &mut self.carried[index];
+        for record in plan.removed().filter(|record| these(record)) {
+            if let Some(row) = self.survey.rows.get(&*record.name).filter(|_| removed.remove(&record.name)) {
                 stop_at("putting-back");
                 self.node.containerd.create_image(row).await?;
                 tracing::info!(image = %plan.image, name = %record.name, "put back");
@@ -220,7 +208,6 @@ impl Execution<'_> {
     pub(super) async fn notice_names(
         &mut self,
         may_be_there: impl Fn(&ImageId) -> bool,
-        carried: &mut [Carried],
     ) -> Result<bool, CallError> {
         let images = self.going().into_iter().filter(|image| may_be_there(image)).cloned().collect();
         let rows = self.node.containerd.list_images_of(&images).await?;
@@ -229,21 +216,23 @@ impl Execution<'_> {
             there.entry(record.target.clone()).or_default().push((row, record));
         }
         let mut went = false;
-        for (index, carried) in carried.iter_mut().enumerate() {
-            let deleted: Vec<ImageId> = self.plans[index].deleted().cloned().collect();
-            for image in deleted {
+        for index in 0..self.carried.len() {
+            for image in self.deleted_by(index) {
                 let Some(records) = there.get(&image) else { continue };
                 let named = records.iter().filter(|(_, record)| !matches!(record.kind, Kind::Digest(_)));
                 let names: Vec<_> = named.map(|(_, record)| record.familiar()).collect();
-                if !names.is_empty() {
-                    carried.stays.entry(image).or_insert(Stays::Named(names));
-                } else if carried.went(&image) && self.conflicts(index, &image).await?.is_empty() {
+                let stays = if !names.is_empty() {
+                    Stays::Named(names)
+                } else if self.carried[index].went(&image) && self.conflicts(index, &image).await?.is_empty()
+                {
                     for (row, _) in records {
                         went |= self.node.containerd.delete_image(row).await? == Removed::Now;
                     }
+                    continue;
                 } else {
-                    carried.stays.entry(image).or_insert(Stays::AsItWas);
-                }
+                    Stays::AsItWas
+                };
+                self.carried[index].stays.entry(image).or_insert(stays);
             }
         }
         Ok(went)

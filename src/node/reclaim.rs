@@ -41,7 +41,7 @@ pub(super) enum Part<'a> {
 
 /// What of the holdings is still there.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(super) struct Remainder {
     /// The blobs.
     pub(super) blobs: HashMap<Digest, Stored>,
     /// Blobs that are on the disk for another namespace.
@@ -115,12 +115,12 @@ impl Holdings {
         images.iter().filter_map(|image| Some(((*image).clone(), parts(survey.trees.get(*image)?)))).collect()
     }
 
-    /// Looks what is left.
-    pub(super) async fn left(&self, containerd: &Containerd) -> Result<Left, CallError> {
+    /// Looks what is still there.
+    pub(super) async fn remainder(&self, containerd: &Containerd) -> Result<Remainder, CallError> {
         let blobs = stored(containerd, self.blobs.keys().cloned().collect());
         let (blobs, snapshots, others) = tokio::try_join!(
             blobs,
-            snapshots_left(containerd, &self.snapshots),
+            snapshots_among(containerd, &self.snapshots),
             containerd.other_namespaces()
         )?;
         let gone: HashSet<Digest> =
@@ -129,21 +129,23 @@ impl Holdings {
         for other in others.iter().filter(|_| !gone.is_empty()) {
             elsewhere.extend(stored(other, gone.clone()).await?.into_keys());
         }
-        Ok(Left { blobs, elsewhere, snapshots })
+        Ok(Remainder { blobs, elsewhere, snapshots })
     }
 
     /// Whether the collector has taken an image away, so that no record kept it.
-    pub(super) fn has_lost(&self, image: &ImageId, left: &Left) -> bool {
-        self.blobs.contains_key(image.digest()) && !left.blobs.contains_key(image.digest())
+    pub(super) fn has_lost(&self, image: &ImageId, remainder: &Remainder) -> bool {
+        self.blobs.contains_key(image.digest()) && !remainder.blobs.contains_key(image.digest())
     }
 
     /// Says what is gone.
-    pub(super) fn gone(self, left: &Left) -> Reclaimed {
+    pub(super) fn gone(self, remainder: &Remainder) -> Reclaimed {
         let mut reclaimed = Reclaimed::default();
-        let is_gone = |digest: &Digest| !left.blobs.contains_key(digest) && !left.elsewhere.contains(digest);
+        let is_gone =
+            |digest: &Digest| !remainder.blobs.contains_key(digest) && !remainder.elsewhere.contains(digest);
         let blobs = self.blobs.into_iter().filter(|(digest, _)| is_gone(digest));
         reclaimed.blobs.extend(blobs.map(|(digest, stored)| (digest, stored.size)));
-        for ((_, chain), size) in self.snapshots.into_iter().filter(|(key, _)| !left.snapshots.contains(key))
+        for ((_, chain), size) in
+            self.snapshots.into_iter().filter(|(key, _)| !remainder.snapshots.contains(key))
         {
             *reclaimed.snapshots.entry(chain).or_default() += size;
         }
@@ -184,7 +186,7 @@ pub(super) async fn stored(
     Ok(found.into_iter().flatten().collect())
 }
 
-async fn snapshots_left(
+async fn snapshots_among(
     containerd: &Containerd,
     before: &HashMap<Snapshot, u64>,
 ) -> Result<HashSet<Snapshot>, CallError> {
@@ -201,10 +203,10 @@ async fn snapshots_left(
     for (snapshotter, chain) in before.keys() {
         by_snapshotter.entry(snapshotter).or_default().insert(chain.clone());
     }
-    let mut left = HashSet::new();
+    let mut present = HashSet::new();
     for (snapshotter, chains) in by_snapshotter {
-        let present = containerd.snapshots_present(snapshotter, &chains).await?;
-        left.extend(present.into_iter().map(|chain| (snapshotter.to_owned(), chain)));
+        let found = containerd.snapshots_present(snapshotter, &chains).await?;
+        present.extend(found.into_iter().map(|chain| (snapshotter.to_owned(), chain)));
     }
-    Ok(left)
+    Ok(present)
 }

@@ -23,42 +23,42 @@ impl Node {
     /// belongs to anyone.
     pub(super) async fn end_killed(
         &self,
-        left: Vec<OpenJournal>,
+        killed: Vec<OpenJournal>,
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
         let pruned: BTreeSet<String> =
-            left.iter().filter_map(|open| open.journal.parents_of().map(str::to_owned)).collect();
+            killed.iter().filter_map(|open| open.journal.parents_of().map(str::to_owned)).collect();
         // Where the results are of each journal.
         let mut told: HashMap<String, usize> = HashMap::new();
         let cancel = &watch.cancel;
         // What is begun here is finished: it was interrupted once already.
         let watch = Watch { cancel: CancellationToken::new(), ..*watch };
-        for open in left {
+        for open in killed {
             if cancel.is_cancelled() {
                 // The next operation ends it.
                 break;
             }
             let OpenJournal { journal, stage, .. } = open.clone();
-            let (mut execution, mut carried) = self.resume(&journal, &stage).await?;
-            let entries = execution.entries.clone();
+            let mut execution = self.resume(&journal, &stage).await?;
+            let entries = execution.carried.iter().map(|carried| carried.entry.clone()).collect();
             let content = journal.planned_pruning().and_then(PlannedPruning::content);
             let gone = execution
-                .plans
+                .carried
                 .first()
                 .zip(content)
-                .and_then(|(plan, content)| Gone::by_journal(plan, &execution.survey, content));
+                .and_then(|(first, content)| Gone::by_journal(&first.plan, &execution.survey, content));
             let holdings = execution.measure().await?;
             let (results, open) = match stage {
                 Stage::Settled { kept } => {
-                    execution.look_back(&mut carried, &kept, &holdings, &watch).await?;
+                    execution.look_back(&kept, &holdings, &watch).await?;
                     let collection = open.collection(&self.containerd).await?;
-                    (execution.let_go(&mut carried, holdings, collection, &watch).await?, open)
+                    (execution.let_go(holdings, collection, &watch).await?, open)
                 }
                 Stage::Begun => {
-                    execution.look_again(&mut carried, &holdings, &watch).await?;
-                    execution.remove_all(&mut carried, &watch).await?;
-                    execution.finish(carried, open, Ok(holdings), &watch).await?
+                    execution.look_again(&holdings, &watch).await?;
+                    execution.remove_all(&watch).await?;
+                    execution.finish(open, Ok(holdings), &watch).await?
                 }
             };
             let mut results = by_entry(entries, results);
@@ -85,7 +85,7 @@ impl Node {
 
     /// The operation as it was when it was killed: the records that it had removed count as removed by it. A plan of which nothing
     /// is gone was not begun, and is not begun now: nobody may want it any more. Pruning goes on from what was begun.
-    async fn resume(&self, journal: &Journal, stage: &Stage) -> Result<(Execution<'_>, Vec<Carried>), Error> {
+    async fn resume(&self, journal: &Journal, stage: &Stage) -> Result<Execution<'_>, Error> {
         let mut survey = self.survey(Vec::new()).await?;
         let records: HashMap<&str, Arc<Record>> = journal
             .rows
@@ -93,29 +93,24 @@ impl Node {
             .filter_map(|row| Some((row.name.as_str(), Arc::new(row.record()?))))
             .collect();
         let planned = journal.plans.iter().enumerate();
-        let planned: Vec<(usize, String, Plan)> = planned
-            .filter_map(|(place, planned)| Some((place, planned.entry.clone(), planned.read(&records)?)))
-            .collect();
-        let traces = Traces::of(planned.iter().map(|(_, _, plan)| plan), &survey.rows);
-        let is_begun = |place: usize, plan: &Plan| match stage {
-            Stage::Settled { kept } => !kept.unbegun.contains(&place),
-            Stage::Begun => journal.parents_of().is_some() || traces.has_begun(plan),
-        };
-        let begun: Vec<&(usize, String, Plan)> =
-            planned.iter().filter(|(place, _, plan)| is_begun(*place, plan)).collect();
-        let places: Vec<usize> = begun.iter().map(|(place, ..)| *place).collect();
-        let (entries, plans): (Vec<_>, Vec<_>) =
-            begun.into_iter().map(|(_, entry, plan)| (entry.clone(), plan.clone())).unzip();
-        let carried = plans
-            .iter()
-            .zip(&places)
-            .map(|(plan, place)| match stage {
-                Stage::Begun => {
-                    Carried::resumed(plan, |name| !traces.is_gone(name), |record| traces.elsewhere(record))
-                }
-                Stage::Settled { kept } => Carried::settled(plan, *place, kept),
+        let planned: Vec<Carried> = planned
+            .filter_map(|(place, planned)| {
+                Some(Carried::new(place, planned.entry.clone(), planned.read(&records)?))
             })
             .collect();
+        let plans: Vec<Plan> = planned.iter().map(|carried| carried.plan.clone()).collect();
+        let traces = Traces::of(plans.iter(), &survey.rows);
+        let begun = |carried: Carried| match stage {
+            Stage::Settled { kept } => {
+                (!kept.unbegun.contains(&carried.place)).then(|| carried.settled(kept))
+            }
+            Stage::Begun => {
+                let has_begun = journal.parents_of().is_some() || traces.has_begun(&carried.plan);
+                let is_there = |name: &str| !traces.is_gone(name);
+                has_begun.then(|| carried.resumed(is_there, |record| traces.elsewhere(record)))
+            }
+        };
+        let carried: Vec<Carried> = planned.into_iter().filter_map(begun).collect();
         self.restore(&mut survey, &journal.rows, &records).await?;
         let operation = Operation {
             owner: journal.owner.clone(),
@@ -127,12 +122,11 @@ impl Node {
         };
         tracing::warn!(
             owner = journal.owner,
-            begun = plans.len(),
+            begun = carried.len(),
             planned = journal.plans.len(),
             "ending an operation that was killed"
         );
-        let execution = Execution::new(self, survey, (entries, plans), &operation);
-        Ok((execution.with_role(Role::of(journal)).at(places), carried))
+        Ok(Execution::new(self, survey, carried, &operation).with_role(Role::of(journal)))
     }
 
     /// Puts the removed records back into the survey, and reads the content of their images.

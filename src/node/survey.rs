@@ -29,7 +29,7 @@ pub struct Survey {
     /// What the images lead to whose content was read.
     pub trees: HashMap<ImageId, Arc<Tree>>,
     /// The images that are somebody else's.
-    pub(super) left: LeftAlone,
+    pub(super) left_alone: LeftAlone,
     /// Records that are removed for now. What is asked of the inventory is asked as if they were there.
     away: Vec<Arc<Record>>,
 }
