@@ -170,6 +170,37 @@ fn an_agent_is_on_every_node_and_stays() {
     );
 }
 
+/// GKE takes critical pods only in a namespace that has a quota for their class.
+#[test]
+fn a_quota_lets_critical_pods_in_and_counts_no_others() {
+    let rows: [(&str, &[&str]); 5] = [
+        ("logLevel=info", &["system-node-critical"]),
+        ("controller.priorityClassName=system-node-critical", &["system-node-critical"]),
+        (
+            "controller.priorityClassName=system-cluster-critical",
+            &["system-node-critical", "system-cluster-critical"],
+        ),
+        (
+            "agent.priorityClassName=,controller.priorityClassName=system-cluster-critical",
+            &["system-cluster-critical"],
+        ),
+        ("agent.priorityClassName=batch", &[]),
+    ];
+    for (set, classes) in rows {
+        let rendered = Rendered::with(&["--set", set]);
+        let specs: Vec<_> =
+            rendered.of("ResourceQuota").into_iter().map(|quota| quota["spec"].clone()).collect();
+        let quota = json!({
+            "hard": {"pods": "1G"},
+            "scopeSelector": {"matchExpressions": [
+                {"scopeName": "PriorityClass", "operator": "In", "values": classes},
+            ]},
+        });
+        let expected = if classes.is_empty() { vec![] } else { vec![quota] };
+        assert_eq!(specs, expected, "{set}");
+    }
+}
+
 #[test]
 fn selectors_find_their_pods_and_no_others() {
     for rendered in every_rendering() {
