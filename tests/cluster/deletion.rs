@@ -54,6 +54,15 @@ fn outcome_of(status: &ImageDeletionStatus, node: &str) -> Option<Outcome> {
     status.node_results.iter().find(|result| result.node == node).map(|result| result.outcome)
 }
 
+/// Whether each of the checks passes that `docs/examples/leaked-secret.yaml` makes of its deletion, on this one.
+fn checks_of_the_example(cluster: &Cluster, name: &str) -> Vec<bool> {
+    let example = include_str!("../../docs/examples/leaked-secret.yaml");
+    let checks = example.lines().filter_map(|line| line.strip_prefix("#   kubectl wait "));
+    checks
+        .map(|check| cluster.types(&format!("deletion=imagedeletion/{name}; kubectl wait {check}")))
+        .collect()
+}
+
 #[track_caller]
 fn assert_complete(status: &ImageDeletionStatus) {
     assert_eq!(status.phase, Phase::Complete, "{status:#?}");

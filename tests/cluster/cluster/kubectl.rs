@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::control::kubernetes;
-use crate::bed::tools::tool;
+use crate::bed::tools::{path_with, tool};
 
 impl Cluster {
     /// Runs `kubectl` and returns what it prints.
@@ -69,6 +69,13 @@ impl Cluster {
         let condition = format!("--for={condition}");
         let arguments = [&["wait", "--timeout=60s", &condition][..], what.as_ref()].concat();
         succeeded(&mut self.kubectl_command(&arguments), "")
+    }
+
+    /// Whether a command line succeeds in a shell whose `kubectl` is that of this cluster.
+    pub(crate) fn types(&self, line: &str) -> bool {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).env("PATH", path_with(&kubernetes())).env("KUBECONFIG", self.kubeconfig());
+        output(&mut command, "").status.success()
     }
 
     /// Runs `helm` and returns what it prints.

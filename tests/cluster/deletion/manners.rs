@@ -4,7 +4,7 @@ use secateur::api::result::Outcome;
 use secateur::api::status::{ImageDeletionStatus, Phase};
 use serde_json::json;
 
-use super::{assert_complete, condition, deleted, on_both, outcome_of, untagged};
+use super::{assert_complete, checks_of_the_example, condition, deleted, on_both, outcome_of, untagged};
 use crate::bed::{Image, eventually};
 use crate::cluster::{Cluster, Pod, merged};
 use crate::suite::{Test, tests};
@@ -116,6 +116,7 @@ async fn what_is_forced_by_its_digest_goes_with_all_its_names_when_no_container_
         "{status:#?}"
     );
     assert!(here.has_nothing_of(&image).await);
+    assert_eq!(checks_of_the_example(cluster, "manners-leak"), [true, true, true]);
 }
 
 async fn it_waits_for_a_pod_that_never_had_a_container(cluster: &Cluster) {

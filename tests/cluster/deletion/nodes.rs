@@ -5,7 +5,7 @@ use secateur::api::result::Outcome;
 use secateur::api::status::Phase;
 use serde_json::json;
 
-use super::{assert_complete, condition, on_both, outcome_of};
+use super::{assert_complete, checks_of_the_example, condition, on_both, outcome_of};
 use crate::cluster::Cluster;
 use crate::suite::{Test, tests};
 
@@ -44,6 +44,8 @@ async fn a_node_without_an_agent_is_counted(cluster: &Cluster) {
     assert_eq!((status.nodes.desired, status.nodes.deleted, status.nodes.without_agent), (1, 1, 1));
     let message = &condition(&status, "Complete").message;
     assert!(message.contains("1 selected node runs no agent"), "{message}");
+    let checks = checks_of_the_example(cluster, "nodes-bare");
+    assert_eq!(checks, [true, true, false], "what is not gone from every node does not pass for gone");
     assert!(cluster.node_b().has_image("docker.io/nodes/bare:v1").await);
     cluster.install_secateur(&[]).await;
 }
