@@ -166,6 +166,23 @@ fn nothing_is_made_unasked_or_where_the_cluster_does_not_know_the_kind() {
     assert_eq!(kinds(&Rendered::with(&["--set", set])), ["ConfigMap"]);
 }
 
+/// The Prometheus operator may select what it reads by a label.
+#[test]
+fn what_the_operator_reads_has_the_labels_that_were_asked_for() {
+    let set = "metrics.podMonitor=true,metrics.rules=true,metrics.dashboard=true";
+    let labels = r"metrics.labels.release=stack,metrics.labels.app\.kubernetes\.io/name=other";
+    let rendered = Rendered::with(&[&["--set", set, "--set", labels][..], &MONITORING_KINDS].concat());
+    for object in rendered.objects() {
+        let kind = object["kind"].as_str().unwrap();
+        let labels = &object["metadata"]["labels"];
+        let expected =
+            if ["PodMonitor", "PrometheusRule"].contains(&kind) { json!("stack") } else { Value::Null };
+        assert_eq!(labels["release"], expected, "{kind}");
+        assert_eq!(labels["app.kubernetes.io/name"], "secateur", "{kind}");
+    }
+    assert_eq!(rendered.of("PodMonitor").len() + rendered.of("PrometheusRule").len(), 2);
+}
+
 #[test]
 fn the_network_policy_lets_in_metrics_and_lets_out_to_the_api_server() {
     let set = "networkPolicy.enabled=true,apiServer.host=10.0.0.9,apiServer.port=8443";

@@ -42,6 +42,7 @@ fn a_wrong_value_is_refused_by_its_path() {
         ("apiServer.port=70000", "at '/apiServer/port': maximum: got 70,000, want 65,535"),
         ("logLevel=verbose", "at '/logLevel': value must be one of 'error', 'warn', 'info', 'debug'"),
         ("metrics.podMonitor=1", "at '/metrics/podMonitor': got number, want boolean"),
+        ("metrics.labels.release=1", "at '/metrics/labels/release': got number, want string"),
         ("crds.keep=no", "at '/crds/keep': got string, want boolean"),
     ];
     for (set, words) in rows {

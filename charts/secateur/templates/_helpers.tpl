@@ -27,6 +27,11 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* The labels of what the Prometheus operator reads: those that it selects by too, which change none of ours. */}}
+{{- define "secateur.monitoring-labels" -}}
+{{- merge (include "secateur.labels" (list . "monitoring") | fromYaml) (.Values.metrics.labels | default dict) | toYaml -}}
+{{- end -}}
+
 {{/* The image, by its digest or its tag. */}}
 {{- define "secateur.image" -}}
 {{- with .Values.image -}}
