@@ -90,7 +90,7 @@ fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
         .iter()
         .flat_map(|group| group["rules"].as_array().unwrap())
         .collect();
-    assert!(all.len() >= 7);
+    assert!(all.len() >= 8);
     for rule in all {
         let alert = rule["alert"].as_str().expect("every rule is an alert");
         let metrics: BTreeSet<_> = metrics_of(rule["expr"].as_str().unwrap());
