@@ -7,7 +7,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::helm::{chart, chart_file};
+use crate::examples::values;
+use crate::helm::{chart, chart_file, root};
 
 const BEGIN: &str = "<!-- The table is made by `make chart-docs` from values.yaml. -->\n";
 const END: &str = "<!-- The end of the table. -->\n";
@@ -91,6 +92,37 @@ fn assert_same_names(path: &str, values: &Value, schema: &Value) {
         if name != "global" && schema.get("properties").is_some() {
             assert_same_names(&format!("{path}/{name}"), &values[name], schema);
         }
+    }
+}
+
+/// The commands of helm about the release `secateur` on every page and in every example of values, each in one line.
+fn helm_commands() -> Vec<String> {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let more = ["README.md", "charts/secateur/README.md"].map(|page| root().join(page));
+    let texts = pages.chain(more).chain(values()).map(|path| fs::read_to_string(path).unwrap());
+    let text = texts.collect::<String>().replace("\\\n", " ");
+    let commands = text.lines().flat_map(|line| line.split(['`', '#'])).map(str::trim);
+    commands
+        .filter(|command| {
+            command.starts_with("helm ") && command.split_whitespace().nth(2) == Some("secateur")
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// As they are written: where the release is, and with an image that nodes can pull.
+#[test]
+fn the_commands_of_the_pages_find_the_release_and_an_image() {
+    let commands = helm_commands();
+    for does in ["install", "upgrade", "rollback", "test", "uninstall"] {
+        assert!(commands.iter().any(|command| command.starts_with(&format!("helm {does} "))), "{does}");
+    }
+    for command in commands {
+        assert!(command.contains(" --namespace secateur"), "{command}");
+        let names_an_image = ["--set image.repository=", "--reset-then-reuse-values"];
+        let brings_the_chart = command.contains("charts/secateur");
+        assert!(!brings_the_chart || names_an_image.iter().any(|words| command.contains(words)), "{command}");
     }
 }
 
