@@ -62,7 +62,7 @@ async fn an_uninstall_leaves_only_what_is_peoples(cluster: &Cluster) {
     cluster.finished("chart-kept").await;
     cluster.helm(["uninstall", "secateur", "--namespace", SECATEUR, "--wait"]);
 
-    let kinds = "all,configmap,serviceaccount,role,rolebinding,lease,networkpolicy,secret";
+    let kinds = "all,configmap,serviceaccount,role,rolebinding,lease,networkpolicy,resourcequota,secret";
     let left = cluster.kubectl(["get", kinds, "-n", SECATEUR, "-o", "name"]);
     let usual = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
     let orphans: Vec<_> =

@@ -75,7 +75,7 @@ async fn a_token_is_of_the_node_that_it_was_made_for(cluster: &Cluster) {
     }
 }
 
-/// So nobody fills the store with reports on deletions that there are not, and nobody keeps one from going.
+/// So there are no reports on deletions that there are not, and nobody keeps one from going.
 async fn a_report_goes_with_its_deletion(cluster: &Cluster) {
     let cluster = cluster.with_secateur().await;
     let token = cluster.node_b().steal_token("agent").await;
