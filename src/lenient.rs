@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -99,9 +99,10 @@ fn without_managed_fields<'de, D: Deserializer<'de>>(
 }
 
 fn identity(object: &Value) -> ObjectMeta {
-    let text =
-        |key: &str| object.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).map(str::to_owned);
+    let field = |key: &str| object.pointer(&format!("/metadata/{key}"));
+    let text = |key: &str| field(key).and_then(Value::as_str).map(str::to_owned);
     ObjectMeta {
+        creation_timestamp: field("creationTimestamp").and_then(|time| Time::deserialize(time).ok()),
         name: text("name"),
         namespace: text("namespace"),
         uid: text("uid"),
@@ -180,6 +181,13 @@ mod tests {
         deletion["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00+99:99");
         let strange: Lenient<ImageDeletion> = serde_json::from_value(deletion).unwrap();
         assert_eq!((strange.name_any(), strange.resource_version().as_deref()), ("drop".into(), Some("7")));
+        assert_eq!(strange.creation_timestamp(), None);
+        assert!(strange.understood().is_none());
+
+        let strange = json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": 7});
+        let strange: Lenient<ImageDeletion> = serde_json::from_value(strange).unwrap();
+        let created = strange.creation_timestamp().unwrap();
+        assert_eq!(created.0.to_string(), "2026-01-01T00:00:00Z");
         assert!(strange.understood().is_none());
     }
 }

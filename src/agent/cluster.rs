@@ -9,6 +9,7 @@ use axum::http::header::ACCEPT;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::{PartialObjectMeta, Request};
 use kube::runtime::WatchStreamExt;
@@ -50,8 +51,8 @@ pub enum Heard {
     Unfinished(Vec<Metadata>),
     /// This one is new, or its spec is.
     New(Box<ImageDeletion>),
-    /// This one has a status now, or was removed: no more is heard of it.
-    Left(Box<ImageDeletion>),
+    /// This one has a status now, was removed, or can't be understood any more: no more is heard of it.
+    Left(Box<ObjectMeta>),
 }
 
 /// The cluster, as the agent of one node sees it.
@@ -93,10 +94,8 @@ impl Cluster {
             let heard = match event {
                 Ok(Event::Init | Event::InitApply(_)) => None,
                 Ok(Event::InitDone) => return cluster.clone().unfinished().boxed(),
-                Ok(Event::Apply(deletion)) => deletion.understood().map(|new| Ok(Heard::New(Box::new(new)))),
-                Ok(Event::Delete(deletion)) => {
-                    deletion.understood().map(|left| Ok(Heard::Left(Box::new(left))))
-                }
+                Ok(Event::Apply(deletion)) => Some(Ok(heard_of(deletion))),
+                Ok(Event::Delete(deletion)) => Some(Ok(Heard::Left(Box::new(deletion.meta().clone())))),
                 Err(error) => Some(Err(error)),
             };
             stream::iter(heard).boxed()
@@ -219,6 +218,11 @@ impl Cluster {
     fn of_this_node(&self) -> String {
         format!("spec.nodeName={}", self.node)
     }
+}
+
+fn heard_of(deletion: Lenient<ImageDeletion>) -> Heard {
+    let metadata = Box::new(deletion.meta().clone());
+    deletion.understood().map_or(Heard::Left(metadata), |new| Heard::New(Box::new(new)))
 }
 
 /// An object that nothing goes on without.

@@ -8,8 +8,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use kube::Resource;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -116,33 +115,41 @@ impl<'a> Worker<'a> {
     fn hear(&mut self, heard: Result<Heard, watcher::Error>) {
         match heard {
             Ok(Heard::Unfinished(deletions)) => {
-                let listed: HashSet<Key> = deletions.iter().map(key).collect();
+                let listed: HashSet<Key> = deletions.iter().map(|deletion| key(&deletion.metadata)).collect();
                 self.queue.keep(&listed);
                 // What left the watch in between was not told.
-                self.known.values().for_each(Known::unwatch);
+                self.unwatch_all();
                 listed.into_iter().for_each(|key| self.see(key, true));
                 self.has_listed = true;
                 self.health.has(API_SERVER);
                 self.forget_drafts();
             }
             Ok(Heard::New(deletion)) => {
-                let key = key(&*deletion);
+                let key = key(&deletion.metadata);
                 self.see(key.clone(), false);
                 if let Some(before) = self.known.insert(key, Known::told(*deletion)) {
                     // An attempt that waits for its turn has a copy.
                     before.unwatch();
                 }
             }
-            Ok(Heard::Left(deletion)) => {
-                let key = key(&*deletion);
+            Ok(Heard::Left(metadata)) => {
+                let key = key(&metadata);
                 if let Some(known) = self.known.get(&key) {
                     known.unwatch();
                 }
                 self.queue.leave(&key);
                 self.forget_drafts();
             }
-            Err(error) => self.complain(&error),
+            Err(error) => {
+                // Nobody tells of a removal until it is resumed.
+                self.unwatch_all();
+                self.complain(&error);
+            }
         }
+    }
+
+    fn unwatch_all(&self) {
+        self.known.values().for_each(Known::unwatch);
     }
 
     /// A watch that breaks later on is resumed without a word, so only the first list says that the API server is there.
@@ -301,12 +308,11 @@ fn news<P>(event: &Result<Event<P>, watcher::Error>) -> Option<()> {
     matches!(event, Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone)).then_some(())
 }
 
-fn key(deletion: &impl Resource) -> Key {
-    let created = deletion.meta().creation_timestamp.as_ref();
+fn key(deletion: &ObjectMeta) -> Key {
     Key {
-        created: created.map_or(Timestamp::MIN, |time| time.0),
-        name: deletion.name_any(),
-        uid: deletion.uid().unwrap_or_default(),
+        created: deletion.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0),
+        name: deletion.name.clone().unwrap_or_default(),
+        uid: deletion.uid.clone().unwrap_or_default(),
     }
 }
 

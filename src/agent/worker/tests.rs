@@ -45,11 +45,11 @@ async fn an_attempt_that_waits_for_its_turn_learns_that_its_deletion_has_changed
     let mut worker = worker(&attempts);
     let mut changing = deletion("changing");
     worker.hear(Ok(Heard::New(Box::new(changing.clone()))));
-    let copy = worker.known[&key(&changing)].clone();
+    let copy = worker.known[&key(&changing.metadata)].clone();
     changing.spec.active_deadline_seconds = 60;
     worker.hear(Ok(Heard::New(Box::new(changing.clone()))));
     assert!(copy.current().is_none() && copy.last().is_some(), "it looks again");
-    assert!(worker.known[&key(&changing)].current().is_some());
+    assert!(worker.known[&key(&changing.metadata)].current().is_some());
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn pods_are_watched_only_while_one_is_waited_for() {
             message: None,
         }]);
         draft.hold(Operation::default(), None);
-        worker.settle_attempt(key(&waiting), draft, Instant::now(), Ok(Standing::Held));
+        worker.settle_attempt(key(&waiting.metadata), draft, Instant::now(), Ok(Standing::Held));
         assert_eq!(!worker.waiting_for_pods.is_empty(), is_watched, "{kind:?}");
     }
 }
@@ -89,14 +89,31 @@ async fn what_was_told_before_the_watch_began_anew_is_read_again() {
     let (stays, goes) = (deletion("stays"), deletion("goes"));
     for deletion in [&stays, &goes] {
         worker.hear(Ok(Heard::New(Box::new(deletion.clone()))));
-        assert!(worker.known[&key(deletion)].current().is_some());
+        assert!(worker.known[&key(&deletion.metadata)].current().is_some());
     }
 
     worker.hear(Ok(Heard::Unfinished(vec![stays.metadata.clone().into_response_partial()])));
-    let known = &worker.known[&key(&stays)];
+    let known = &worker.known[&key(&stays.metadata)];
     assert!(known.current().is_none() && known.last().is_some());
-    assert!(!worker.known.contains_key(&key(&goes)));
+    assert!(!worker.known.contains_key(&key(&goes.metadata)));
 
     worker.hear(Ok(Heard::New(Box::new(stays.clone()))));
-    assert!(worker.known[&key(&stays)].current().is_some(), "it was told of again");
+    assert!(worker.known[&key(&stays.metadata)].current().is_some(), "it was told of again");
+}
+
+#[tokio::test]
+async fn what_was_told_before_the_watch_broke_or_left_it_is_read_again() {
+    let attempts = attempts();
+    let told = deletion("told");
+    let broken = || Err(watcher::Error::NoResourceVersion);
+    let left = || Ok(Heard::Left(Box::new(told.metadata.clone())));
+    for event in [broken(), left()] {
+        let (mut worker, name) = (worker(&attempts), format!("{event:?}"));
+        worker.hear(Ok(Heard::New(Box::new(told.clone()))));
+        let copy = worker.known[&key(&told.metadata)].clone();
+        worker.hear(event);
+        assert!(copy.current().is_none() && copy.last().is_some(), "{name}");
+        worker.hear(Ok(Heard::New(Box::new(told.clone()))));
+        assert!(worker.known[&key(&told.metadata)].current().is_some(), "{name}");
+    }
 }
