@@ -37,6 +37,14 @@ pub(super) struct Selected {
     pub(super) without_agent: BTreeSet<String>,
 }
 
+impl Selected {
+    /// The same, where each of them is asked whether it runs an agent now or not.
+    pub(super) fn all_asked(mut self) -> Self {
+        self.desired.append(&mut self.without_agent);
+        self
+    }
+}
+
 /// The nodes and the agents' pods. A pod that is being deleted still counts: the next agent of its node does what it left.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {

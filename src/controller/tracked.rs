@@ -103,7 +103,11 @@ impl Tracked {
     pub(super) fn start(&mut self, cluster: &Cluster) {
         let is_due = self.roster.is_none() && self.wants_reports() && cluster.is_known();
         if let Some(reports) = self.reports.as_ref().filter(|_| is_due) {
-            let mut roster = Roster::new(cluster.select(&self.deletion));
+            let selected = cluster.select(&self.deletion);
+            let mut roster = Roster::new(match asks_all(&self.deletion) {
+                true => selected.all_asked(),
+                false => selected,
+            });
             for (node, stage) in reports.stages() {
                 count(&mut roster, node, stage, &self.deletion, cluster);
             }
@@ -289,9 +293,16 @@ fn stored(deletion: &ImageDeletion) -> Option<&ImageDeletionStatus> {
     deletion.status.as_ref().filter(|status| status.observed_generation.is_some())
 }
 
-/// Counts the report of a node that is part of the deletion, and that may still end what it waits for.
+/// Whether an earlier leader found an agent on every selected node. One that is missing now is to come back, and is waited for by
+/// whoever saw it.
+fn asks_all(deletion: &ImageDeletion) -> bool {
+    stored(deletion).is_some_and(|status| status.nodes.without_agent == 0)
+}
+
+/// Counts the report of a node that is part of the deletion: it is final, also if its node is gone or came back since, or the
+/// node may still end what it waits for.
 fn count(roster: &mut Roster, node: &str, stage: Stage, deletion: &ImageDeletion, cluster: &Cluster) {
-    if !cluster.is_too_late(node, deletion) && (stage == Stage::Done || cluster.has(node)) {
+    if stage == Stage::Done || (cluster.has(node) && !cluster.is_too_late(node, deletion)) {
         roster.reported(node, stage);
     }
 }

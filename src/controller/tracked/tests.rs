@@ -399,13 +399,53 @@ fn a_controller_that_starts_later_counts_nodes_as_one_that_was_there() {
         (None, (Phase::Complete, "1/1")),
         (Some(report("b", Outcome::Conflict, None)), (Phase::Complete, "1/1")),
         (Some(report("b", Outcome::Deleted, Some(1))), (Phase::Complete, "2/2")),
+        (Some(report("late", Outcome::Conflict, None)), (Phase::Complete, "1/1")),
+        (Some(report("late", Outcome::Deleted, Some(1))), (Phase::Complete, "2/2")),
     ];
-    for (of_b, expected) in rows {
+    for (of_another, expected) in rows {
         let cluster = cluster(["a"]);
         let mut tracked = Tracked::new(deletion(), at(5_000));
-        let reports = of_b.into_iter().chain([report("a", Outcome::Deleted, Some(1))]);
+        let reports = of_another.into_iter().chain([report("a", Outcome::Deleted, Some(1))]);
         tracked.report(Change::Listed(all(reports)), &cluster);
         assert_eq!(counts(&write(&mut tracked, at(5_100))), expected);
+    }
+}
+
+#[test]
+fn a_controller_that_starts_later_waits_for_an_agent_that_was_there() {
+    let rows = [
+        (Some(0), (Phase::Active, "1/2")),
+        // Nobody can say which of the nodes that was.
+        (Some(1), (Phase::Complete, "1/1")),
+        (None, (Phase::Complete, "1/1")),
+    ];
+    for (without_agent, expected) in rows {
+        let mut cluster = cluster(["a", "b"]);
+        cluster.agents(Change::Gone("agent-b".into()));
+        let mut left = deletion();
+        left.status = without_agent.map(|without_agent| {
+            let mut status = ImageDeletionStatus { observed_generation: Some(1), ..Default::default() };
+            status.nodes.without_agent = without_agent;
+            status
+        });
+        let mut tracked = Tracked::new(left, at(5_000));
+        tracked.report(Change::Listed(all([report("a", Outcome::Deleted, Some(1))])), &cluster);
+        assert_eq!(counts(&write(&mut tracked, at(6_000))), expected, "{without_agent:?}");
+    }
+}
+
+#[test]
+fn a_node_that_came_back_counts_only_if_it_has_made_its_final_report() {
+    let rows = [(waiting("b"), (Phase::Complete, "1/1")), (done("b"), (Phase::Complete, "2/2"))];
+    for (of_b, expected) in rows {
+        let mut cluster = cluster(["a", "b"]);
+        let mut tracked = tracked(&cluster);
+        tracked.report(of_b, &cluster);
+        tracked.report(done("a"), &cluster);
+        let again = Node { name: "b".into(), labels: BTreeMap::new(), created: at(2_000) };
+        let changed = cluster.nodes(Change::Applied(again));
+        tell(&mut tracked, &changed, &cluster);
+        assert_eq!(counts(&write(&mut tracked, at(2_500))), expected);
     }
 }
 
@@ -413,7 +453,7 @@ fn a_controller_that_starts_later_counts_nodes_as_one_that_was_there() {
 fn a_node_that_joined_later_is_no_part_of_it() {
     let cluster = cluster(["a"]);
     let mut tracked = tracked(&cluster);
-    tracked.report(done("late"), &cluster);
+    tracked.report(waiting("late"), &cluster);
     tracked.report(done("a"), &cluster);
     assert_eq!(counts(&write(&mut tracked, at(200))), (Phase::Complete, "1/1"));
 }
