@@ -28,6 +28,7 @@ mod pages;
 mod recount;
 mod roster;
 mod settled;
+mod since;
 mod tracked;
 mod uid;
 mod watch;

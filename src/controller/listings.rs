@@ -21,6 +21,7 @@ use super::news::News;
 use super::observer::{ErrorKind, Observer};
 use super::order::Target;
 use super::pages::list_reports;
+use super::since::Since;
 use super::uid::Uid;
 use super::watch::Input;
 use crate::api::aggregate::Reports;
@@ -50,7 +51,7 @@ enum State {
     /// Nothing: the news have not begun.
     Unlisted,
     /// They are being listed, and this is what the news have said since.
-    Listing { number: Number, task: AbortHandle, news: Vec<ReportChange> },
+    Listing { number: Number, task: AbortHandle, since: Since },
     /// They are listed.
     Listed,
 }
@@ -108,8 +109,8 @@ impl Listings {
         let change = if is_gone { Change::Gone(report.node_name) } else { Change::Applied(report) };
         match state {
             State::Unlisted => None,
-            State::Listing { news, .. } => {
-                news.push(change);
+            State::Listing { since, .. } => {
+                since.note(change);
                 None
             }
             State::Listed => Some((uid, change)),
@@ -120,10 +121,10 @@ impl Listings {
     pub(super) fn listed(&mut self, uid: &Uid, number: Number, reports: Reports) -> Vec<ReportChange> {
         let Some((_, state)) = self.deletions.get_mut(uid) else { return Vec::new() };
         match state {
-            State::Listing { number: expected, news, .. } if *expected == number => {
-                let news = std::mem::take(news);
+            State::Listing { number: expected, since, .. } if *expected == number => {
+                let since = std::mem::take(since);
                 *state = State::Listed;
-                [Change::Listed(reports)].into_iter().chain(news).collect()
+                [Change::Listed(reports)].into_iter().chain(since.changes()).collect()
             }
             _ => Vec::new(),
         }
@@ -147,7 +148,7 @@ impl Listings {
             let reports = all_reports(client, &target, observer.as_ref()).boxed().await;
             let _ = inputs.send(Input::Listed(target.uid, number, reports)).await;
         };
-        State::Listing { number, task: self.tasks.spawn(work), news: Vec::new() }
+        State::Listing { number, task: self.tasks.spawn(work), since: Since::default() }
     }
 }
 

@@ -92,6 +92,15 @@ async fn what_is_told_while_a_list_is_made_comes_after_it() {
 }
 
 #[tokio::test]
+async fn of_what_a_node_tells_while_a_list_is_made_the_last_comes_after_it() {
+    let (mut listings, _inputs, first) = listing();
+    for _ in 0..1_000 {
+        listings.news(News::Applied(report("a")));
+    }
+    assert_eq!(words(listings.listed(&uid(), first, list(&[]))), ["all: ", "a reports"]);
+}
+
+#[tokio::test]
 async fn a_report_that_names_another_deletion_is_not_told_of() {
     let (mut listings, _inputs, first) = listing();
     listings.listed(&uid(), first, list(&[]));
