@@ -19,7 +19,6 @@ mod owner;
 mod pods;
 mod queue;
 mod telling;
-pub mod transport;
 mod worker;
 
 use std::path::PathBuf;

@@ -36,20 +36,7 @@ struct State {
 /// The same client, and the clock of the API server that answers it.
 pub fn timed(client: Client) -> (Client, Clock) {
     let clock = Clock::default();
-    let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
-    let listener = clock.clone();
-    let service = service_fn(move |request: Request<Body>| {
-        let (client, listener) = (client.clone(), listener.clone());
-        async move {
-            let answer = client.send(request).await?;
-            let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
-            if let Some(date) = date.and_then(read) {
-                listener.hear(date, Instant::now(), Timestamp::now());
-            }
-            Ok::<_, kube::Error>(answer)
-        }
-    });
-    (Client::new(service, namespace).with_valid_until(valid_until), clock)
+    (clock.timing(client), clock)
 }
 
 fn read(date: &str) -> Option<Timestamp> {
@@ -57,6 +44,24 @@ fn read(date: &str) -> Option<Timestamp> {
 }
 
 impl Clock {
+    /// The same client, whose answers set this clock.
+    pub fn timing(&self, client: Client) -> Client {
+        let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
+        let listener = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let (client, listener) = (client.clone(), listener.clone());
+            async move {
+                let answer = client.send(request).await?;
+                let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+                if let Some(date) = date.and_then(read) {
+                    listener.hear(date, Instant::now(), Timestamp::now());
+                }
+                Ok::<_, kube::Error>(answer)
+            }
+        });
+        Client::new(service, namespace).with_valid_until(valid_until)
+    }
+
     /// What time it is now.
     pub fn now(&self) -> Timestamp {
         self.state().at(Instant::now()).unwrap_or_else(Timestamp::now)

@@ -73,14 +73,29 @@ pub struct Settings {
     pub lease_name: String,
 }
 
+/// How a controller talks to the API server.
+#[derive(Clone)]
+pub struct Clients {
+    /// For the Lease alone. It is renewed or lost within seconds, so its requests wait behind no other ones, and after one that is
+    /// not answered in time the next goes by another connection: as kube's own client does it.
+    pub lease: Client,
+    /// For everything else.
+    pub work: Client,
+}
+
 /// Runs the controller until `cancel` says to end. It then finishes what it has begun and releases its Lease.
 ///
 /// Whatever goes wrong at the API server is logged, told to `observer` and tried again, so there is no error to return.
-pub async fn run(settings: Settings, client: Client, observer: Arc<dyn Observer>, cancel: CancellationToken) {
-    let (client, clock) = timed(client);
+pub async fn run(
+    settings: Settings,
+    clients: Clients,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+) {
+    let (client, clock) = timed(clients.work);
     let (sender, term) = latest::channel(None);
     let retired = CancellationToken::new();
-    let candidate = Candidate::new(client.clone(), &settings, Arc::clone(&observer));
+    let candidate = Candidate::new(clock.timing(clients.lease), &settings, Arc::clone(&observer));
     let controller = Controller::new(client, clock, &settings, observer, term);
     tokio::join!(candidate.stand(sender, retired.clone()), async {
         controller.run(cancel).await;

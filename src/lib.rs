@@ -2,8 +2,8 @@
 //!
 //! Dependencies point one way: [`cli`], [`agent`] → [`node`] → [`image`], with [`api`] and [`telemetry`] beside them and
 //! [`conversion`] between [`node`] and [`api`]. [`image`] decides and does no I/O, [`node`] reads the node and carries decisions
-//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them. [`clock`] is the API server's
-//! and [`lenient`] its objects, for those who talk to it, and [`plain`] is for whoever says something to people.
+//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them. [`clock`] is the API server's, [`lenient`] its objects
+//! and [`transport`] the way to it, for those who talk to it, and [`plain`] is for whoever says something to people.
 
 pub mod agent;
 pub mod api;
@@ -16,3 +16,4 @@ pub mod lenient;
 pub mod node;
 pub mod plain;
 pub mod telemetry;
+pub mod transport;

@@ -21,6 +21,7 @@ use crate::telemetry::listen::Listen;
 use crate::telemetry::logs::{self, Format, Level};
 use crate::telemetry::metrics::{self, AgentMetrics, CallTimes, ControllerMetrics};
 use crate::telemetry::server::{Served, serve};
+use crate::transport;
 
 /// `agent`.
 #[derive(Debug, Args)]
@@ -92,8 +93,7 @@ pub async fn agent(global: &Global, arguments: Agent) -> Result<Exit, Error> {
     };
     let metrics = AgentMetrics::register(&registry)?;
     let health = Health::missing(agent::PARTS);
-    let config = Config::infer().await.map_err(|error| cluster(&kube::Error::InferConfig(error)))?;
-    let client = agent::transport::client(config).map_err(|error| cluster(&error))?;
+    let client = transport::client(config().await?).map_err(|error| cluster(&error))?;
     let cancel = terminated().map_err(Error::Start)?;
     let work = agent::run(settings, client, metrics, health.clone(), cancel);
     serving(&arguments.telemetry, registry, health, work).await
@@ -112,9 +112,9 @@ pub async fn controller(arguments: Controller) -> Result<Exit, Error> {
     let health = Health::missing([CLUSTER]);
     let metrics = ControllerMetrics::register(&registry, ErrorKind::ALL.map(ErrorKind::label))?;
     let observer = Observed { metrics, health: health.clone() };
-    let client = client().await?;
+    let clients = clients(config().await?).map_err(|error| cluster(&error))?;
     let cancel = terminated().map_err(Error::Start)?;
-    let work = controller::run(settings, client, Arc::new(observer), cancel);
+    let work = controller::run(settings, clients, Arc::new(observer), cancel);
     serving(&arguments.telemetry, registry, health, work).await
 }
 
@@ -145,8 +145,13 @@ impl controller::Observer for Observed {
 }
 
 /// The cluster that the environment or a kubeconfig names.
-async fn client() -> Result<Client, Error> {
-    Client::try_default().await.map_err(|error| cluster(&error))
+async fn config() -> Result<Config, Error> {
+    Config::infer().await.map_err(|error| cluster(&kube::Error::InferConfig(error)))
+}
+
+fn clients(config: Config) -> kube::Result<controller::Clients> {
+    let lease = Client::try_from(config.clone())?;
+    Ok(controller::Clients { lease, work: transport::client(config)? })
 }
 
 fn cluster(error: &kube::Error) -> Error {

@@ -28,7 +28,7 @@ pub(super) const MANAGER: &str = "secateur-controller";
 const ACTION: &str = "DeleteImages";
 /// How long an answer may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How many orders are carried out at a time. Each takes a connection; a thousand deletions may be applied at once.
+/// How many orders are carried out at a time: a thousand deletions may be applied at once.
 const AT_A_TIME: usize = 16;
 
 /// What came of an order.

@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::Connect;
 use kube::client::Body;
 use kube::{Client, Config};
-use secateur::agent::transport;
+use secateur::transport;
 use tower::{BoxError, Service};
 
 use super::trap::{Trap, Way};

@@ -142,7 +142,8 @@ impl Running {
             lease_name: "elsewhere".to_owned(),
         };
         let client = cluster.client_elsewhere(ahead);
-        Self::start(|cancel| controller::run(settings, client, Arc::new(Unobserved), cancel))
+        let clients = controller::Clients { lease: client.clone(), work: client };
+        Self::start(|cancel| controller::run(settings, clients, Arc::new(Unobserved), cancel))
     }
 
     fn start<W: Future<Output = ()> + 'static>(

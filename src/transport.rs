@@ -1,8 +1,11 @@
-//! How an agent talks to the API server: by one HTTP/2 connection, for its watch and for everything else.
+//! How an agent and a controller talk to the API server: by one HTTP/2 connection, for their watches and for everything else.
 //!
 //! kube's own client speaks HTTP/1.1, where a watch has a connection to itself and requests need another one. The API server closes
-//! that once nothing was asked for 90 s, and on thousands of nodes a deletion would begin with as many handshakes. A controller
-//! stays with it: it may have more watches than one connection carries.
+//! that once nothing was asked for 90 s, and on thousands of nodes a deletion would begin with as many handshakes. And nobody
+//! notices there that the other side is dead before a watch is over, which takes five minutes; here it is asked every now and then.
+//!
+//! One connection carries a hundred requests at a time, more than a controller ever has: its watches, the lists of reports and
+//! what it writes.
 
 use std::time::Duration;
 
@@ -10,8 +13,8 @@ use axum::http::{Request, Response, Uri};
 use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::client::legacy::{Builder, Client as HttpClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
@@ -19,10 +22,17 @@ use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
-/// After so long without a word from the API server it is asked whether it is there still.
-const PING_AFTER: Duration = Duration::from_secs(30);
-/// Without an answer to that for so long the connection is given up. Both are what Kubernetes' own clients do.
-const PING_PATIENCE: Duration = Duration::from_secs(15);
+/// What Kubernetes' own clients do.
+const PINGS: Pings = Pings { after: Duration::from_secs(30), patience: Duration::from_secs(15) };
+
+/// How it is noticed that the API server is dead.
+#[derive(Debug, Clone, Copy)]
+struct Pings {
+    /// After so long without a word it is asked whether it is there still.
+    after: Duration,
+    /// Without an answer to that for so long the connection is given up.
+    patience: Duration,
+}
 
 /// An HTTP client on connections that `C` makes.
 pub type Http<C, B> = HttpClient<TimeoutConnector<HttpsConnector<C>>, B>;
@@ -94,12 +104,19 @@ where
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
-    let client = HttpClient::builder(TokioExecutor::new())
+    Ok(pinging(PINGS).build(connector))
+}
+
+fn pinging(pings: Pings) -> Builder {
+    let mut builder = HttpClient::builder(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .pool_idle_timeout(None)
-        .http2_keep_alive_interval(PING_AFTER)
-        .http2_keep_alive_timeout(PING_PATIENCE)
-        .http2_keep_alive_while_idle(true)
-        .build(connector);
-    Ok(client)
+        .http2_keep_alive_interval(pings.after)
+        .http2_keep_alive_timeout(pings.patience)
+        .http2_keep_alive_while_idle(true);
+    builder
 }
+
+#[cfg(test)]
+mod tests;
