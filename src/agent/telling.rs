@@ -36,6 +36,7 @@ impl Attempts {
     ) -> Result<(), ApiError> {
         let results = draft.listed(deletion);
         if standing == Standing::Held && draft.reported == results {
+            self.count(&std::mem::take(&mut draft.uncounted));
             return Ok(());
         }
         let started = draft.begin(self.cluster.now()).clone();

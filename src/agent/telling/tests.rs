@@ -45,9 +45,9 @@ fn recovered(owner: &str) -> Recovered {
     Recovered { owner: owner.to_owned(), results: vec![result] }
 }
 
-fn deleted(registry: &Registry) -> f64 {
+fn counted(registry: &Registry, name: &str) -> f64 {
     let families = registry.gather().into_iter();
-    let counted = families.filter(|family| family.name() == "secateur_images_deleted_total");
+    let counted = families.filter(|family| family.name() == name);
     counted
         .flat_map(|family| family.get_metric().to_vec())
         .map(|metric| metric.get_counter().get_value())
@@ -66,7 +66,27 @@ async fn what_is_found_again_after_a_report_that_was_not_taken_is_counted_once()
     }
     let taken = attempts(&metrics, true);
     let others = taken.report_recovered(&all, None).await.unwrap();
-    assert_eq!(deleted(&registry), 1.0, "that of the deletion, which was reported");
+    let deleted = || counted(&registry, "secateur_images_deleted_total");
+    assert_eq!(deleted(), 1.0, "that of the deletion, which was reported");
     taken.count(&others);
-    assert_eq!(deleted(&registry), 2.0);
+    assert_eq!(deleted(), 2.0);
+}
+
+#[tokio::test]
+async fn what_an_attempt_did_without_anything_new_to_say_is_counted_and_not_kept() {
+    let registry = Registry::new();
+    let attempts = attempts(&AgentMetrics::register(&registry).unwrap(), true);
+    let (deletion, mut draft) = (fixture::deletion("drop", "5f2c"), Draft::new(false));
+    for tries in [1.0, 2.0, 3.0] {
+        let held = EntryResult {
+            entry: "app:v1".to_owned(),
+            outcome: node::Outcome::Conflict,
+            put_back: 1,
+            ..EntryResult::default()
+        };
+        draft.take_in(Did::of(&[held]));
+        attempts.report(&deletion, &mut draft, Standing::Held).await.unwrap();
+        assert!(draft.uncounted.results.is_empty(), "{:?}", draft.uncounted);
+        assert_eq!(counted(&registry, "secateur_rollbacks_total"), tries);
+    }
 }
