@@ -6,6 +6,7 @@
 
 mod attempt;
 mod backoff;
+mod changed;
 mod cluster;
 mod connection;
 mod did;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
+use super::changed::Changed;
 use super::did::Did;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
@@ -16,6 +17,9 @@ use crate::node::{Operation, Sandboxes};
 
 /// How long a deletion that is held is taken to be wanted still.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
+
+/// How long what is known of pods is taken to be true whatever happens to pods that hold nothing.
+const BETWEEN_PODS: Duration = Duration::from_secs(60);
 
 /// A report in the making.
 #[derive(Debug)]
@@ -161,6 +165,21 @@ impl Draft {
         self.held.is_some() && self.is_held_by_pod()
     }
 
+    /// Whether what is known of the pods that hold an image is of an earlier time once these have changed. One that holds it by its
+    /// container is among them: it may need the image longer than its container lives.
+    pub fn is_held_by_any(&self, changed: &Changed) -> bool {
+        let mut conflicts = self.results.values().flat_map(|result| &result.conflicts);
+        conflicts.any(|conflict| {
+            let pod = conflict.namespace.as_deref().zip(conflict.pod.as_deref());
+            pod.is_some_and(|(namespace, name)| changed.may_have(namespace, name))
+        })
+    }
+
+    /// The same of pods that hold nothing, once in a while.
+    pub fn is_to_be_refreshed(&self, now: Instant) -> bool {
+        now.duration_since(self.looked) >= BETWEEN_PODS
+    }
+
     fn is_held_by_pod(&self) -> bool {
         let mut conflicts = self.results.values().flat_map(|result| &result.conflicts);
         conflicts.any(|conflict| conflict.kind == ConflictKind::PendingPod)
@@ -260,6 +279,36 @@ mod tests {
         let held = alone.request.entries;
         let held: Vec<_> = held.into_iter().map(|entry| entry.text).collect();
         assert_eq!(held, ["a"]);
+    }
+
+    #[test]
+    fn pods_matter_that_hold_an_image_and_others_once_in_a_while() {
+        let named = |kind, pod: &str| Conflict {
+            kind,
+            namespace: Some("shop".into()),
+            pod: Some(pod.into()),
+            ..conflict("held")
+        };
+        let conflicts = vec![
+            named(ConflictKind::PendingPod, "cart"),
+            named(ConflictKind::RunningContainer, "till"),
+            Conflict { kind: ConflictKind::Pinned, ..conflict("pinned") },
+        ];
+        let mut draft = Draft::new(false);
+        draft.add([ImageResult { conflicts, ..result("a", Outcome::Conflict) }]);
+        let rows = [
+            ("shop", "cart", true),
+            ("shop", "till", true),
+            ("bank", "cart", false),
+            ("shop", "stock", false),
+        ];
+        for (namespace, name, expected) in rows {
+            let changed = Changed::These([(namespace.to_owned(), name.to_owned())].into());
+            assert_eq!(draft.is_held_by_any(&changed), expected, "{namespace}/{name}");
+        }
+        assert!(draft.is_held_by_any(&Changed::Any) && !draft.is_held_by_any(&Changed::none()));
+        let later = draft.looked + BETWEEN_PODS;
+        assert!(draft.is_to_be_refreshed(later) && !draft.is_to_be_refreshed(later - Duration::from_secs(1)));
     }
 
     #[test]

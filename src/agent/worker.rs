@@ -9,13 +9,14 @@ use futures::stream::LocalBoxStream;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error_span};
 
 use super::attempt::{Attempts, Standing};
 use super::backoff::Backoff;
+use super::changed::Changed;
 use super::cluster::Heard;
 use super::connection::{Connection, Link};
 use super::draft::Draft;
@@ -55,8 +56,8 @@ pub struct Worker<'a> {
     failures: HashMap<Key, Backoff>,
     /// The deletions that wait for a pod.
     waiting_for_pods: HashSet<Key>,
-    /// Whether a pod has changed since the last attempt began.
-    pods_changed: bool,
+    /// The pods that have changed since the last attempt began.
+    pods_changed: Changed,
     /// The connection on which everything that was killed has been ended.
     recovered: u64,
     recover_at: Instant,
@@ -76,7 +77,7 @@ impl<'a> Worker<'a> {
             drafts: HashMap::new(),
             failures: HashMap::new(),
             waiting_for_pods: HashSet::new(),
-            pods_changed: false,
+            pods_changed: Changed::none(),
             recovered: 0,
             recover_at: Instant::now(),
             recover_failures: Backoff::up_to(LONGEST),
@@ -86,7 +87,7 @@ impl<'a> Worker<'a> {
     /// Works until it is cancelled, and then ends what it has begun.
     pub async fn work(mut self, cancel: CancellationToken) {
         let mut deletions = pin!(self.attempts.cluster.watch());
-        let mut pods: Option<LocalBoxStream<'static, ()>> = None;
+        let mut pods: Option<LocalBoxStream<'static, Changed>> = None;
         let mut doing: Option<Doing<'a>> = None;
         while !cancel.is_cancelled() {
             if doing.is_none() {
@@ -101,7 +102,7 @@ impl<'a> Worker<'a> {
                     self.settle(job, result);
                 }
                 () = self.connection.news() => self.queue.released(Instant::now()),
-                Some(()) = async { pods.as_mut()?.next().await } => self.pod_changed(),
+                Some(changed) = async { pods.as_mut()?.next().await } => self.pods_change(changed),
                 Some(()) = until(self.wakes()), if doing.is_none() => {}
             }
         }
@@ -186,7 +187,7 @@ impl<'a> Worker<'a> {
         let key = self.queue.next(now)?;
         let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
         let known = self.known.get(&key).cloned().unwrap_or_default();
-        self.pods_changed = false;
+        self.pods_changed = Changed::none();
         Some(attempt(self.attempts, link, key, known, draft))
     }
 
@@ -234,12 +235,10 @@ impl<'a> Worker<'a> {
             }
             Ok(Standing::Held) => {
                 self.failures.remove(&key);
-                if draft.waits_for_pod() {
-                    self.waiting_for_pods.insert(key.clone());
-                    draft.held = draft.held.filter(|_| !self.pods_changed);
-                } else {
-                    self.waiting_for_pods.remove(&key);
-                }
+                match draft.waits_for_pod() {
+                    true => self.waiting_for_pods.insert(key.clone()),
+                    false => self.waiting_for_pods.remove(&key),
+                };
                 let until = draft.until.map(|time| self.attempts.cluster.instant_of(time));
                 self.queue.held(&key, tried, until);
             }
@@ -256,29 +255,40 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+        if draft.waits_for_pod() && draft.is_held_by_any(&self.pods_changed) {
+            draft.held = None;
+            self.queue.released(Instant::now());
+        }
         self.drafts.insert(key, draft);
         self.forget_drafts();
     }
 
     /// Pods are watched only while a deletion waits for one. What the watch lists when it begins is news once.
-    fn watch_pods(&self, pods: &mut Option<LocalBoxStream<'static, ()>>) {
+    fn watch_pods(&self, pods: &mut Option<LocalBoxStream<'static, Changed>>) {
         let is_needed = !self.waiting_for_pods.is_empty();
         if is_needed != pods.is_some() {
-            let watch =
-                || self.attempts.cluster.watch_pods().filter_map(async |event| news(&event)).boxed_local();
+            let watch = || {
+                self.attempts.cluster.watch_pods().filter_map(async |event| Changed::by(&event)).boxed_local()
+            };
             *pods = is_needed.then(watch);
         }
     }
 
-    /// What a deletion that waits for a pod knows of pods is of an earlier time now.
-    fn pod_changed(&mut self) {
-        self.pods_changed = true;
+    /// What a deletion that waits for one of these pods knows of them is of an earlier time now.
+    fn pods_change(&mut self, changed: Changed) {
+        let (now, mut is_news) = (Instant::now(), false);
         for key in &self.waiting_for_pods {
-            if let Some(draft) = self.drafts.get_mut(key) {
+            if let Some(draft) = self.drafts.get_mut(key)
+                && (draft.is_held_by_any(&changed) || draft.is_to_be_refreshed(now))
+            {
                 draft.held = None;
+                is_news = true;
             }
         }
-        self.queue.released(Instant::now());
+        if is_news {
+            self.queue.released(now);
+        }
+        self.pods_changed.add(changed);
     }
 }
 
@@ -301,11 +311,6 @@ fn attempt(attempts: &Attempts, link: Link, key: Key, known: Known, mut draft: D
     }
     .instrument(span)
     .boxed_local()
-}
-
-/// Something that may let go of an image: what a pod is now, or that it is no more.
-fn news<P>(event: &Result<Event<P>, watcher::Error>) -> Option<()> {
-    matches!(event, Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone)).then_some(())
 }
 
 fn key(deletion: &ObjectMeta) -> Key {

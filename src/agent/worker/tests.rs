@@ -52,6 +52,29 @@ async fn an_attempt_that_waits_for_its_turn_learns_that_its_deletion_has_changed
     assert!(worker.known[&key(&changing.metadata)].current().is_some());
 }
 
+/// A draft of what the pod `shop/cart` holds.
+fn held_by_cart(kind: ConflictKind) -> Draft {
+    let mut draft = Draft::new(false);
+    draft.add([ImageResult {
+        image: "app:v1".into(),
+        outcome: Outcome::Conflict,
+        records: Vec::new(),
+        conflicts: vec![Conflict {
+            image: "app:v1".into(),
+            kind,
+            forcible: false,
+            namespace: Some("shop".into()),
+            pod: Some("cart".into()),
+            container: None,
+            message: String::new(),
+        }],
+        reclaimed_bytes: 0,
+        message: None,
+    }]);
+    draft.hold(Operation::default(), None);
+    draft
+}
+
 #[tokio::test]
 async fn pods_are_watched_only_while_one_is_waited_for() {
     let attempts = attempts();
@@ -59,26 +82,38 @@ async fn pods_are_watched_only_while_one_is_waited_for() {
     let waiting = deletion("waiting");
     worker.hear(Ok(Heard::New(Box::new(waiting.clone()))));
     for (kind, is_watched) in [(ConflictKind::PendingPod, true), (ConflictKind::RunningContainer, false)] {
-        let mut draft = Draft::new(false);
-        draft.add([ImageResult {
-            image: "app:v1".into(),
-            outcome: Outcome::Conflict,
-            records: Vec::new(),
-            conflicts: vec![Conflict {
-                image: "app:v1".into(),
-                kind,
-                forcible: false,
-                namespace: None,
-                pod: None,
-                container: None,
-                message: String::new(),
-            }],
-            reclaimed_bytes: 0,
-            message: None,
-        }]);
-        draft.hold(Operation::default(), None);
-        worker.settle_attempt(key(&waiting.metadata), draft, Instant::now(), Ok(Standing::Held));
+        let key = key(&waiting.metadata);
+        worker.settle_attempt(key, held_by_cart(kind), Instant::now(), Ok(Standing::Held));
         assert_eq!(!worker.waiting_for_pods.is_empty(), is_watched, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_pod_that_holds_an_image_is_a_reason_to_try_again() {
+    let attempts = attempts();
+    let waiting = deletion("waiting");
+    let key = key(&waiting.metadata);
+    let pod = |name: &str| Changed::These([("shop".to_owned(), name.to_owned())].into());
+    for is_tried in [true, false] {
+        for (changed, is_reason) in [(pod("till"), false), (pod("cart"), true), (Changed::Any, true)] {
+            let case = format!("{changed:?}, while it is tried: {is_tried}");
+            let mut worker = worker(&attempts);
+            worker.hear(Ok(Heard::New(Box::new(waiting.clone()))));
+            worker.queue.next(Instant::now()).unwrap();
+            let settle = |worker: &mut Worker<'_>| {
+                let draft = held_by_cart(ConflictKind::PendingPod);
+                worker.settle_attempt(key.clone(), draft, Instant::now(), Ok(Standing::Held));
+            };
+            if is_tried {
+                worker.pods_change(changed);
+                settle(&mut worker);
+            } else {
+                settle(&mut worker);
+                worker.pods_change(changed);
+            }
+            assert_eq!(worker.queue.wakes().is_some(), is_reason, "{case}");
+            assert_eq!(worker.drafts[&key].held.is_none(), is_reason, "{case}");
+        }
     }
 }
 
