@@ -3,7 +3,8 @@
 //! The holder renews it every 2 s, and no longer leads when it could not for 7 s. Others may claim it 10 s after they saw it
 //! renewed, so there is a leader again 10 to 12 s after one was killed. One that ends releases it, and is replaced within a
 //! second. Each claim names the version of the Lease that it is made on, so of two claims the API server grants one.
-//! Where there is no Lease the first to claim it makes it; one that was removed is made again by its holder.
+//! Where there is no Lease the first to claim it makes it; one that was removed is made again by its holder. One that can't be
+//! understood may be anybody's: it is replaced once it has stayed as it is for as long as if it were another's.
 //!
 //! This is our own because the library that there is (`kube-lease-manager` 0.13) clears an expired Lease without naming a
 //! version: after an API server that was away for 12 s, two controllers led for 3 s. Nor does it see that a Lease was released.
@@ -16,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
+use kube::core::Request;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +27,7 @@ use tracing::{info, warn};
 use super::Settings;
 use super::desk::{MANAGER, in_time};
 use super::observer::{ErrorKind, Observer};
+use crate::lenient::Lenient;
 use claim::{Sighting, claimed, holder, released};
 
 /// The time between two renewals.
@@ -41,7 +44,8 @@ pub(super) type Term = Option<Instant>;
 
 /// A controller that stands for election.
 pub(super) struct Candidate {
-    api: Api<Lease>,
+    client: Client,
+    api: Api<Lenient<Lease>>,
     name: String,
     identity: String,
     observer: Arc<dyn Observer>,
@@ -54,7 +58,8 @@ impl Candidate {
     /// This controller, by its settings.
     pub(super) fn new(client: Client, settings: &Settings, observer: Arc<dyn Observer>) -> Self {
         Self {
-            api: Api::namespaced(client, &settings.pod_namespace),
+            api: Api::namespaced(client.clone(), &settings.pod_namespace),
+            client,
             name: settings.lease_name.clone(),
             identity: settings.pod_name.clone(),
             observer,
@@ -105,28 +110,36 @@ impl Candidate {
         {
             return Ok(true);
         }
-        let lease = self.read().await?;
-        if !self.sighting.may_claim(&lease, &self.identity, Instant::now()) {
+        let found = self.read().await?;
+        if !self.sighting.may_claim(&found, &self.identity, Instant::now()) {
             return Ok(false);
         }
+        let lease = self.claimable(found);
         self.write(claimed(lease, &self.identity, Timestamp::now())).await
     }
 
-    async fn read(&self) -> Result<Lease, kube::Error> {
-        Ok(self.api.get_opt(&self.name).await?.unwrap_or_default())
+    async fn read(&self) -> Result<Lenient<Lease>, kube::Error> {
+        let found = self.api.get_opt(&self.name).await?;
+        Ok(found.unwrap_or_else(|| Lenient::Understood(Lease::default())))
+    }
+
+    /// The Lease to write a claim into. Of one that is not understood only its version stays.
+    fn claimable(&self, found: Lenient<Lease>) -> Lease {
+        match found {
+            Lenient::Understood(lease) => lease,
+            Lenient::Strange { metadata, reason } => {
+                warn!(lease = %self.name, reason, "the lease is not understood, and is made anew");
+                Lease { metadata: *metadata, spec: None }
+            }
+        }
     }
 
     /// Whether the API server takes this Lease: no other was written since it was read.
     async fn write(&mut self, mut lease: Lease) -> Result<bool, kube::Error> {
         lease.metadata.name = Some(self.name.clone());
-        let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let written = match lease.metadata.resource_version {
-            Some(_) => self.api.replace(&self.name, &parameters, &lease).await,
-            None => self.api.create(&parameters, &lease).await,
-        };
-        match written {
-            Ok(lease) => {
-                self.held = Some(lease);
+        match self.put(&lease).await {
+            Ok(written) => {
+                self.held = written.understood();
                 // Whoever held it before has no part in it now, should it be removed.
                 self.sighting = Sighting::default();
                 Ok(true)
@@ -136,10 +149,24 @@ impl Candidate {
         }
     }
 
+    async fn put(&self, lease: &Lease) -> Result<Lenient<Lease>, kube::Error> {
+        let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let body = serde_json::to_vec(lease).map_err(kube::Error::SerdeError)?;
+        let leases = Request::new(self.api.resource_url());
+        let request = match lease.metadata.resource_version {
+            Some(_) => leases.replace(&self.name, &parameters, body),
+            None => leases.create(&parameters, body),
+        };
+        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
     async fn release(&mut self) {
         let released = in_time(PATIENCE, async {
-            let lease = self.read().await?;
-            Ok(holder(&lease) == Some(&self.identity) && self.write(released(lease)).await?)
+            let own = self.read().await?.understood().filter(|lease| holder(lease) == Some(&self.identity));
+            match own {
+                Some(lease) => self.write(released(lease)).await,
+                None => Ok(false),
+            }
         });
         match released.await {
             Ok(true) => info!(lease = %self.name, "released the lease"),
@@ -164,3 +191,6 @@ impl Candidate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

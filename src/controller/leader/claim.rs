@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::ResourceExt;
 use tokio::time::Instant;
+
+use crate::lenient::Lenient;
 
 /// How long a Lease is valid that was not renewed, in seconds.
 pub(super) const LEASE_SECONDS: i32 = 10;
@@ -15,28 +18,58 @@ pub(super) const LEASE_SECONDS: i32 = 10;
 pub(super) struct Sighting {
     last: Option<(Option<String>, Instant)>,
     /// Who held it when it was last there.
-    holder: Option<String>,
+    holder: Holder,
+}
+
+#[derive(Debug, Default)]
+enum Holder {
+    #[default]
+    Nobody,
+    Known(String),
+    /// What the Lease says can't be understood.
+    Unknown,
+}
+
+impl Holder {
+    fn of(lease: &Lenient<Lease>) -> Self {
+        match lease {
+            Lenient::Understood(lease) => {
+                holder(lease).map_or(Self::Nobody, |holder| Self::Known(holder.to_owned()))
+            }
+            Lenient::Strange { .. } => Self::Unknown,
+        }
+    }
 }
 
 impl Sighting {
     /// Whether `identity` may claim this Lease `now`: it is its own or nobody's, or its holder has not renewed it in time.
     /// One that was removed is its last holder's for as long as if it had not been renewed: that one may lead on for a while.
-    pub(super) fn may_claim(&mut self, lease: &Lease, identity: &str, now: Instant) -> bool {
-        let version = &lease.metadata.resource_version;
+    pub(super) fn may_claim(&mut self, lease: &Lenient<Lease>, identity: &str, now: Instant) -> bool {
+        let version = lease.resource_version();
         let since = match &self.last {
-            Some((seen, since)) if seen == version => *since,
+            Some((seen, since)) if *seen == version => *since,
             _ => now,
         };
-        self.last = Some((version.clone(), since));
         if version.is_some() {
-            self.holder = holder(lease).map(str::to_owned);
+            self.holder = Holder::of(lease);
         }
-        let seconds =
-            lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(LEASE_SECONDS);
-        let validity = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-        self.holder.as_deref().is_none_or(|holder| holder == identity)
-            || now.duration_since(since) >= validity
+        self.last = Some((version, since));
+        match &self.holder {
+            Holder::Nobody => true,
+            Holder::Known(holder) if holder == identity => true,
+            Holder::Known(_) | Holder::Unknown => now.duration_since(since) >= validity(lease),
+        }
     }
+}
+
+/// For how long a Lease is its holder's that is not renewed.
+fn validity(lease: &Lenient<Lease>) -> Duration {
+    let spec = match lease {
+        Lenient::Understood(lease) => lease.spec.as_ref(),
+        Lenient::Strange { .. } => None,
+    };
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(LEASE_SECONDS);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
 
 /// The Lease, held by `identity` as of `now`.
@@ -85,12 +118,20 @@ mod tests {
         lease
     }
 
+    fn found(lease: Lease) -> Lenient<Lease> {
+        Lenient::Understood(lease)
+    }
+
+    fn none() -> Lenient<Lease> {
+        found(Lease::default())
+    }
+
     #[test]
     fn a_lease_is_ones_own_or_nobodys_or_expired() {
         let mut empty = held_by("", "1");
         empty.spec.as_mut().unwrap().holder_identity = Some(String::new());
         let free = [Lease::default(), released(held_by("other", "1")), empty, held_by("me", "1")];
-        for lease in free {
+        for lease in free.map(Lenient::Understood) {
             assert!(Sighting::default().may_claim(&lease, "me", Instant::now()), "{lease:?}");
         }
     }
@@ -109,11 +150,12 @@ mod tests {
             (19_500, "2", true),
         ];
         for (milliseconds, version, expected) in rows {
-            let may = sighting.may_claim(&held_by("other", version), "me", after(milliseconds));
+            let may = sighting.may_claim(&found(held_by("other", version)), "me", after(milliseconds));
             assert_eq!(may, expected, "{version} at {milliseconds} ms");
         }
         let mut short = held_by("other", "3");
         short.spec.as_mut().unwrap().lease_duration_seconds = Some(1);
+        let short = found(short);
         assert!(!sighting.may_claim(&short, "me", after(30_000)));
         assert!(sighting.may_claim(&short, "me", after(31_000)));
     }
@@ -123,13 +165,34 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut sighting = Sighting::default();
-        assert!(!sighting.may_claim(&held_by("other", "1"), "me", start));
+        assert!(!sighting.may_claim(&found(held_by("other", "1")), "me", start));
         for (seconds, expected) in [(9, false), (18, false), (19, true)] {
-            assert_eq!(sighting.may_claim(&Lease::default(), "me", after(seconds)), expected, "{seconds} s");
+            assert_eq!(sighting.may_claim(&none(), "me", after(seconds)), expected, "{seconds} s");
         }
         for lease in [held_by("me", "2"), released(held_by("other", "2"))] {
+            let lease = found(lease);
             assert!(sighting.may_claim(&lease, "me", start));
-            assert!(sighting.may_claim(&Lease::default(), "me", start), "{lease:?}");
+            assert!(sighting.may_claim(&none(), "me", start), "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_not_understood_may_be_anybodys() {
+        let start = Instant::now();
+        let strange = |version: &str| Lenient::Strange {
+            metadata: Box::new(held_by("me", version).metadata),
+            reason: "a time that is none".into(),
+        };
+        for mine_before in [true, false] {
+            let mut sighting = Sighting::default();
+            if mine_before {
+                assert!(sighting.may_claim(&found(held_by("me", "1")), "me", start));
+            }
+            let rows = [(0, "2", false), (9, "2", false), (9, "3", false), (18, "3", false), (19, "3", true)];
+            for (seconds, version, expected) in rows {
+                let may = sighting.may_claim(&strange(version), "me", start + Duration::from_secs(seconds));
+                assert_eq!(may, expected, "{version} at {seconds} s");
+            }
         }
     }
 

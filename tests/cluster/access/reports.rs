@@ -151,6 +151,8 @@ async fn a_time_in_managed_fields_keeps_nobody_from_anything(cluster: &Cluster) 
     assert!(!reports.is_empty() && !pods.is_empty(), "{all}");
     reports.iter().for_each(|name| patch(name, &entry("secateur.dev/v1alpha1", json!({"f:outcome": {}}))));
     pods.iter().for_each(|name| patch(name, &entry("v1", json!({"f:spec": {"f:restartPolicy": {}}}))));
+    let lease = "lease/secateur-controller";
+    patch(lease, &entry("coordination.k8s.io/v1", json!({"f:spec": {"f:leaseTransitions": {}}})));
 
     let status = cluster.delete("strange-after", spec()).await;
     assert_eq!((status.phase, &*status.nodes_reported), (Phase::Complete, "2/2"), "{status:#?}");
@@ -169,8 +171,8 @@ async fn a_time_in_managed_fields_keeps_nobody_from_anything(cluster: &Cluster) 
     cluster.await_secateur().await;
     // Not every client is as patient, those of other tests are not.
     let forget = json!([{"op": "replace", "path": "/metadata/managedFields", "value": [{}]}]).to_string();
-    for pod in pods {
-        cluster.kubectl(["patch", pod, "-n", SECATEUR, "--type=json", "-p", &forget]);
+    for patched in pods.into_iter().chain([lease]) {
+        cluster.kubectl(["patch", patched, "-n", SECATEUR, "--type=json", "-p", &forget]);
     }
     cluster.kubectl(["delete", "imagedeletion", "strange", "strange-after", "strange-anew"]);
     cluster.kubectl(["delete", "imagedeletionreport", "--all"]);
