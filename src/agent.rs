@@ -5,7 +5,6 @@
 //! brings these together. What is decided about images is not decided here, and nothing here knows of other nodes.
 
 mod attempt;
-mod backoff;
 mod changed;
 mod cluster;
 mod connection;

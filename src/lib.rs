@@ -2,11 +2,13 @@
 //!
 //! Dependencies point one way: [`cli`], [`agent`] → [`node`] → [`image`], with [`api`] and [`telemetry`] beside them and
 //! [`conversion`] between [`node`] and [`api`]. [`image`] decides and does no I/O, [`node`] reads the node and carries decisions
-//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them. [`clock`] is the API server's, [`lenient`] its objects
-//! and [`transport`] the way to it, for those who talk to it, and [`plain`] is for whoever says something to people.
+//! out. [`controller`] knows [`api`] alone; [`cli`] starts all of them. For those who talk to the API server [`clock`] is its
+//! clock, [`lenient`] its objects, [`transport`] the way to it, and [`backoff`] how to wait for it; [`plain`] is for whoever says
+//! something to people.
 
 pub mod agent;
 pub mod api;
+pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod controller;

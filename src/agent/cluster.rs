@@ -17,12 +17,12 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
 use super::error::ApiError;
 use super::owner::Owner;
 use super::pods::{Pod, Pods};
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::{ImageDeletionReport, name_of};
+use crate::backoff::Backoff;
 use crate::clock::{Clock, timed};
 use crate::lenient::{Lenient, understood};
 
@@ -112,7 +112,7 @@ impl Cluster {
                 match deletions.list(&ListParams::default().fields(UNFINISHED)).await {
                     Ok(listed) => Some((Ok(Heard::Unfinished(understood(listed.items))), None)),
                     Err(error) => {
-                        tokio::time::sleep(backoff.next()).await;
+                        tokio::time::sleep(backoff.pause()).await;
                         Some((Err(watcher::Error::InitialListFailed(error)), Some(backoff)))
                     }
                 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::backoff::Backoff;
 use super::pods;
+use crate::backoff::Backoff;
 use crate::image::Pattern;
 use crate::node::{CallError, Node};
 use crate::telemetry::health::Health;
@@ -91,7 +91,7 @@ impl Keeper {
                 Err(error) => self.complain(&error),
             }
             self.sender.send_replace(None);
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 

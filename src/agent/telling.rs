@@ -6,7 +6,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::attempt::{Attempts, Standing};
-use super::backoff::Backoff;
 use super::did::Did;
 use super::draft::Draft;
 use super::error::ApiError;
@@ -15,6 +14,7 @@ use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReport;
 use crate::api::result::{ImageResult, Outcome};
+use crate::backoff::Backoff;
 use crate::node::Recovered;
 
 /// The longest time between two tries to write a report.
@@ -139,7 +139,7 @@ impl Attempts {
                     tracing::warn!(%error, "the report is tried again");
                 }
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 }

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error_span};
 
 use super::attempt::{Attempts, Standing};
-use super::backoff::Backoff;
 use super::changed::Changed;
 use super::cluster::Heard;
 use super::connection::{Connection, Link};
@@ -23,6 +22,7 @@ use super::draft::Draft;
 use super::error::Failed;
 use super::known::Known;
 use super::queue::{Key, Queue};
+use crate::backoff::Backoff;
 use crate::telemetry::health::Health;
 
 /// What `readyz` calls it.
@@ -212,7 +212,7 @@ impl<'a> Worker<'a> {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot end what was killed on this node; it is tried again");
-                    self.recover_at = Instant::now() + self.recover_failures.next();
+                    self.recover_at = Instant::now() + self.recover_failures.pause();
                 }
             },
             Job::Attempt { key, draft, tried } => self.settle_attempt(key, *draft, tried, result),
@@ -243,7 +243,7 @@ impl<'a> Worker<'a> {
                 self.queue.held(&key, tried, until);
             }
             Err(error) => {
-                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).next();
+                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause();
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
                 let now = Instant::now();
                 self.queue.again(&key, now + delay);

@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::attempts::Backoff;
+use super::attempts::pauses;
 use super::change::{Change, ReportChange};
 use super::ledger::Interest;
 use super::news::News;
@@ -154,7 +154,7 @@ impl Listings {
 
 /// The reports on a deletion, however long that takes.
 async fn all_reports(client: Client, target: &Target, observer: &dyn Observer) -> Reports {
-    let mut pauses = Backoff::default();
+    let mut backoff = pauses();
     loop {
         match list_reports(&client, target).await {
             Ok(reports) => return reports,
@@ -163,7 +163,7 @@ async fn all_reports(client: Client, target: &Target, observer: &dyn Observer) -
                 observer.error(ErrorKind::Watch);
             }
         }
-        sleep(pauses.pause()).await;
+        sleep(backoff.pause()).await;
     }
 }
 

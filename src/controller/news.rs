@@ -16,13 +16,14 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::attempts::Backoff;
+use super::attempts::pauses;
 use super::desk::{PATIENCE, in_time};
 use super::failure::Failure;
 use super::observer::{ErrorKind, Observer};
 use super::pages::understood;
 use super::watch::Input;
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+use crate::backoff::Backoff;
 use crate::lenient::Lenient;
 
 /// After so long without a word the connection is taken for dead: the API server is asked to end a watch after 290 s.
@@ -64,7 +65,7 @@ pub(super) struct Newsroom {
 impl Newsroom {
     /// One that has told nothing.
     pub(super) fn new(client: Client, inputs: Sender<Input>, observer: Arc<dyn Observer>) -> Self {
-        Self { client, inputs, observer, version: None, backoff: Backoff::default() }
+        Self { client, inputs, observer, version: None, backoff: pauses() }
     }
 
     /// Tells the news for as long as somebody listens.
@@ -118,7 +119,7 @@ impl Newsroom {
             self.send(news).await?;
         }
         self.version = version.or(self.version.take());
-        self.backoff = Backoff::default();
+        self.backoff = pauses();
         Ok(())
     }
 

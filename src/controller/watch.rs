@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::Settings;
-use super::attempts::Backoff;
+use super::attempts::pauses;
 use super::change::Change;
 use super::cluster::{AgentPod, Node};
 use super::failure::Failure;
@@ -100,7 +100,7 @@ impl Watches {
     {
         let (inputs, observer) = (self.inputs.clone(), Arc::clone(&self.observer));
         self.tasks.spawn(async move {
-            let backoff = ResetTimerBackoff::new(Backoff::default(), CALM);
+            let backoff = ResetTimerBackoff::new(pauses(), CALM);
             let mut events = pin!(watcher(api, config).backoff(backoff));
             let mut listed = Vec::new();
             while let Some(event) = events.next().await {

@@ -212,7 +212,7 @@ fn a_write_that_failed_is_made_again_after_a_pause() {
     let first = write(&mut tracked, at(200));
     tracked.attempts().failed(at(300));
     tracked.unsaid();
-    assert_eq!(tracked.next(), Some(at(400)));
+    assert!(tracked.next().is_some_and(|next| next > at(300) && next <= at(400)));
     let again = write(&mut tracked, at(400));
     assert_eq!((again.status.phase, again.notes), (Phase::Complete, first.notes));
 }
@@ -297,7 +297,7 @@ fn past_the_deadline_reports_are_counted_again_before_anybody_is_called_silent()
     };
     assert!(recount(&mut tracked, 65_000));
     tracked.attempts().failed(at(65_500));
-    assert_eq!(tracked.next(), Some(at(65_600)));
+    assert!(tracked.next().is_some_and(|next| next > at(65_500) && next <= at(65_600)));
     assert!(recount(&mut tracked, 65_600));
 
     let found = ["a", "b"].map(|node| report(node, Outcome::Deleted, Some(1)));

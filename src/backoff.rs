@@ -19,10 +19,24 @@ impl Backoff {
     }
 
     /// The next delay.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let whole = self.next.min(self.longest);
         self.next = whole * 2;
         whole.mul_f64(1.0 - fastrand::f64() / 2.0)
+    }
+}
+
+impl Iterator for Backoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.pause())
+    }
+}
+
+impl kube::runtime::utils::Backoff for Backoff {
+    fn reset(&mut self) {
+        *self = Self::up_to(self.longest);
     }
 }
 
@@ -34,14 +48,16 @@ mod tests {
     fn delays_double_up_to_the_bound() {
         let mut backoff = Backoff::up_to(Duration::from_millis(500));
         for whole in [100, 200, 400, 500, 500].map(Duration::from_millis) {
-            let delay = backoff.next();
+            let delay = backoff.pause();
             assert!((whole / 2..=whole).contains(&delay), "{delay:?} of {whole:?}");
         }
+        kube::runtime::utils::Backoff::reset(&mut backoff);
+        assert!(backoff.pause() <= SHORTEST);
     }
 
     #[test]
     fn two_do_not_wait_for_the_same_time() {
-        let first = || Backoff::up_to(Duration::from_secs(1)).next();
+        let first = || Backoff::up_to(Duration::from_secs(1)).pause();
         assert!((0..100).any(|_| first() != first()));
     }
 }
