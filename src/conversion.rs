@@ -105,12 +105,14 @@ fn container_names(container: &Container) -> Holder {
     }
 }
 
-/// What is to be told of an entry. Each conflict has its own message, so they are repeated only where there is nothing else to tell.
+/// What is to be told of an entry: how it failed, or else what held its images. Each conflict has its own message beside.
 fn told(result: &node::EntryResult) -> Vec<String> {
-    let conflicts: Vec<String> = result.conflicts.iter().map(ToString::to_string).collect();
-    let others: Vec<String> =
-        result.messages.iter().filter(|message| !conflicts.contains(message)).cloned().collect();
-    if others.is_empty() { conflicts } else { others }
+    let mut messages = result.messages.clone();
+    if result.outcome == node::Outcome::Failed {
+        let conflicts: Vec<String> = result.conflicts.iter().map(ToString::to_string).collect();
+        messages.retain(|message| !conflicts.contains(message));
+    }
+    messages
 }
 
 fn message(messages: &[String]) -> Option<String> {
@@ -196,23 +198,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_conflict_is_told_first() {
+    fn of_what_has_failed_the_conflicts_of_others_do_not_hide_why() {
         let found = |subject: &str| image::Conflict {
             image: format!("sha256:{}", "a1".repeat(32)).parse().unwrap(),
             subject: subject.into(),
-            cause: Cause::Pinned,
+            cause: Cause::MultipleReferences,
             doubt: None,
         };
-        let conflicts: Vec<_> = ["a", "b", "c", "d"].map(found).to_vec();
-        let sentences: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-        let with = |messages: Vec<String>| {
-            let result = node::EntryResult { conflicts: conflicts.clone(), messages, ..Default::default() };
-            image_result(&result).message
-        };
-        let refused = "refused by containerd".to_owned();
-        let all: Vec<String> = sentences.iter().cloned().chain([refused.clone()]).collect();
-        assert_eq!(with(all), Some(refused));
-        assert_eq!(with(sentences.clone()), Some(format!("{}; and 1 more", sentences[..3].join("; "))));
+        let conflicts: Vec<_> = ["a", "b", "c"].map(found).to_vec();
+        let held: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        let other = "refused by containerd".to_owned();
+        let messages: Vec<String> = held.iter().cloned().chain([other.clone()]).collect();
+        let rows = [
+            (node::Outcome::Failed, other),
+            (node::Outcome::Conflict, format!("{}; and 1 more", held.join("; "))),
+        ];
+        for (outcome, expected) in rows {
+            let (conflicts, messages) = (conflicts.clone(), messages.clone());
+            let result = node::EntryResult { outcome, conflicts, messages, ..Default::default() };
+            assert_eq!(image_result(&result).message, Some(expected), "{outcome:?}");
+        }
     }
 
     #[test]

@@ -46,5 +46,5 @@ pub use error::{CallError, ConnectError, Error};
 pub use events::Releases;
 pub use needs::{Needs, Unknown};
 pub use operation::{Done, Node, Operation, Progress, Recovered, Turn, Watch};
-pub use result::{EntryResult, Outcome};
+pub use result::{EntryResult, HeldImages, Outcome};
 pub use sandboxes::Sandboxes;

@@ -20,7 +20,9 @@ use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::conversion::Asked;
 use crate::image::{self, Pattern, Request, Rules};
-use crate::node::{Done, EntryResult, Needs, Operation, Progress, Sandboxes, Turn, Unknown, Watch};
+use crate::node::{
+    Done, EntryResult, HeldImages, Needs, Operation, Progress, Sandboxes, Turn, Unknown, Watch,
+};
 use crate::telemetry::metrics::AgentMetrics;
 
 /// How long the pods may take to be listed while images are away. They are put back after that. The API server lets a request of
@@ -90,8 +92,8 @@ impl Attempts {
         known: &Known,
         draft: &mut Draft,
     ) -> Result<Prepared, AttemptError> {
-        if let Some(held) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
-            && !may_be_free(link, held).await?
+        if let Some((held, images)) = draft.held.as_ref().filter(|_| !draft.is_overdue(self.cluster.now()))
+            && !images.is_any_free(&link.node.dry_run(held).await?)
         {
             let now = Instant::now();
             if draft.is_to_be_looked_at(now) {
@@ -106,6 +108,10 @@ impl Attempts {
         let Some(deletion) = self.look(key, known).await? else {
             return Ok(Prepared::Idle(Standing::Done));
         };
+        if self.membership.joined_after(&deletion).await? {
+            // An earlier node of this name may have left a report. Nobody waits for that any more.
+            return Ok(Prepared::Idle(Standing::Done));
+        }
         if draft.may_have_report
             && let Some(report) = self.cluster.report(&key.uid).await?
         {
@@ -165,8 +171,9 @@ impl Attempts {
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
         self.report(&deletion, draft, standing).await?;
+        let held = HeldImages::of(&done.results);
         self.acknowledge(link, done, &others).await;
-        draft.hold(operation, deletion.deadline());
+        draft.hold(operation, held, deletion.deadline());
         Ok(standing)
     }
 
@@ -276,10 +283,4 @@ fn tell_reasons(results: &[EntryResult]) {
             tracing::info!(image = result.entry, %reason, "decided");
         }
     }
-}
-
-/// Whether something of what was held is free, as far as the node knows. Asks the API server for nothing.
-async fn may_be_free(link: &Link, held: &Operation) -> Result<bool, AttemptError> {
-    let results = link.node.dry_run(held).await?;
-    Ok(results.iter().any(EntryResult::is_free))
 }

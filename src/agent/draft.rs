@@ -13,12 +13,12 @@ use crate::api::deletion::ImageDeletion;
 use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::image::Pattern;
-use crate::node::{Operation, Sandboxes};
+use crate::node::{HeldImages, Operation, Sandboxes};
 
 /// How long a deletion that is held is taken to be wanted still.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 
-/// How long what is known of pods is taken to be true whatever happens to pods that hold nothing.
+/// How long what is known of pods is taken to be true while only pods change that hold nothing.
 const BETWEEN_PODS: Duration = Duration::from_secs(60);
 
 /// A report in the making.
@@ -30,8 +30,8 @@ pub struct Draft {
     started: Option<Time>,
     /// What was reported already.
     pub reported: Vec<ImageResult>,
-    /// What something held at the last attempt.
-    pub held: Option<Operation>,
+    /// What something held at the last attempt, and the images.
+    pub held: Option<(Operation, HeldImages)>,
     /// Until when that is waited for.
     pub until: Option<Timestamp>,
     /// When it was asked last whether the deletion is still wanted.
@@ -120,7 +120,7 @@ impl Draft {
 
     /// Keeps what is held of an operation, to be tried again `until` the deletion is over. The pods of that time count only
     /// where their changes are heard of.
-    pub fn hold(&mut self, mut operation: Operation, until: Option<Timestamp>) {
+    pub fn hold(&mut self, mut operation: Operation, images: HeldImages, until: Option<Timestamp>) {
         self.until = until;
         self.looked = Instant::now();
         let is_held = |image: &str| self.results.get(image).is_some_and(ImageResult::is_held);
@@ -129,7 +129,7 @@ impl Draft {
             operation.pods.clear();
         }
         operation.sandboxes = Sandboxes::default();
-        self.held = Some(operation);
+        self.held = Some((operation, images));
     }
 
     /// Whether this node has reported on the deletion.
@@ -175,7 +175,7 @@ impl Draft {
         })
     }
 
-    /// The same of pods that hold nothing, once in a while.
+    /// Whether it is by now as soon as any pod changes.
     pub fn is_to_be_refreshed(&self, now: Instant) -> bool {
         now.duration_since(self.looked) >= BETWEEN_PODS
     }
@@ -269,13 +269,13 @@ mod tests {
         let request = Request { entries, ..Request::default() };
         let pod = crate::image::Pod { namespace: "shop".into(), name: "cart".into(), images: vec![] };
         let operation = Operation { request, pods: vec![pod], ..Operation::default() };
-        draft.hold(operation.clone(), None);
-        let alone = draft.held.take().unwrap();
+        draft.hold(operation.clone(), HeldImages::default(), None);
+        let (alone, _) = draft.held.take().unwrap();
         assert!(alone.pods.is_empty() && !draft.waits_for_pod(), "nobody would say that the pod has gone");
         draft.add([ImageResult { conflicts: vec![conflict("pending")], ..result("a", Outcome::Conflict) }]);
-        draft.hold(operation, None);
+        draft.hold(operation, HeldImages::default(), None);
         assert!(draft.waits_for_pod());
-        assert_eq!(draft.held.unwrap().pods.len(), 1);
+        assert_eq!(draft.held.unwrap().0.pods.len(), 1);
         let held = alone.request.entries;
         let held: Vec<_> = held.into_iter().map(|entry| entry.text).collect();
         assert_eq!(held, ["a"]);

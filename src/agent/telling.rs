@@ -111,6 +111,10 @@ impl Attempts {
         draft.take_in_recovered(did);
         if standing == Standing::Held {
             draft.leave_patterns_due();
+            if draft.listed(deletion) == draft.reported {
+                // It was counted when it was reported.
+                draft.uncounted = Did::default();
+            }
         }
         self.report(deletion, &mut draft, standing).await
     }

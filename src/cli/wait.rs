@@ -10,12 +10,12 @@ use super::interrupt::Interrupt;
 use super::screen::say;
 use super::session::Session;
 use crate::image::Request;
-use crate::node::{self, Done, EntryResult, Outcome};
+use crate::node::{self, Done, EntryResult, HeldImages};
 
 /// The time between two looks whether containerd is there again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a look without any news counts. A container that was never made ends without an event.
+/// How long a look without any news counts. On containerd 1.6 a container that was not made after all ends without an event.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// A deletion that waits.
@@ -95,14 +95,10 @@ impl<'a> Wait<'a> {
             }
             progress.iter().for_each(|index| say_outcome(&waited.results[*index]));
             held.iter().for_each(|index| say_held(&waited.results[*index]));
-            let has_failed = held.iter().any(|index| waited.results[*index].outcome == Outcome::Failed);
+            let images = HeldImages::of(held.iter().map(|index| &waited.results[*index]));
             let next = async {
                 self.session.node.acknowledge(done).await?;
-                if has_failed {
-                    // What the node has refused will look free.
-                    self.pause(PAUSE).await;
-                }
-                self.until_free(&only(request, &held)).await
+                self.until_free(&only(request, &held), &images).await
             };
             match next.await {
                 Err(error) => return Ok(waited.ended(error)),
@@ -117,12 +113,12 @@ impl<'a> Wait<'a> {
         !self.interrupt.token().is_cancelled() && Timestamp::now() < self.deadline
     }
 
-    /// Returns when one of the entries may have become free, and at the deadline or an interruption at the latest. A containerd that
+    /// Returns when one of the images may have become free, and at the deadline or an interruption at the latest. A containerd that
     /// is started again meanwhile is waited for too.
-    async fn until_free(&self, request: &Request) -> Result<(), Error> {
+    async fn until_free(&self, request: &Request, held: &HeldImages) -> Result<(), Error> {
         let mut is_away = false;
         loop {
-            match self.until_free_or_away(request).await {
+            match self.until_free_or_away(request, held).await {
                 Err(Error::Node(node::Error::Call(error))) if error.may_pass() && self.goes_on() => {
                     if !std::mem::replace(&mut is_away, true) {
                         say(format_args!("waiting for containerd too: {error}"));
@@ -134,11 +130,11 @@ impl<'a> Wait<'a> {
         }
     }
 
-    async fn until_free_or_away(&self, request: &Request) -> Result<(), Error> {
+    async fn until_free_or_away(&self, request: &Request, held: &HeldImages) -> Result<(), Error> {
         let mut releases = self.session.node.releases().await.map_err(node::Error::from)?;
         while self.goes_on() {
             let results = self.session.dry_run(request).await?;
-            if results.iter().any(EntryResult::is_free) {
+            if held.is_any_free(&results) {
                 return Ok(());
             }
             tokio::select! {

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::attempts::{Attempts, after};
 use super::change::{Change, ReportChange};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Selected};
 use super::note::notes;
 use super::order::{Order, StatusWrite, Target};
 use super::pace::{BETWEEN_LISTS, BETWEEN_WRITES, between_writes};
@@ -20,7 +20,7 @@ use super::recount::Recount;
 use super::roster::Roster;
 use crate::api::aggregate::{Reports, Stage, aggregate};
 use crate::api::deletion::ImageDeletion;
-use crate::api::status::{ImageDeletionStatus, Phase};
+use crate::api::status::{ImageDeletionStatus, NodeCounts, Phase};
 
 /// A deletion that is under way, or one that is over and whose status is of an earlier generation.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Tracked {
         let is_due = self.roster.is_none() && self.wants_reports() && cluster.is_known();
         if let Some(reports) = self.reports.as_ref().filter(|_| is_due) {
             let selected = cluster.select(&self.deletion);
-            let mut roster = Roster::new(match asks_all(&self.deletion) {
+            let mut roster = Roster::new(match asks_all(&self.deletion, &selected) {
                 true => selected.all_asked(),
                 false => selected,
             });
@@ -293,10 +293,12 @@ fn stored(deletion: &ImageDeletion) -> Option<&ImageDeletionStatus> {
     deletion.status.as_ref().filter(|status| status.observed_generation.is_some())
 }
 
-/// Whether an earlier leader found an agent on every selected node. One that is missing now is to come back, and is waited for by
-/// whoever saw it.
-fn asks_all(deletion: &ImageDeletion) -> bool {
-    stored(deletion).is_some_and(|status| status.nodes.without_agent == 0)
+/// Whether an earlier leader has asked every node that is selected now, and found an agent on each. One that is missing now is to come
+/// back, and is waited for by whoever saw it.
+fn asks_all(deletion: &ImageDeletion, selected: &Selected) -> bool {
+    let count = selected.desired.len() + selected.without_agent.len();
+    let had_asked = |nodes: &NodeCounts| nodes.without_agent == 0 && count <= nodes.desired as usize;
+    stored(deletion).is_some_and(|status| had_asked(&status.nodes))
 }
 
 /// Counts the report of a node that is part of the deletion: it is final, also if its node is gone or came back since, or the

@@ -149,7 +149,7 @@ pub fn since(
     rules: &Rules,
 ) -> Result<Vec<Conflict>, Unread> {
     let mut conflicts = against_deletion(inventory, image, ActiveReference::Ignore, rules)?;
-    let keeps = |cause: &Cause| meant == Meant::LastName && cause.is_container();
+    let keeps = |cause: &Cause| meant == Meant::Name && cause.is_container();
     conflicts.retain(|conflict| conflict.blocks(rules) || keeps(&conflict.cause));
     Ok(conflicts)
 }

@@ -28,11 +28,11 @@ pub struct Plan {
 /// What of an image was meant. It decides what forcing reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Meant {
-    /// The image, by its ID or a digest, or all of its names.
+    /// The image, by its ID or a digest.
     #[default]
     Image,
-    /// A name that turned out to be its last. The image goes with that name only because no container uses it.
-    LastName,
+    /// A name. Where it is the last one, the image goes with it only because no container uses it.
+    Name,
 }
 
 /// What becomes of an image.

@@ -46,7 +46,7 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
     let parts = inventory.parts(&image)?;
     let meant = match by {
         By::Id | By::Digest(_) => Meant::Image,
-        By::Record(..) => Meant::LastName,
+        By::Record(..) => Meant::Name,
     };
     let planner = Planner { inventory, rules, image: &image, meant, parts: &parts };
     match by {

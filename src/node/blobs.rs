@@ -124,8 +124,8 @@ impl Containerd {
     }
 
     /// Everything that keeps each of these blobs, itself included, up to the indexes: by the labels of the blobs, without reading any.
-    /// One pass over the store; none where there are more levels than are followed.
-    pub async fn holders_of(&self, blobs: &[&Digest]) -> Result<Option<Vec<HashSet<Digest>>>, CallError> {
+    /// One pass over the store; none of a blob where there are more levels than are followed.
+    pub async fn holders_of(&self, blobs: &[&Digest]) -> Result<Vec<Option<HashSet<Digest>>>, CallError> {
         let mut above: HashMap<String, Vec<Digest>> = HashMap::new();
         self.each_blob(|info| {
             let references = info.labels.iter().filter(|(key, _)| key.starts_with(CONTENT_REFERENCE));
@@ -242,6 +242,21 @@ fn snapshotter(label: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_a_blob_is_followed_up_to_a_bound() {
+        let digest = |number: usize| format!("sha256:{number:064x}").parse::<Digest>().unwrap();
+        let above = |levels: usize| -> HashMap<String, Vec<Digest>> {
+            // Two keep each, one of them what is next, and the last one what was first.
+            let other = digest(99);
+            let keep = |level| (digest(level).to_string(), vec![digest((level + 1) % levels), other.clone()]);
+            (0..levels).map(keep).collect()
+        };
+        let holders = climb(&digest(0), &above(LEVELS_MAX)).unwrap();
+        assert_eq!(holders.len(), LEVELS_MAX + 1);
+        assert_eq!(climb(&digest(0), &above(LEVELS_MAX + 2)), None);
+        assert_eq!(climb(&digest(98), &above(3)), Some([digest(98)].into()));
+    }
 
     #[test]
     fn a_snapshotter_is_named_once_whatever_tells_its_labels_apart() {

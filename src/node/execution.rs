@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
+use super::images::Row;
 use super::journal::{Journal, Part, PlannedEntry, PlannedPruning};
 use super::open_journal::{Kept, OpenJournal};
 use super::operation::{Node, Operation, Progress, Watch};
@@ -231,13 +232,12 @@ impl<'a> Execution<'a> {
         if keeping.is_empty() {
             return Ok(false);
         }
-        let Some(holders) = containerd.holders_of(&keeping).await? else {
-            return Ok(false);
-        };
+        let holders = containerd.holders_of(&keeping).await?;
         let rows = containerd.list_images().await?;
         let mut released = false;
         for (config, holders) in keeping.into_iter().zip(holders) {
-            let is_used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
+            let is_holder = |row: &Row| holders.as_ref().is_none_or(|all| all.contains(&*row.target.digest));
+            let is_used = rows.iter().any(is_holder);
             released |= !is_used && containerd.release_snapshots(config).await?;
         }
         Ok(released)

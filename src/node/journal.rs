@@ -68,9 +68,9 @@ pub struct PlannedEntry {
     pub entry: String,
     /// The image that it means.
     pub image: String,
-    /// Whether its last name was meant.
+    /// Whether a name of it was meant.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub last_name: bool,
+    pub by_name: bool,
     /// The steps.
     pub steps: Vec<PlannedStep>,
 }
@@ -131,7 +131,7 @@ impl PlannedEntry {
         Self {
             entry: entry.clone(),
             image: plan.image.to_string(),
-            last_name: plan.meant == Meant::LastName,
+            by_name: plan.meant == Meant::Name,
             steps: plan.steps.iter().map(step).collect(),
         }
     }
@@ -154,7 +154,7 @@ impl PlannedEntry {
             true => Fate::Deleted,
             false => Fate::Untagged,
         };
-        let meant = if self.last_name { Meant::LastName } else { Meant::Image };
+        let meant = if self.by_name { Meant::Name } else { Meant::Image };
         Some(Plan { image, meant, fate, steps, reasons: Vec::new() })
     }
 }

@@ -62,7 +62,7 @@ impl Node {
         if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled()) {
             match pruning {
                 Err(error) if !error.is_answer() => return Err(Error::Unfinished(error)),
-                looked => prune(looked, result, watch, journals).await?,
+                looked => prune(looked, result, watch, journals).await.map_err(Error::unfinished)?,
             }
         }
         Ok(results)

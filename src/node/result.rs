@@ -1,6 +1,8 @@
 //! What an operation did, entry by entry.
 
-use crate::image::{Conflict, Decision, Fate, Plan, Reason, Refusal, Removal, Request};
+use std::collections::BTreeSet;
+
+use crate::image::{Conflict, Decision, Fate, ImageId, Plan, Reason, Refusal, Removal, Request};
 
 /// What became of one entry of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,11 +50,6 @@ impl EntryResult {
     /// Whether something holds an image of the entry, whatever became of the others.
     pub fn is_held(&self) -> bool {
         self.outcome == Outcome::Conflict || !self.conflicts.is_empty()
-    }
-
-    /// Whether something would be done, or nothing holds it: of a pattern some images may be held and others not.
-    pub fn is_free(&self) -> bool {
-        self.outcome != Outcome::Conflict || !self.removals.is_empty()
     }
 
     /// Adds what became of one more image of the entry; the worst counts.
@@ -130,6 +127,24 @@ impl EntryResult {
     }
 }
 
+/// The images that something held. A deletion that waits is tried again when one of them is free: what failed beside them would only
+/// fail again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldImages(BTreeSet<ImageId>);
+
+impl HeldImages {
+    /// Those of some entries.
+    pub fn of<'a>(results: impl IntoIterator<Item = &'a EntryResult>) -> Self {
+        let conflicts = results.into_iter().flat_map(|result| &result.conflicts);
+        Self(conflicts.map(|conflict| conflict.image.clone()).collect())
+    }
+
+    /// Whether nothing holds one of them by now, as a dry run says.
+    pub fn is_any_free(&self, foretold: &[EntryResult]) -> bool {
+        self.0.is_empty() || !self.0.is_subset(&Self::of(foretold).0)
+    }
+}
+
 impl From<Fate> for Outcome {
     fn from(fate: Fate) -> Self {
         match fate {
@@ -154,4 +169,37 @@ pub(super) fn results(
         results[decision.entry].add(result);
     }
     results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Cause;
+
+    fn held(images: &[&str], outcome: Outcome) -> EntryResult {
+        let conflict = |image: &&str| Conflict {
+            image: format!("sha256:{}", image.repeat(32)).parse().unwrap(),
+            subject: (*image).into(),
+            cause: Cause::Pinned,
+            doubt: None,
+        };
+        EntryResult { outcome, conflicts: images.iter().map(conflict).collect(), ..EntryResult::default() }
+    }
+
+    #[test]
+    fn what_is_held_is_free_when_nothing_holds_it_whatever_is_with_the_others() {
+        use Outcome::*;
+        let before = HeldImages::of(&[held(&["a1", "b2"], Failed), held(&[], Failed)]);
+        let rows: &[(&[EntryResult], bool)] = &[
+            (&[held(&["a1", "b2"], Conflict), held(&[], Deleted)], false),
+            (&[held(&["b2"], Conflict), held(&["a1"], Failed)], false),
+            (&[held(&["a1", "b2", "c3"], Conflict)], false),
+            (&[held(&["a1"], Conflict), held(&[], Failed)], true),
+            (&[held(&[], Absent)], true),
+        ];
+        for (foretold, expected) in rows {
+            assert_eq!(before.is_any_free(foretold), *expected, "{foretold:?}");
+        }
+        assert!(HeldImages::default().is_any_free(&[]));
+    }
 }

@@ -133,20 +133,20 @@ impl Containerd {
         .await
     }
 
-    /// Asks a snapshotter, and once more where what it says `may_be` the last word: then what it has is neither looked at nor
+    /// Asks a snapshotter, and once more where an error of it `is_final`: then what it has is neither looked at nor
     /// counted. One that is a process of its own may be away while containerd is there, and one that cannot tell a size keeps no
     /// image from its end.
     async fn reach<T>(
         &self,
         snapshotter: &str,
-        may_be: impl Fn(&CallError) -> bool,
+        is_final: impl Fn(&CallError) -> bool,
         ask: impl AsyncFn() -> Result<T, CallError>,
     ) -> Result<Reached<T>, CallError> {
         for asked_before in [false, true] {
             match had(ask().await) {
                 Ok(Some(answer)) => return Ok(Reached::Found(answer)),
                 Ok(None) => return Ok(Reached::Absent),
-                Err(error) if !may_be(&error) => return Err(error),
+                Err(error) if !is_final(&error) => return Err(error),
                 Err(error) if asked_before => tracing::warn!(%error, snapshotter, "it cannot say"),
                 // Whether it is the snapshotter that is away, or the daemon.
                 Err(_) => drop(self.version().await?),

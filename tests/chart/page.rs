@@ -105,7 +105,8 @@ fn helm_commands() -> Vec<String> {
     let commands = text.lines().flat_map(|line| line.split(['`', '#'])).map(str::trim);
     commands
         .filter(|command| {
-            command.starts_with("helm ") && command.split_whitespace().nth(2) == Some("secateur")
+            let is_ours = |word| ["secateur", "charts/secateur"].contains(&word);
+            command.starts_with("helm ") && command.split_whitespace().any(is_ours)
         })
         .map(str::to_owned)
         .collect()

@@ -12,7 +12,7 @@ use super::*;
 use crate::agent::fixture;
 use crate::api::deletion::ImageDeletion;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
-use crate::node::Operation;
+use crate::node::{HeldImages, Operation};
 use crate::telemetry::metrics::AgentMetrics;
 
 /// An agent's parts, with an API server that does not answer.
@@ -71,7 +71,7 @@ fn held_by_cart(kind: ConflictKind) -> Draft {
         reclaimed_bytes: 0,
         message: None,
     }]);
-    draft.hold(Operation::default(), None);
+    draft.hold(Operation::default(), HeldImages::default(), None);
     draft
 }
 

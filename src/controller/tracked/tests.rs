@@ -414,23 +414,25 @@ fn a_controller_that_starts_later_counts_nodes_as_one_that_was_there() {
 #[test]
 fn a_controller_that_starts_later_waits_for_an_agent_that_was_there() {
     let rows = [
-        (Some(0), (Phase::Active, "1/2")),
+        (Some((2, 0)), (Phase::Active, "1/2")),
         // Nobody can say which of the nodes that was.
-        (Some(1), (Phase::Complete, "1/1")),
+        (Some((2, 1)), (Phase::Complete, "1/1")),
+        // One is selected by labels that it has got since.
+        (Some((1, 0)), (Phase::Complete, "1/1")),
         (None, (Phase::Complete, "1/1")),
     ];
-    for (without_agent, expected) in rows {
+    for (nodes, expected) in rows {
         let mut cluster = cluster(["a", "b"]);
         cluster.agents(Change::Gone("agent-b".into()));
         let mut left = deletion();
-        left.status = without_agent.map(|without_agent| {
-            let mut status = ImageDeletionStatus { observed_generation: Some(1), ..Default::default() };
-            status.nodes.without_agent = without_agent;
-            status
+        left.status = nodes.map(|(desired, without_agent)| ImageDeletionStatus {
+            observed_generation: Some(1),
+            nodes: NodeCounts { desired, without_agent, ..NodeCounts::default() },
+            ..ImageDeletionStatus::default()
         });
         let mut tracked = Tracked::new(left, at(5_000));
         tracked.report(Change::Listed(all([report("a", Outcome::Deleted, Some(1))])), &cluster);
-        assert_eq!(counts(&write(&mut tracked, at(6_000))), expected, "{without_agent:?}");
+        assert_eq!(counts(&write(&mut tracked, at(6_000))), expected, "{nodes:?}");
     }
 }
 

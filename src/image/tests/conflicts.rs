@@ -77,9 +77,9 @@ fn a_container_that_came_since_keeps_an_image_whose_last_name_was_meant() {
     for (node, by_id, by_name) in rows {
         let (inventory, image) = (node.inventory(), image("a1"));
         let found = |meant| conflict::since(&inventory, &image, meant, &forced).unwrap().len();
-        assert_eq!((found(Meant::Image), found(Meant::LastName)), (*by_id, *by_name));
+        assert_eq!((found(Meant::Image), found(Meant::Name)), (*by_id, *by_name));
     }
-    for (query, meant) in [("app:v1", Meant::LastName), (digest("a1").as_str(), Meant::Image)] {
+    for (query, meant) in [("app:v1", Meant::Name), (digest("a1").as_str(), Meant::Image)] {
         assert_eq!(app().force().verdict(query).unwrap().meant, meant, "{query}");
     }
 }

@@ -117,7 +117,7 @@ async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
     assert_eq!((&status["phase"], &status["nodes"]["conflicted"]), (&json!("Complete"), &json!(1)));
 }
 
-/// One image of a pattern is in use, and another was moved meanwhile. The table tells both.
+/// One image of a pattern is in use, and another was moved meanwhile.
 async fn an_image_deletion_waits_for_what_is_held_whatever_failed(version: Version) {
     let node = Node::start(version).await;
     let held = node.import(&Image::new("docker.io/library/app:v1").layer("one")).await;
