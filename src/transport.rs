@@ -13,14 +13,14 @@ use axum::http::{Request, Response, Uri};
 use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{CaptureConnection, Connection, HttpConnector, capture_connection};
 use hyper_util::client::legacy::{Builder, Client as HttpClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder, service_fn};
 
 /// What Kubernetes' own clients do.
 const PINGS: Pings = Pings { after: Duration::from_secs(30), patience: Duration::from_secs(15) };
@@ -43,11 +43,67 @@ pub type Http<C, B> = HttpClient<TimeoutConnector<HttpsConnector<C>>, B>;
 ///
 /// Where the configuration's certificates or credentials can't be used.
 pub fn client(config: Config) -> kube::Result<Client> {
-    if config.proxy_url.is_some() || config.tls_server_name.is_some() {
-        // Neither is so in a pod. kube's own client knows what to do.
+    if is_for_kube(&config) {
         return Client::try_from(config);
     }
     over(&config, http(&config, tcp())?)
+}
+
+/// What is not so in a pod, and kube's own client knows what to do with.
+fn is_for_kube(config: &Config) -> bool {
+    config.proxy_url.is_some() || config.tls_server_name.is_some()
+}
+
+/// The same for a controller, whose work must not stand still while its Lease is renewed elsewhere: a request that is given up before
+/// it is answered takes the connection out of use, and the next one makes another. An API server may answer pings and nothing else.
+/// Agents are too many for that: where an API server has too much to do, thousands of handshakes would be more.
+///
+/// # Errors
+///
+/// As [`client`].
+pub fn wary_client(config: Config) -> kube::Result<Client> {
+    if is_for_kube(&config) {
+        return Client::try_from(config);
+    }
+    over(&config, wary(http(&config, tcp())?))
+}
+
+fn wary<S>(
+    http: S,
+) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future: Send> + Clone
+where
+    S: Service<Request<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    service_fn(move |mut request: Request<Body>| {
+        let unanswered = Unanswered(Some(capture_connection(&mut request)));
+        let answer = http.clone().call(request);
+        async move {
+            let answer = answer.await;
+            unanswered.end();
+            answer
+        }
+    })
+}
+
+/// The connection of a request that has no answer yet.
+struct Unanswered(Option<CaptureConnection>);
+
+impl Unanswered {
+    /// It has an answer now.
+    fn end(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(connected) = self.0.as_ref().map(CaptureConnection::connection_metadata)
+            && let Some(connected) = connected.as_ref()
+        {
+            connected.poison();
+        }
+    }
 }
 
 /// The client over anything that takes its requests to the API server, an [`http`] client for one.

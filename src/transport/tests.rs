@@ -1,10 +1,10 @@
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::pin;
 
 use axum::body::Body as Answer;
 use futures::{StreamExt, stream};
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
@@ -20,15 +20,21 @@ use super::*;
 /// Much longer than the pings take.
 const LONG: Duration = Duration::from_secs(20);
 
-/// An API server that has one node, and where nothing happens.
-async fn api_server() -> SocketAddr {
+/// An API server that has one node, and where nothing happens. On its first connections it answers pings and nothing else.
+async fn api_server(silent: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        loop {
+        for connection in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
+            let answer = move |request| async move {
+                match connection < silent {
+                    true => pending().await,
+                    false => answer(request).await,
+                }
+            };
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service_fn(answer));
+                .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer));
             tokio::spawn(connection);
         }
     });
@@ -84,7 +90,7 @@ async fn pass(mut from: ReadHalf<TcpStream>, mut to: WriteHalf<TcpStream>, dies:
 #[tokio::test]
 async fn a_connection_that_died_without_a_word_ends_its_watch_and_is_replaced() {
     let (die, dies) = watch::channel(false);
-    let address = way(api_server().await, dies).await;
+    let address = way(api_server(0).await, dies).await;
     let config = Config::new(format!("http://{address}").parse().unwrap());
     let pings = Pings { after: Duration::from_millis(200), patience: Duration::from_millis(200) };
     // Without TLS nobody agrees on HTTP/2.
@@ -100,4 +106,22 @@ async fn a_connection_that_died_without_a_word_ends_its_watch_and_is_replaced() 
     let ended = timeout(LONG, events.next()).await.expect("it is noticed");
     assert!(matches!(ended, None | Some(Err(_))), "{ended:?}");
     timeout(LONG, nodes.get("node-a")).await.expect("there is another connection").unwrap();
+}
+
+/// Whoever is not wary waits for the same connection again.
+#[tokio::test]
+async fn a_wary_client_leaves_a_connection_on_which_a_request_was_given_up() {
+    for is_wary in [true, false] {
+        let config = Config::new(format!("http://{}", api_server(1).await).parse().unwrap());
+        let http = pinging(PINGS).http2_only(true).build::<_, Body>(tcp());
+        let client = match is_wary {
+            true => over(&config, wary(http)),
+            false => over(&config, http),
+        };
+        let nodes: Api<Node> = Api::all(client.unwrap());
+        let patience = Duration::from_millis(300);
+        assert!(timeout(patience, nodes.get("node-a")).await.is_err());
+        let patience = if is_wary { LONG } else { patience };
+        assert_eq!(timeout(patience, nodes.get("node-a")).await.is_ok(), is_wary);
+    }
 }
