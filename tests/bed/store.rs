@@ -1,6 +1,7 @@
 //! What is in containerd's store, read from containerd itself.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest};
 use containerd_client::services::v1::{
@@ -213,9 +214,10 @@ impl Containerd {
         made.expect("containerd makes a lease");
     }
 
-    /// Runs containerd's garbage collection and waits for its end.
+    /// Runs containerd's garbage collection and waits for its end. Several may do so at a time.
     pub(crate) async fn collect_garbage(&self) {
-        let id = "bed-collect-garbage".to_owned();
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let id = format!("bed-collect-garbage-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.make_lease(&id).await;
         let delete = DeleteRequest { id, sync: true };
         self.client()
