@@ -112,8 +112,8 @@ impl Attempts {
         if standing == Standing::Held {
             draft.leave_patterns_due();
             if draft.listed(deletion) == draft.reported {
-                // It was counted when it was reported.
-                draft.uncounted = Did::default();
+                // It was reported before, and counted then.
+                return Ok(());
             }
         }
         self.report(deletion, &mut draft, standing).await

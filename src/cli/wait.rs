@@ -85,9 +85,8 @@ impl<'a> Wait<'a> {
                 Err(error) if !waited.results.is_empty() => return Ok(waited.ended(error)),
                 done => done?,
             };
-            let is_progress = |result: &EntryResult| !result.removals.is_empty();
-            let progress = held.iter().copied().zip(&done.results).filter(|(_, result)| is_progress(result));
-            let progress: Vec<usize> = progress.map(|(index, _)| index).collect();
+            let progress = held.iter().zip(&done.results).filter(|(_, result)| !result.removals.is_empty());
+            let progress: Vec<usize> = progress.map(|(index, _)| *index).collect();
             waited.take_in(&held, &mut done);
             held.retain(|index| waited.results[*index].is_held());
             if held.is_empty() || !self.goes_on() {

@@ -26,10 +26,9 @@ pub struct Plan {
 }
 
 /// What of an image was meant. It decides what forcing reaches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meant {
     /// The image, by its ID or a digest.
-    #[default]
     Image,
     /// A name. Where it is the last one, the image goes with it only because no container uses it.
     Name,

@@ -102,10 +102,10 @@ impl Containerd {
         let names = self.namespaces().await?;
         let others = names.iter().filter(|name| *name != self.namespace());
         // No header can carry any other name, so nobody works in such a namespace.
-        Ok(others.filter_map(|name| Some(self.within(name.parse().ok()?))).collect())
+        Ok(others.filter_map(|name| Some(self.in_namespace(name.parse().ok()?))).collect())
     }
 
-    fn within(&self, namespace: MetadataValue<Ascii>) -> Self {
+    fn in_namespace(&self, namespace: MetadataValue<Ascii>) -> Self {
         Self { headers: Headers { namespace, lease: None }, ..self.clone() }
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
-use super::images::Row;
 use super::journal::{Journal, Part, PlannedEntry, PlannedPruning};
 use super::open_journal::{Kept, OpenJournal};
 use super::operation::{Node, Operation, Progress, Watch};
@@ -225,10 +224,10 @@ impl<'a> Execution<'a> {
         let trees = gone.filter_map(|image| self.survey.trees.get(image));
         let configs: BTreeSet<&Digest> =
             trees.flat_map(|tree| tree.content.configs.iter().map(|config| &config.digest)).collect();
-        let keeps = |config: &&&Digest| {
-            remainder.blobs.get(**config).is_some_and(|stored| !stored.snapshotters.is_empty())
+        let keeps = |config: &&Digest| {
+            remainder.blobs.get(*config).is_some_and(|stored| !stored.snapshotters.is_empty())
         };
-        let keeping: Vec<&Digest> = configs.iter().filter(keeps).copied().collect();
+        let keeping: Vec<&Digest> = configs.into_iter().filter(keeps).collect();
         if keeping.is_empty() {
             return Ok(false);
         }
@@ -236,8 +235,8 @@ impl<'a> Execution<'a> {
         let rows = containerd.list_images().await?;
         let mut released = false;
         for (config, holders) in keeping.into_iter().zip(holders) {
-            let is_holder = |row: &Row| holders.as_ref().is_none_or(|all| all.contains(&*row.target.digest));
-            let is_used = rows.iter().any(is_holder);
+            let Some(holders) = holders else { continue };
+            let is_used = rows.iter().any(|row| holders.contains(row.target.digest.as_str()));
             released |= !is_used && containerd.release_snapshots(config).await?;
         }
         Ok(released)

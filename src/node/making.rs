@@ -3,12 +3,13 @@
 //! A container has its root file system some time before containerd lists it, and its image must stay from then on. Until it is
 //! listed, whoever makes it holds that file system by a lease, or the collector would take it (containerd's "Garbage Collection":
 //! whatever a client makes is used or leased at all times); its Go client, so the CRI, `ctr` and `nerdctl`, takes the lease first
-//! and ends it last. So where there are no leases but ours and those of pods' sandboxes nothing is being made, and no snapshots are looked at, which on a node of
-//! many images takes long. A container with a user namespace may lie on a copy of its image's root file system, which is made first.
+//! and ends it last. So where there are no leases but ours and those of pods' sandboxes nothing is being made, and no snapshots are
+//! looked at, which on a node of many images takes long. A container with a user namespace may lie on a copy of its image's root
+//! file system, which is made first.
 //!
-//! The CRI looks at an image's record before it takes that lease. Who deletes on behalf of a cluster knows the pod that a container is
-//! made for; a command line does not, and can delete the image of a container whose making begins in that moment: making it fails, and the kubelet pulls the image again, or it
-//! runs by its root file system alone.
+//! The CRI looks at an image's record before it takes that lease. Who deletes on behalf of a cluster knows the pod that a container
+//! is made for; a command line does not, and can delete the image of a container whose making begins in that moment: making it
+//! fails, and the kubelet pulls the image again, or it runs by its root file system alone.
 //!
 //! Other snapshots that are written to have keys that no container can have as its ID: `extract-… sha256:…` while a layer is
 //! unpacked, the path where an image is mounted.

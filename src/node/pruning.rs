@@ -60,10 +60,7 @@ impl Node {
         let mut results = results?;
         let deleted = results.iter_mut().find(|result| result.outcome == Outcome::Deleted);
         if let Some(result) = deleted.filter(|_| !watch.cancel.is_cancelled()) {
-            match pruning {
-                Err(error) if !error.is_answer() => return Err(Error::Unfinished(error)),
-                looked => prune(looked, result, watch, journals).await.map_err(Error::unfinished)?,
-            }
+            prune(pruning, result, watch, journals).await?;
         }
         Ok(results)
     }
@@ -77,10 +74,7 @@ impl Node {
         watch: &Watch<'_>,
         journals: &mut Vec<OpenJournal>,
     ) -> Result<(), Error> {
-        match self.pruning(operation, gone).await {
-            Err(error) if !error.is_answer() => Err(Error::Unfinished(error)),
-            looked => prune(looked, result, watch, journals).await,
-        }
+        prune(self.pruning(operation, gone).await, result, watch, journals).await
     }
 
     /// Decides which parents go after an image that goes: those that the whole operation would have pruned with it. Forcing does not
@@ -119,7 +113,8 @@ impl Node {
     }
 }
 
-/// Prunes what was found. The image is gone, so that which parents it has can't be said keeps nothing from its end.
+/// Prunes what was found. The image is gone, so that which parents it has can't be said keeps nothing from its end; only where
+/// containerd does not answer, all is left to the journal.
 async fn prune(
     looked: Result<Option<Pruning<'_>>, CallError>,
     result: &mut EntryResult,
@@ -127,8 +122,9 @@ async fn prune(
     journals: &mut Vec<OpenJournal>,
 ) -> Result<(), Error> {
     match looked {
-        Ok(Some(pruning)) => pruning.carry_out(result, watch, journals).await,
+        Ok(Some(pruning)) => pruning.carry_out(result, watch, journals).await.map_err(Error::unfinished),
         Ok(None) => Ok(()),
+        Err(error) if !error.is_answer() => Err(Error::Unfinished(error)),
         Err(error) => {
             result.messages.push(format!("its parents were not looked for, so none was pruned: {error}"));
             Ok(())

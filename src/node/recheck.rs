@@ -203,8 +203,8 @@ impl Execution<'_> {
     }
 
     /// Looks for the names of images that may be there still. One that others named meanwhile stays; an identity record alone,
-    /// which the CRI plugin may have made anew in between, names nothing and goes where the last look has found nothing that uses the image. Says
-    /// whether one did.
+    /// which the CRI plugin may have made anew in between, names nothing and goes where the last look has found nothing that uses
+    /// the image. Says whether one did.
     pub(super) async fn notice_names(
         &mut self,
         may_be_there: impl Fn(&ImageId) -> bool,

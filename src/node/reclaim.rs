@@ -1,8 +1,8 @@
 //! What left the disk, measured.
 //!
 //! Before the collection every blob and every snapshot of the images that are to go is looked up, with its size; after it,
-//! which of *those* are still there, for this namespace or another. The difference is what was reclaimed. What others removed meanwhile is not among
-//! them, so it is never counted; and what several images share is counted once, for the first of them.
+//! which of *those* are still there, for this namespace or another. The difference is what was reclaimed. What others removed
+//! meanwhile is not among them, so it is never counted; and what several images share is counted once, for the first of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

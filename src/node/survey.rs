@@ -48,8 +48,8 @@ impl LeftAlone {
 
     /// Whether one of those operations is in the way of what was decided.
     pub(super) fn is_any_in_the_way(&self, decisions: &[Decision]) -> bool {
-        let plans = decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
-        plans.filter_map(|plan| self.owner_of(plan)).next().is_some()
+        let mut plans = decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
+        plans.any(|plan| self.owner_of(plan).is_some())
     }
 
     /// Whose operation is in the way of a plan.

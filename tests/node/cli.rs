@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -84,14 +85,29 @@ fn until_said(from: &mut impl Read, what: &str) -> String {
     String::from_utf8(said).expect("it is text")
 }
 
-async fn feed(mut command: Command, text: String) -> Answer {
-    command.stdin(Stdio::piped());
-    let output = spawn_blocking(move || {
-        let mut child = command.spawn()?;
-        child.stdin.take().expect("a pipe").write_all(text.as_bytes())?;
-        child.wait_with_output()
-    });
-    output.await.expect("it is waited for").expect("it starts").into()
+/// Starts a command that reads a text.
+fn begin(mut command: Command, text: &str) -> Child {
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("it starts");
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+    child
+}
+
+async fn end(child: Child) -> Answer {
+    let output = spawn_blocking(|| child.wait_with_output()).await.expect("it is waited for");
+    output.expect("it ends").into()
+}
+
+/// Waits until a command has stopped where `SECATEUR_STOP_AT` says.
+async fn stops(child: &Child) -> Pid {
+    let status = format!("/proc/{}/stat", child.id());
+    while !std::fs::read_to_string(&status).unwrap().contains(") T ") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    Pid::from_raw(child.id().cast_signed())
+}
+
+async fn feed(command: Command, text: String) -> Answer {
+    end(begin(command, &text)).await
 }
 
 fn deletion(spec: Value) -> Value {

@@ -1,7 +1,5 @@
 //! `secateur run`.
 
-use std::io::Write;
-
 use super::*;
 use crate::bed::{both, eventually};
 
@@ -128,19 +126,14 @@ async fn an_image_deletion_waits_for_what_is_held_whatever_failed(version: Versi
 
     let spec = json!({"images": ["app:*"], "onConflict": "Wait", "activeDeadlineSeconds": 60});
     let mut command = secateur(&node, &["run", "-f", "-", "-o", "table"]);
-    command.env("SECATEUR_STOP_AT", "removing").stdin(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(deletion(spec).to_string().as_bytes()).unwrap();
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    eventually("the deletion to stop", async || {
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ").then_some(())
-    })
-    .await;
+    command.env("SECATEUR_STOP_AT", "removing");
+    let mut child = begin(command, &deletion(spec).to_string());
+    let pid = stops(&child).await;
     node.move_record("docker.io/library/app:v2", &new.name).await;
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     until_said(child.stderr.as_mut().unwrap(), "app:*: waiting: ");
     node.remove_plain_container("user").await;
-    let answer = Answer::from(spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap());
+    let answer = end(child).await;
     assert_eq!(answer.exit, 0, "{answer:?}");
     assert!(is_gone(&node, &held).await);
 }
@@ -151,14 +144,13 @@ async fn an_image_deletion_goes_on_when_a_container_is_not_made_after_all(versio
     let app = node.import(&Image::new(APP).layer("one")).await;
     node.prepare_snapshot("0123456789abcdef", &app.chain_ids().pop().unwrap()).await;
     let spec = json!({"images": ["app:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 100});
-    let begin = std::time::Instant::now();
-    let mut child = secateur(&node, &["run", "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(deletion(spec).to_string().as_bytes()).unwrap();
+    let started = std::time::Instant::now();
+    let mut child = begin(secateur(&node, &["run", "-f", "-"]), &deletion(spec).to_string());
     until_said(child.stderr.as_mut().unwrap(), "app:v1: waiting: ");
     node.remove_snapshot("0123456789abcdef").await;
-    let answer = Answer::from(spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap());
+    let answer = end(child).await;
     assert_eq!(answer.exit, 0, "{answer:?}");
-    assert!(begin.elapsed().as_secs() < 25, "it is told of, not looked for: {:?}", begin.elapsed());
+    assert!(started.elapsed().as_secs() < 25, "it is told of, not looked for: {:?}", started.elapsed());
 }
 
 /// What was done before the wait is in its status, however the wait ends.
@@ -170,22 +162,14 @@ async fn an_image_deletion_that_waits_tells_what_it_did(version: Version) {
     let container = node.container(&pod, "cart", app, State::Running).await;
     let spec = json!({"images": ["api:v1", "app:v1"], "onConflict": "Wait", "activeDeadlineSeconds": 60});
     let object = deletion(spec).to_string();
-    let spawn = |node: &Node| {
-        let mut child =
-            secateur(node, &["run", "-f", "-", "-o", "json"]).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(object.as_bytes()).unwrap();
-        child
-    };
-    let ended = async |child: std::process::Child| {
-        Answer::from(spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap())
-    };
+    let spawn = |node: &Node| begin(secateur(node, &["run", "-f", "-", "-o", "json"]), &object);
     for _ in 0..8 {
         node.import(&Image::new(api).layer("two")).await;
         let mut child = spawn(&node);
         until_said(child.stderr.as_mut().unwrap(), "app:v1: waiting");
         let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-        let answer = ended(child).await;
+        let answer = end(child).await;
         assert_eq!(answer.exit, 1, "{}", answer.stderr);
         let status = &answer.json()["status"];
         assert_eq!(status["records"].as_array().unwrap().len(), 2, "{status}");
@@ -202,7 +186,7 @@ async fn an_image_deletion_that_waits_tells_what_it_did(version: Version) {
     .await;
     node.restart().await;
     node.remove_container(&container).await;
-    let answer = ended(child).await;
+    let answer = end(child).await;
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
     assert_eq!(answer.json()["status"]["records"].as_array().unwrap().len(), 4);
     assert!(is_gone(&node, &held).await);

@@ -14,13 +14,9 @@ both!(
 );
 
 /// Starts a command and waits until it has stopped where `SECATEUR_STOP_AT` says.
-async fn stopped(mut command: Command) -> (std::process::Child, nix::unistd::Pid) {
+async fn stopped(mut command: Command) -> (Child, Pid) {
     let child = command.spawn().unwrap();
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    let status = format!("/proc/{pid}/stat");
-    while !std::fs::read_to_string(&status).unwrap().contains(") T ") {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let pid = stops(&child).await;
     (child, pid)
 }
 

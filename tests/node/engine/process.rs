@@ -65,17 +65,18 @@ impl Process {
 
     /// The same for an owner.
     pub(super) async fn of_stopped_at(node: &Node, owner: &str, places: &str, entries: &[&str]) -> Self {
-        let mut command = Self::command(node, owner, entries);
-        command.env("SECATEUR_STOP_AT", places);
-        let process = Self::spawn(command);
-        process.stops().await;
-        process
+        Self::spawn_and_stop(Self::command(node, owner, entries), places).await
     }
 
     /// Starts a forced deletion and waits until it has stopped at a place.
     pub(super) async fn forced_stopped_at(node: &Node, place: &str, entries: &[&str]) -> Self {
         let mut command = Self::command(node, place, entries);
-        command.env("SECATEUR_STOP_AT", place).env("SECATEUR_FORCE", "1");
+        command.env("SECATEUR_FORCE", "1");
+        Self::spawn_and_stop(command, place).await
+    }
+
+    async fn spawn_and_stop(mut command: Command, places: &str) -> Self {
+        command.env("SECATEUR_STOP_AT", places);
         let process = Self::spawn(command);
         process.stops().await;
         process
