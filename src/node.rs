@@ -27,7 +27,6 @@ mod needs;
 mod open_journal;
 pub mod operation;
 mod place;
-mod pruning;
 mod recheck;
 pub mod reclaim;
 mod recovery;

@@ -15,7 +15,7 @@ use super::error::{ApiError, AttemptError, Failed};
 use super::known::Known;
 use super::membership::Membership;
 use super::owner::Owner;
-use super::pods::{self, Pod};
+use super::pods::Pod;
 use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::conversion::Asked;
@@ -231,7 +231,7 @@ impl Attempts {
         let known = self.own.get().and(self.pod.as_ref()).map(|(_, name)| name.as_str());
         let pods = self.cluster.pods(known).await?;
         if let Some(own) = pods.iter().find(|pod| self.is_own(pod)) {
-            let images = own.images().flat_map(pods::patterns).collect();
+            let images = own.images().flat_map(Pattern::of).collect();
             // Whoever was first has found the same.
             let _ = self.own.set(images);
         }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::pods;
 use crate::backoff::Backoff;
 use crate::image::Pattern;
 use crate::node::{CallError, Node};
@@ -113,7 +112,7 @@ impl Keeper {
                 "the CRI names no image of pod sandboxes: containerd pins it, or it is protected by the rules only"
             );
         }
-        let sandbox = sandbox.as_deref().map(pods::patterns).unwrap_or_default();
+        let sandbox = sandbox.as_deref().map(Pattern::of).unwrap_or_default();
         tracing::info!(address = %self.address.display(), "connected to containerd");
         self.sender.send_replace(Some(Link { node, sandbox, number }));
         self.health.has(CONTAINERD);

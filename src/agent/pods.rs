@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::image::{self, Pattern};
+use crate::image;
 
 /// A list of them.
 #[derive(Debug, Deserialize)]
@@ -84,38 +84,10 @@ impl Pod {
     }
 }
 
-/// What protects an image by its name in a pod. A name with a tag and a digest is known on the node by each of them.
-pub fn patterns(image: &str) -> Vec<Pattern> {
-    let (named, digest) =
-        image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
-    let repository = match named.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => named,
-    };
-    let by_digest = digest.map(|digest| format!("{repository}@{digest}"));
-    let by_tag = (digest.is_none() || named != repository).then(|| named.to_owned());
-    by_tag.into_iter().chain(by_digest).filter_map(|pattern| pattern.parse().ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_image_is_protected_by_its_tag_and_by_its_digest() {
-        let digest = format!("sha256:{}", "a1".repeat(32));
-        let (with_tag, without) = (format!("host:5000/app:v1@{digest}"), format!("host:5000/app@{digest}"));
-        let rows: [(&str, &[&str]); 4] = [
-            ("host:5000/app:v1", &["host:5000/app:v1"]),
-            ("host:5000/app", &["host:5000/app"]),
-            (&with_tag, &["host:5000/app:v1", &without]),
-            (&without, &[&without]),
-        ];
-        for (image, expected) in rows {
-            let found: Vec<_> = patterns(image).iter().map(ToString::to_string).collect();
-            assert_eq!(found, expected, "{image}");
-        }
-    }
     use serde_json::json;
 
     fn pod(phase: Option<&str>) -> Pod {

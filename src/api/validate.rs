@@ -3,6 +3,8 @@
 //! The checks come from the CustomResourceDefinition itself: its schema, its defaults and its rules. There is no second
 //! list of them that could say something else.
 
+mod metadata;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::cel::{Validator, apply_defaults};
 use kube::{CustomResourceExt, Resource};
@@ -151,7 +153,7 @@ fn as_created(schema: &Value, mut object: Value) -> Value {
 }
 
 fn check(schema: &Value, object: &Value) -> Vec<Problem> {
-    let mut problems: Vec<_> = name_problem(&object["metadata"]).into_iter().collect();
+    let mut problems = metadata::problems(&object["metadata"]);
     problems.extend(structural::check(schema, object));
     if problems.iter().any(|problem| problem.flaw.blocks_rules()) {
         let flaw = Flaw::invalid(&Value::Null, RULES_NOT_CHECKED);
@@ -160,31 +162,6 @@ fn check(schema: &Value, object: &Value) -> Vec<Problem> {
         problems.extend(broken_rules(schema, object));
     }
     problems
-}
-
-/// What is wrong with the object's name, which no schema of a custom resource says.
-fn name_problem(metadata: &Value) -> Option<Problem> {
-    let flaw = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
-        (None, None) => Flaw::Required(Some("name or generateName is required")),
-        (Some(name), _) if name.len() > 253 => {
-            Flaw::invalid(&metadata["name"], "must be no more than 253 bytes")
-        }
-        (Some(name), _) if !is_subdomain(name) => Flaw::invalid(&metadata["name"], NOT_A_SUBDOMAIN),
-        _ => return None,
-    };
-    Some(Problem { path: "metadata.name".to_owned(), flaw })
-}
-
-const NOT_A_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
-                               '-' or '.', and must start and end with an alphanumeric character \
-                               (e.g. 'example.com', regex used for validation is \
-                               '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-
-fn is_subdomain(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    name.split('.').all(|label| {
-        !label.is_empty() && label.chars().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
-    })
 }
 
 fn broken_rules(schema: &Value, object: &Value) -> Vec<Problem> {

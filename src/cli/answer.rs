@@ -92,7 +92,7 @@ impl Answer {
                 say(format_args!(
                     "recovered: {}, of {whose} that was killed: {}",
                     result.image,
-                    recovered(result)
+                    in_full(result)
                 ));
             }
         }
@@ -143,11 +143,7 @@ fn colour(outcome: &str) -> Option<AnsiColor> {
 
 /// What was done, or what stood in the way: a line each.
 fn happened(result: &ImageResult) -> Vec<String> {
-    let records = result.records.iter().map(|record| match record {
-        Record::Untagged(name) => format!("untagged {}", short(name)),
-        Record::Deleted(image) => format!("deleted {}", short(image)),
-    });
-    let mut lines: Vec<String> = records.collect();
+    let mut lines: Vec<String> = result.records.iter().map(went).collect();
     for conflict in &result.conflicts {
         let line = held(conflict);
         if !lines.contains(&line) {
@@ -155,6 +151,14 @@ fn happened(result: &ImageResult) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What was removed.
+pub fn went(record: &Record) -> String {
+    match record {
+        Record::Untagged(name) => format!("untagged {}", short(name)),
+        Record::Deleted(image) => format!("deleted {}", short(image)),
+    }
 }
 
 fn held(conflict: &Conflict) -> String {
@@ -179,8 +183,8 @@ fn holder(conflict: &Conflict) -> String {
     }
 }
 
-/// What became of an entry of a killed operation, with all that nobody can ask for later.
-fn recovered(result: &ImageResult) -> String {
+/// What became of an entry, in one line with all that nobody can ask for later.
+pub fn in_full(result: &ImageResult) -> String {
     let what = happened(result).join(", ");
     let why = other_message(result).unwrap_or_default();
     let told = [&what, why].into_iter().filter(|part| !part.is_empty());

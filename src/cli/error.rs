@@ -45,6 +45,11 @@ pub enum Error {
     /// The data can't be written in this format.
     #[error("cannot write the result: {0}")]
     Format(String),
+    /// The turn did not come before the deadline.
+    #[error(
+        "another operation was at work on this node until the deadline (activeDeadlineSeconds): nothing was removed, try again"
+    )]
+    Late,
     /// The person said no.
     #[error("nothing was deleted")]
     Declined,
@@ -82,6 +87,7 @@ impl Error {
             | Self::Print(_)
             | Self::Format(_)
             | Self::Declined
+            | Self::Late
             | Self::Cluster(_)
             | Self::Listen { .. }
             | Self::Metrics(_)

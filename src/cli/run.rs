@@ -1,5 +1,6 @@
 //! `secateur run`: what a cluster of this one node would do with an `ImageDeletion`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::answer::{Answer, table};
+use super::answer::{Answer, table, went};
 use super::args::{Format, Global, Run};
 use super::asked::Asked;
 use super::error::Error;
@@ -21,7 +22,7 @@ use super::wait::{Wait, Waited};
 use crate::api::aggregate::{Reports, aggregate};
 use crate::api::deletion::{ImageDeletion, OnConflict};
 use crate::api::report::ImageDeletionReport;
-use crate::api::result::ImageResult;
+use crate::api::result::{ImageResult, Record};
 use crate::api::status::ImageDeletionStatus;
 use crate::api::validate;
 use crate::image::{Request, Rules};
@@ -52,12 +53,13 @@ pub async fn run(global: &Global, arguments: Run) -> Result<Exit, Error> {
         return print(format, deletion, &answer, started);
     }
     let interrupt = Interrupt::listen().map_err(Error::Start)?;
+    let deadline = deletion.deadline().unwrap_or(Timestamp::MAX);
     let waited = match spec.on_conflict {
-        OnConflict::Report => Waited::once(session.delete(&request, &interrupt).await?),
-        OnConflict::Wait => {
-            let deadline = deletion.deadline().unwrap_or(Timestamp::MAX);
-            Wait::new(&session, &interrupt, deadline).delete(&request).await?
+        OnConflict::Report => {
+            let turn = session.turn(&interrupt, Some(deadline)).await?;
+            Waited::once(session.delete(turn, &request, &interrupt).await?)
         }
+        OnConflict::Wait => Wait::new(&session, &interrupt, deadline).delete(&request).await?,
     };
     session.explain(&waited.results);
     let answer = Answer { results: asked.answer(&waited.results), recovered: waited.recovered };
@@ -104,11 +106,23 @@ fn print(format: Format, mut deletion: ImageDeletion, answer: &Answer, started: 
     output::print(format, &deletion, |screen| {
         [summary(&deletion, screen), table(&results, screen)].join("\n")
     })?;
-    match format {
-        Format::Table => answer.complain(),
-        Format::Json | Format::Yaml => answer.say_recovered(),
+    answer.complain();
+    if let Some(status) = deletion.status.filter(|_| format != Format::Table) {
+        say_left_out(&status, &results);
     }
     Ok(answer.exit())
+}
+
+/// Says what is gone and has no room in the status. A cluster keeps it in its reports, and here is none.
+fn say_left_out(status: &ImageDeletionStatus, results: &[ImageResult]) {
+    let merged = status.records.iter().map(|merged| &merged.record);
+    let of_nodes = status.node_results.iter().flat_map(|result| &result.records);
+    let told: HashSet<&Record> = merged.chain(of_nodes).collect();
+    for result in results {
+        for record in result.records.iter().filter(|record| !told.contains(record)) {
+            say(format_args!("{}: {}", result.image, went(record)));
+        }
+    }
 }
 
 /// The columns that `kubectl get` shows.

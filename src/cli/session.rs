@@ -1,9 +1,12 @@
 //! A node that a command works on.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::image::Request;
-use crate::node::{Done, EntryResult, Node, Operation, Watch};
+use jiff::Timestamp;
+
+use crate::image::{Idle, Pattern, Request, Rules, Scope};
+use crate::node::{self, Done, EntryResult, Node, Operation, Turn, Watch};
 
 use super::answer::Answer;
 use super::args::{Format, Global};
@@ -15,11 +18,16 @@ use super::output;
 use super::progress::Bar;
 use super::screen::say;
 
+/// How long to wait for a turn in silence: an ordinary operation is over sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A connection, and how to print.
 #[derive(Debug)]
 pub struct Session {
     /// The node.
     pub node: Node,
+    /// What protects the image of its pods' sandboxes.
+    sandbox: Vec<Pattern>,
     format: Format,
     explains: bool,
 }
@@ -27,26 +35,41 @@ pub struct Session {
 impl Session {
     /// Connects to the node.
     pub async fn open(global: &Global, format: Format) -> Result<Self, Error> {
-        Ok(Self {
-            node: Node::connect(&global.address, &global.namespace).await?,
-            format,
-            explains: global.verbose > 0,
-        })
+        let node = Node::connect(&global.address, &global.namespace).await?;
+        let sandbox = node.sandbox_image().await.map_err(node::Error::from)?;
+        let sandbox = sandbox.as_deref().map(Pattern::of).unwrap_or_default();
+        Ok(Self { node, sandbox, format, explains: global.verbose > 0 })
     }
 
     /// What a request would do, with the reasons where they were asked for.
     pub async fn dry_run(&self, request: &Request) -> Result<Vec<EntryResult>, Error> {
         let _bar = Bar::start("reading the node");
-        Ok(self.node.dry_run(&operation(request)).await?)
+        Ok(self.node.dry_run(&self.operation(request)).await?)
+    }
+
+    /// Waits until no one else works on the node, or until the deadline.
+    pub async fn turn(&self, interrupt: &Interrupt, deadline: Option<Timestamp>) -> Result<Turn, Error> {
+        let _bar = Bar::start("waiting until no one else works on this node");
+        let token = interrupt.token();
+        let saying = async {
+            tokio::time::sleep(PATIENCE).await;
+            say("waiting: another operation has been at work on this node for longer than a minute");
+            std::future::pending().await
+        };
+        tokio::select! {
+            turn = self.node.turn(&token) => Ok(turn?),
+            () = until(deadline) => Err(Error::Late),
+            never = saying => never,
+        }
     }
 
     /// Does what is requested. The results are still to be [acknowledged](Node::acknowledge).
-    pub async fn delete(&self, request: &Request, interrupt: &Interrupt) -> Result<Done, Error> {
-        let bar = Bar::start("waiting until no one else works on this node");
-        let operation = operation(request);
+    pub async fn delete(&self, turn: Turn, request: &Request, interrupt: &Interrupt) -> Result<Done, Error> {
+        let bar = Bar::start("reading the node");
+        let operation = self.operation(request);
         let progress = |progress| bar.show(progress);
         let watch = Watch { cancel: interrupt.token(), progress: &progress, needs: &operation.pods };
-        Ok(self.node.delete(&operation, &watch).await?)
+        Ok(self.node.delete_in(turn, &operation, &watch).await?)
     }
 
     /// Does what is requested, prints what came of it, and only then lets the node forget it.
@@ -58,13 +81,34 @@ impl Session {
             return Ok(exit);
         }
         let interrupt = Interrupt::listen().map_err(Error::Start)?;
-        let done = self.delete(request, &interrupt).await?;
+        let turn = self.turn(&interrupt, None).await?;
+        let done = self.delete(turn, request, &interrupt).await?;
         let recovered =
             Answer { recovered: done.recovered.iter().map(Into::into).collect(), ..Answer::default() };
         let exit = self.report(asked, &done.results, recovered)?;
         say_left(&done);
         self.node.acknowledge(done).await?;
         Ok(Exit::worst([exit, interrupt.exit()]))
+    }
+
+    /// The images that nothing uses, as far as their records are older than `created_before`.
+    pub async fn idle(
+        &self,
+        scope: Scope,
+        rules: &Rules,
+        created_before: Option<Timestamp>,
+    ) -> Result<Vec<Idle>, Error> {
+        Ok(self.node.idle(scope, &self.guarded(rules), created_before).await?)
+    }
+
+    fn operation(&self, request: &Request) -> Operation {
+        let request = Request { rules: self.guarded(&request.rules), ..request.clone() };
+        Operation { request, ..Operation::default() }
+    }
+
+    /// The rules, and what pods could not start without.
+    fn guarded(&self, rules: &Rules) -> Rules {
+        Rules { protect: [&rules.protect[..], &self.sandbox].concat(), ..rules.clone() }
     }
 
     /// Says the reasons behind the decisions, if that was asked for.
@@ -112,6 +156,10 @@ pub fn say_left(done: &Done) {
     }
 }
 
-fn operation(request: &Request) -> Operation {
-    Operation { request: request.clone(), ..Operation::default() }
+/// Returns at the deadline, if there is one.
+async fn until(deadline: Option<Timestamp>) {
+    match deadline.map(|deadline| Timestamp::now().duration_until(deadline)) {
+        Some(left) => tokio::time::sleep(left.try_into().unwrap_or_default()).await,
+        None => std::future::pending().await,
+    }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::answer::Ended;
+use super::answer::{Answer, Ended, in_full};
 use super::error::Error;
 use super::interrupt::Interrupt;
 use super::screen::say;
 use super::session::Session;
+use crate::conversion::image_result;
 use crate::image::Request;
 use crate::node::{self, Done, EntryResult, HeldImages};
 
@@ -31,7 +32,7 @@ pub struct Wait<'a> {
 pub struct Waited {
     /// A result for each entry, of all operations.
     pub results: Vec<EntryResult>,
-    /// What they have recovered.
+    /// What the last one has recovered.
     pub recovered: Vec<Ended>,
     /// The last operation, if it is still to be acknowledged.
     pub last: Option<Done>,
@@ -78,21 +79,22 @@ impl<'a> Wait<'a> {
         let mut waited = Waited::default();
         let mut held: Vec<usize> = (0..request.entries.len()).collect();
         loop {
-            let mut done = match self.session.delete(&only(request, &held), self.interrupt).await {
-                Err(Error::Node(node::Error::Interrupted)) if !waited.results.is_empty() => {
+            let mut done = match self.attempt(&only(request, &held)).await {
+                Err(Error::Late | Error::Node(node::Error::Interrupted)) if !waited.results.is_empty() => {
                     return Ok(waited);
                 }
                 Err(error) if !waited.results.is_empty() => return Ok(waited.ended(error)),
                 done => done?,
             };
-            let progress = held.iter().zip(&done.results).filter(|(_, result)| !result.removals.is_empty());
-            let progress: Vec<usize> = progress.map(|(index, _)| *index).collect();
+            let attempt = done.results.clone();
             waited.take_in(&held, &mut done);
             held.retain(|index| waited.results[*index].is_held());
             if held.is_empty() || !self.goes_on() {
                 return Ok(Waited { last: Some(done), ..waited });
             }
-            progress.iter().for_each(|index| say_outcome(&waited.results[*index]));
+            // The node forgets it now, and what is kept here is lost if this is killed while it waits.
+            Answer { recovered: std::mem::take(&mut waited.recovered), ..Answer::default() }.say_recovered();
+            attempt.iter().filter(|result| !result.removals.is_empty()).for_each(say_outcome);
             held.iter().for_each(|index| say_held(&waited.results[*index]));
             let images = HeldImages::of(held.iter().map(|index| &waited.results[*index]));
             let next = async {
@@ -106,6 +108,11 @@ impl<'a> Wait<'a> {
                 Ok(()) => {}
             }
         }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Done, Error> {
+        let turn = self.session.turn(self.interrupt, Some(self.deadline)).await?;
+        self.session.delete(turn, request, self.interrupt).await
     }
 
     fn goes_on(&self) -> bool {
@@ -158,7 +165,7 @@ impl<'a> Wait<'a> {
 }
 
 fn say_outcome(result: &EntryResult) {
-    say(format_args!("{}: {:?}", result.entry, result.outcome));
+    say(format_args!("{}: {}", result.entry, in_full(&image_result(result))));
 }
 
 fn say_held(result: &EntryResult) {

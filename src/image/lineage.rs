@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::backlog::Extent;
 use super::digest::ImageId;
 use super::inventory::Inventory;
-use super::plan::{Fate, Meant, Plan, Step};
+use super::plan::{Plan, Step};
 use super::unread::Unread;
 
 /// Whether a record says that this image is its parent. A root file system in common makes no child: containerd's own
@@ -71,14 +71,11 @@ fn written_parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId
 }
 
 impl Plan {
-    /// The part of the plan that prunes parents, as a plan of its own; none if it prunes none.
-    pub fn parents(&self) -> Option<Self> {
+    /// Leaves the parents out that would have been pruned.
+    pub fn spare_parents(&mut self) {
         let own = Step::Deleted(self.image.clone());
-        let steps: Vec<_> = self.steps.iter().skip_while(|step| **step != own).skip(1).cloned().collect();
-        let nearest = steps.iter().find_map(|step| match step {
-            Step::Deleted(image) => Some(image.clone()),
-            Step::Keep(_) | Step::Remove { .. } => None,
-        });
-        Some(Self { image: nearest?, meant: Meant::Image, fate: Fate::Deleted, steps, reasons: Vec::new() })
+        if let Some(end) = self.steps.iter().position(|step| *step == own) {
+            self.steps.truncate(end + 1);
+        }
     }
 }

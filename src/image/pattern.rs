@@ -58,6 +58,19 @@ impl Pattern {
         text.contains(['*', '?', '{', '}'])
     }
 
+    /// What matches an image by its name in a pod and nothing else. A name with a tag and a digest is known on the node by each.
+    pub fn of(image: &str) -> Vec<Self> {
+        let (named, digest) =
+            image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
+        let repository = match named.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => repository,
+            _ => named,
+        };
+        let by_digest = digest.map(|digest| format!("{repository}@{digest}"));
+        let by_tag = (digest.is_none() || named != repository).then(|| named.to_owned());
+        by_tag.into_iter().chain(by_digest).filter_map(|pattern| pattern.parse().ok()).collect()
+    }
+
     /// Whether the reference matches.
     pub fn matches(&self, reference: &Reference) -> bool {
         let part = |glob: &Option<GlobMatcher>, part: Option<&str>| {
@@ -268,6 +281,22 @@ mod tests {
         }
         for text in ["acme/A*", "ghcr.io/*/Api", "localhost:5000/A*:v1", "[::1]/A*"] {
             assert_eq!(refused(text), Some(InvalidPattern::Uppercase), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_image_matches_by_its_tag_and_by_its_digest() {
+        let digest = format!("sha256:{}", "a1".repeat(32));
+        let (with_tag, without) = (format!("host:5000/app:v1@{digest}"), format!("host:5000/app@{digest}"));
+        let rows: [(&str, &[&str]); 4] = [
+            ("host:5000/app:v1", &["host:5000/app:v1"]),
+            ("host:5000/app", &["host:5000/app"]),
+            (&with_tag, &["host:5000/app:v1", &without]),
+            (&without, &[&without]),
+        ];
+        for (image, expected) in rows {
+            let found: Vec<_> = Pattern::of(image).iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected, "{image}");
         }
     }
 }

@@ -104,6 +104,16 @@ impl Carried {
         self.begun && !self.has_failed() && self.conflicts.is_empty() && !self.stays.contains_key(image)
     }
 
+    /// The same, but for what others had removed before.
+    pub(super) fn took(&self) -> impl Iterator<Item = &ImageId> {
+        self.gone().filter(|_| !self.came_too_late())
+    }
+
+    /// Whether others had removed everything before.
+    fn came_too_late(&self) -> bool {
+        !self.has_failed() && self.removed.is_empty() && self.moved.is_empty() && self.stays.is_empty()
+    }
+
     /// Whether it ended early.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.is_some() || self.refused.is_some()
@@ -143,7 +153,7 @@ impl Carried {
             let messages = vec!["interrupted before it was begun; nothing was removed".to_owned()];
             return EntryResult { outcome: Outcome::Failed, messages, ..EntryResult::default() };
         }
-        let gone: HashSet<&ImageId> = self.gone().collect();
+        let gone: HashSet<&ImageId> = self.took().collect();
         let happened = |step: &&Step| match step {
             Step::Keep(_) => false,
             Step::Remove { record, .. } => self.removed.contains(&record.name),
@@ -152,6 +162,7 @@ impl Carried {
         let removals: Vec<_> = self.plan.steps.iter().filter(happened).filter_map(Step::report).collect();
         let outcome = match (self.has_failed(), removals.is_empty()) {
             (true, _) => Outcome::Failed,
+            (false, _) if self.came_too_late() => Outcome::Absent,
             (false, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
             _ if gone.contains(&self.plan.image) => Outcome::Deleted,
             _ => Outcome::Untagged,
@@ -169,8 +180,13 @@ impl Carried {
         let moved = self.moved.iter().map(|(name, to)| {
             format!("{name} was moved to {to} meanwhile and was left alone: delete it again if that image is meant too")
         });
-        let told = self.stays.iter().filter(|_| !self.has_failed());
+        // A parent that something holds by now is not what was asked for.
+        let is_told = |(image, stays): &(&ImageId, &Stays)| {
+            !self.has_failed() && (**image == self.plan.image || **stays != Stays::AsItWas)
+        };
+        let told = self.stays.iter().filter(is_told);
         let stays = told.map(|(image, stays)| format!("image {} stays{stays}", image.short()));
-        moved.chain(stays).chain(self.failure()).chain(self.plan.warnings()).collect()
+        let by_others = self.came_too_late().then(|| format!("others have removed {} meanwhile", self.entry));
+        moved.chain(stays).chain(self.failure()).chain(by_others).chain(self.plan.warnings()).collect()
     }
 }

@@ -120,6 +120,11 @@ impl Containerd {
         &self.address
     }
 
+    /// The socket itself, where people have made links to it.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.address.canonicalize().unwrap_or_else(|_| self.address.clone())
+    }
+
     /// Whether the daemon itself refuses to delete a record whose target has changed; since 2.0.
     pub(super) const fn checks_target(&self) -> bool {
         self.checks_target

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::services::v1::{
-    Container as ContainerdContainer, ListContainersRequest, ListTasksRequest,
+    Container as ContainerdContainer, GetRequest, ListContainersRequest, ListTasksRequest,
 };
 use containerd_client::types::v1::Status as TaskStatus;
 use futures::{StreamExt, TryStreamExt, stream};
 use prost_types::Timestamp;
 
-use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, call_within, within};
-use super::cri::CriContainer;
-use super::error::CallError;
+use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within, within};
+use super::cri::{CriContainer, Process};
+use super::error::{CallError, found};
 use super::making::Making;
 use crate::image::{Container, Evidence, Owner, State};
 
@@ -103,8 +103,12 @@ impl Containerd {
                         Some(origin) if origin.made == listed.made => Arc::clone(origin),
                         _ => Arc::new(self.origin(&listed, told).await?),
                     };
-                    let running = tasks.get(&listed.id).is_some_and(|status| is_running(*status))
-                        || told.is_some_and(|told| told.running);
+                    let running = match (told.map(|told| told.process), tasks.get(&listed.id)) {
+                        (Some(Process::Runs), _) => true,
+                        (_, Some(status)) => is_running(*status),
+                        (Some(Process::Ended), None) => false,
+                        (Some(Process::Unborn) | None, None) => self.may_have_task(&listed.id).await?,
+                    };
                     // Until the CRI lists it, not everything about it can be learnt.
                     let is_whole = told.is_some() || cri.is_none() || !listed.is_of_cri;
                     Ok::<_, CallError>((
@@ -174,10 +178,24 @@ impl Containerd {
     }
 
     async fn list_tasks(&self) -> Result<HashMap<String, TaskStatus>, CallError> {
-        let mut client = TasksClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX);
         let request = ListTasksRequest { filter: String::new() };
-        let tasks = call_within(LONG_DEADLINE, "tasks.List", "", client.list(request)).await?.tasks;
+        let tasks = call_within(LONG_DEADLINE, "tasks.List", "", self.tasks().list(request)).await?.tasks;
         Ok(tasks.into_iter().map(|task| (task.id.clone(), task.status())).collect())
+    }
+
+    /// Whether a container may have a task that was not listed: containerd 2 leaves one out whose shim does not answer within 2 s.
+    async fn may_have_task(&self, container: &str) -> Result<bool, CallError> {
+        let request = GetRequest { container_id: container.to_owned(), exec_id: String::new() };
+        match found(call("tasks.Get", container, self.tasks().get(request)).await) {
+            Ok(None) => Ok(false),
+            Ok(Some(answer)) => Ok(answer.process.is_none_or(|process| is_running(process.status()))),
+            Err(error) if error.may_pass() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn tasks(&self) -> TasksClient<Service> {
+        TasksClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX)
     }
 }
 

@@ -19,8 +19,29 @@ use crate::image::{Digest, Evidence};
 pub(super) struct CriContainer {
     /// The config digest of its image.
     pub image: Option<Digest>,
-    /// Whether the CRI believes that it runs.
-    pub running: bool,
+    /// Whether its process runs, as the CRI believes.
+    pub process: Process,
+}
+
+/// What the CRI says of a container's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Process {
+    /// It runs, or nobody could say after containerd had been started again.
+    Runs,
+    /// Its end was seen.
+    Ended,
+    /// It was not started yet, and can be at any time.
+    Unborn,
+}
+
+impl Process {
+    fn of(state: ContainerState) -> Self {
+        match state {
+            ContainerState::ContainerRunning | ContainerState::ContainerUnknown => Self::Runs,
+            ContainerState::ContainerExited => Self::Ended,
+            ContainerState::ContainerCreated => Self::Unborn,
+        }
+    }
 }
 
 /// The part of the CRI plugin's configuration that matters here; since containerd 2.0 the image is pinned instead.
@@ -31,7 +52,7 @@ struct Configuration {
 }
 
 impl Node {
-    /// The image of the pods' sandboxes (`pause`), if the CRI names it.
+    /// The image of the pods' sandboxes (`pause`), where the CRI does not pin it itself.
     pub async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
         self.containerd.sandbox_image().await
     }
@@ -39,6 +60,9 @@ impl Node {
 
 impl Containerd {
     async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
+        if self.checks_target() || self.namespace() != DEFAULT_NAMESPACE {
+            return Ok(None);
+        }
         let request = StatusRequest { verbose: true };
         let Some(answer) = served(call("cri.Status", "", self.runtime().status(request)).await)? else {
             return Ok(None);
@@ -72,8 +96,8 @@ impl Containerd {
         let answer = served(call("cri.ListContainers", "", runtime.list_containers(request)).await)?;
         let read = |container: k8s_cri::v1::Container| {
             let id = if container.image_id.is_empty() { &container.image_ref } else { &container.image_id };
-            let running = container.state == i32::from(ContainerState::ContainerRunning);
-            (container.id, CriContainer { image: id.parse().ok(), running })
+            let process = ContainerState::try_from(container.state).map_or(Process::Runs, Process::of);
+            (container.id, CriContainer { image: id.parse().ok(), process })
         };
         Ok(answer.map(|answer| answer.containers.into_iter().map(read).collect()))
     }

@@ -160,13 +160,19 @@ pub enum Error {
     #[error("{0}: what was begun is written down on the node, and the next operation ends it")]
     Unfinished(#[source] CallError),
     /// The lock file beside the socket can't be used.
-    #[error("cannot lock {path}: {source}")]
+    #[error("cannot lock {path}: {source}: run as a user who may write there")]
     Lock {
         /// The lock file.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
+    /// The socket was mounted without the directory that it is in.
+    #[error(
+        "{0} is a mount of its own, so a lock beside it keeps nobody else from working on this node: mount the whole directory \
+         of the socket"
+    )]
+    OwnDirectory(PathBuf),
     /// It was cancelled while it waited for its turn.
     #[error("interrupted while another operation was at work on this node: nothing was removed, try again")]
     Interrupted,

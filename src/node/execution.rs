@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::carried::Carried;
 use super::collection::Collection;
 use super::error::{CallError, Error};
-use super::journal::{Journal, Part, PlannedEntry, PlannedPruning};
+use super::journal::{Journal, PlannedEntry};
 use super::open_journal::{Kept, OpenJournal};
 use super::operation::{Node, Operation, Progress, Watch};
 use super::reclaim::{Holdings, Remainder};
 use super::removal::remove_all;
-use super::result::{EntryResult, Outcome};
+use super::result::EntryResult;
 use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::Survey;
@@ -25,25 +25,6 @@ pub(super) struct Execution<'a> {
     /// The sandboxes that there were before the pods were listed which the survey has.
     pub(super) sandboxes: Sandboxes,
     owner: String,
-    role: Role,
-}
-
-/// What an execution is of the operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Role {
-    /// All of it.
-    Whole,
-    /// One image goes, and its parents are pruned in another step after this.
-    Image,
-    /// The parents go, after the image of the journal with this ID.
-    ParentsOf(String),
-}
-
-impl Role {
-    /// What the rest of a killed operation is of it: the pruning after an image is decided anew.
-    pub(super) fn of(killed: &Journal) -> Self {
-        killed.parents_of().map_or(Self::Whole, |journal| Self::ParentsOf(journal.to_owned()))
-    }
 }
 
 impl<'a> Execution<'a> {
@@ -64,39 +45,29 @@ impl<'a> Execution<'a> {
             rules: operation.request.rules.clone(),
             sandboxes: operation.sandboxes.clone(),
             owner: operation.owner.clone(),
-            role: Role::Whole,
         }
     }
 
-    /// The same as one of two steps.
-    pub(super) fn with_role(self, role: Role) -> Self {
-        Self { role, ..self }
-    }
-
-    /// Carries the plans out and returns what became of each. The journal is written before anything else is.
+    /// Carries the plans out and returns what became of each, and the journal, which is written before anything else is.
     pub(super) async fn run(
         mut self,
         watch: &Watch<'_>,
-        journals: &mut Vec<OpenJournal>,
-    ) -> Result<Vec<EntryResult>, Error> {
+    ) -> Result<(Vec<EntryResult>, Option<OpenJournal>), Error> {
         if self.carried.is_empty() || watch.cancel.is_cancelled() {
-            return Ok(self.carried.iter().map(Carried::result).collect());
+            return Ok((self.carried.iter().map(Carried::result).collect(), None));
         }
         let journal = self.journal();
         let going: BTreeSet<ImageId> = self.going().into_iter().cloned().collect();
         let (containerd, survey, carried) = (&self.node.containerd, &self.survey, &mut self.carried);
-        let removing = async {
-            let journal = OpenJournal::write(containerd, journal).await?;
-            stop_at("journal-open");
-            remove_all(containerd, &survey.rows, carried, watch).await?;
-            Ok::<_, Error>(journal)
-        };
+        let journal = OpenJournal::write(containerd, journal).await?;
+        stop_at("journal-open");
         let going = going.iter().collect();
-        let (journal, holdings) = tokio::join!(removing, Holdings::of(containerd, survey, &going));
-        let finished = self.finish(journal?, holdings, watch).await;
-        let (results, journal) = finished.map_err(Error::unfinished)?;
-        journals.push(journal);
-        Ok(results)
+        // What was collected before the journal held it is not ours.
+        let removing = remove_all(containerd, &survey.rows, carried, watch);
+        let (removed, holdings) = tokio::join!(removing, Holdings::of(containerd, survey, &going));
+        removed?;
+        let (results, journal) = self.finish(journal, holdings, watch).await.map_err(Error::unfinished)?;
+        Ok((results, Some(journal)))
     }
 
     /// Everything after the removal: also what is left to do of a journal that was found.
@@ -169,33 +140,10 @@ impl<'a> Execution<'a> {
         }
         let mut reclaimed = holdings.gone(&remainder);
         let result = |carried: &Carried| {
-            let bytes = carried.gone().map(|image| reclaimed.take(&self.survey, image)).sum();
-            EntryResult { reclaimed_bytes: bytes, ..self.result(carried) }
+            let bytes = carried.took().map(|image| reclaimed.take(&self.survey, image)).sum();
+            EntryResult { reclaimed_bytes: bytes, ..carried.result() }
         };
         Ok(self.carried.iter().map(result).collect())
-    }
-
-    /// What to say of a plan. Parents are not what was asked for: where others have named one meanwhile, pruning ends there.
-    fn result(&self, carried: &Carried) -> EntryResult {
-        let mut result = carried.result();
-        if matches!(self.role, Role::ParentsOf(_))
-            && !carried.has_failed()
-            && result.outcome == Outcome::Failed
-        {
-            result.outcome = Outcome::Absent;
-        }
-        result
-    }
-
-    fn part(&self) -> Option<Part> {
-        match &self.role {
-            Role::Whole => None,
-            Role::Image => {
-                let tree = self.survey.trees.get(&self.carried.first()?.plan.image)?;
-                Some(Part::Image(PlannedPruning::write(&self.rules, &tree.content)))
-            }
-            Role::ParentsOf(journal) => Some(Part::ParentsOf(journal.clone())),
-        }
     }
 
     fn journal(&self) -> Journal {
@@ -205,7 +153,6 @@ impl<'a> Execution<'a> {
             id: Journal::new_id(),
             owner: self.owner.clone(),
             force: self.rules.force,
-            part: self.part(),
             rows: names.into_iter().filter_map(|name| self.survey.rows.get(name).cloned()).collect(),
             plans: self.carried.iter().map(PlannedEntry::write).collect(),
         }

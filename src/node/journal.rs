@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::carried::Carried;
 use super::images::Row;
-use crate::image::{ChainId, Config, Content, Fate, ImageId, Meant, Plan, Record, Rules, Step};
+use crate::image::{Fate, ImageId, Meant, Plan, Record, Step};
 
 /// The label of every lease of ours: it says where the journal is.
 pub(super) const JOURNAL_LABEL: &str = "secateur.dev/journal";
@@ -33,32 +33,10 @@ pub struct Journal {
     pub owner: String,
     /// Whether soft conflicts block.
     pub force: bool,
-    /// Where the parents of an image are pruned in a step of their own: which of the two steps this is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<Part>,
     /// The records that are to go, as they were.
     pub rows: Vec<Row>,
     /// What is to be done, in order.
     pub plans: Vec<PlannedEntry>,
-}
-
-/// One of the two steps of an operation that prunes the parents of one image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Part {
-    /// The image goes; its parents are to be pruned after this.
-    Image(PlannedPruning),
-    /// The parents go, after the image of the journal with this ID.
-    ParentsOf(String),
-}
-
-/// What it takes to prune the parents of an image that may be gone from the store by then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedPruning {
-    /// The patterns that protect images.
-    pub protect: Vec<String>,
-    /// The image's configs: the digest of each, and the chain IDs of its layers.
-    pub configs: Vec<(String, Vec<String>)>,
 }
 
 /// The plan of one entry.
@@ -85,37 +63,6 @@ pub enum PlannedStep {
     Remove(String, Option<String>),
     /// This image is gone.
     Deleted(String),
-}
-
-impl PlannedPruning {
-    /// Writes down what the rules and the image's content say.
-    pub(super) fn write(rules: &Rules, content: &Content) -> Self {
-        let chains = |config: &Config| config.chains.iter().map(ToString::to_string).collect();
-        Self {
-            protect: rules.protect.iter().map(ToString::to_string).collect(),
-            configs: content
-                .configs
-                .iter()
-                .map(|config| (config.digest.to_string(), chains(config)))
-                .collect(),
-        }
-    }
-
-    /// Reads the rules back. Forcing does not reach parents.
-    pub(super) fn rules(&self) -> Rules {
-        let protect = self.protect.iter().filter_map(|pattern| pattern.parse().ok()).collect();
-        Rules { force: false, prune: true, protect }
-    }
-
-    /// Reads the image's content back. None if it is not ours.
-    pub(super) fn content(&self) -> Option<Content> {
-        let config = |(digest, chains): &(String, Vec<String>)| {
-            let chains = chains.iter().map(|chain| Some(ChainId::new(chain.parse().ok()?)));
-            Some(Config { digest: digest.parse().ok()?, chains: chains.collect::<Option<_>>()? })
-        };
-        let configs = self.configs.iter().map(config).collect::<Option<_>>()?;
-        Some(Content { configs, ..Content::default() })
-    }
 }
 
 impl PlannedEntry {
@@ -169,22 +116,6 @@ impl Journal {
     /// The images that it is about.
     pub(super) fn images(&self) -> impl Iterator<Item = ImageId> {
         self.rows.iter().filter_map(|row| row.target.digest.parse().ok())
-    }
-
-    /// The journal of the image whose parents this prunes.
-    pub(super) fn parents_of(&self) -> Option<&str> {
-        match &self.part {
-            Some(Part::ParentsOf(journal)) => Some(journal),
-            Some(Part::Image(_)) | None => None,
-        }
-    }
-
-    /// What is to be pruned after this.
-    pub(super) fn planned_pruning(&self) -> Option<&PlannedPruning> {
-        match &self.part {
-            Some(Part::Image(pruning)) => Some(pruning),
-            Some(Part::ParentsOf(_)) | None => None,
-        }
     }
 }
 

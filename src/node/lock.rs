@@ -2,8 +2,8 @@
 //! ends: whoever holds it knows that a journal which it finds belongs to nobody any longer.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::client::Containerd;
@@ -50,6 +50,9 @@ impl Lock {
 
     fn open(containerd: &Containerd) -> Result<Self, Error> {
         let path = path(containerd);
+        if !is_of_the_node(&containerd.socket()).unwrap_or(true) {
+            return Err(Error::OwnDirectory(containerd.socket()));
+        }
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(&path);
         let file = file.map_err(|source| Error::Lock { path, source })?;
         // An older one may be open to all. That of another user can be used all the same.
@@ -67,8 +70,13 @@ impl Lock {
     }
 }
 
-/// Where people have made a link to the socket, all mean the same one.
 fn path(containerd: &Containerd) -> PathBuf {
-    let socket = containerd.address();
-    socket.canonicalize().as_deref().unwrap_or(socket).with_file_name(LOCK_FILE)
+    containerd.socket().with_file_name(LOCK_FILE)
+}
+
+/// Whether what is beside the socket is what others see there too: a container may have been given the socket alone, as a mount in a
+/// directory of its own.
+fn is_of_the_node(socket: &Path) -> std::io::Result<bool> {
+    let directory = socket.parent().unwrap_or(Path::new("/"));
+    Ok(socket.metadata()?.dev() == directory.metadata()?.dev())
 }

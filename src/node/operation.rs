@@ -8,7 +8,7 @@ use super::carried::Carried;
 use super::client::Containerd;
 use super::containers::KnownContainers;
 use super::error::{CallError, ConnectError, Error};
-use super::execution::{Execution, Role};
+use super::execution::Execution;
 use super::lock::Lock;
 use super::needs::Needs;
 use super::open_journal::OpenJournal;
@@ -126,12 +126,7 @@ impl Node {
         let (left_alone, mut survey) = tokio::try_join!(self.left_alone(operation), glance)?;
         survey.left_alone = left_alone;
         let mut decisions = self.decide(&mut survey, &operation.request).await?;
-        if let Some(alone) =
-            operation.image_alone().filter(|_| survey.left_alone.is_any_in_the_way(&decisions))
-        {
-            // Parents that are left keep nothing else.
-            decisions = self.decide(&mut survey, &alone.request).await?;
-        }
+        survey.left_alone.spare_parents(&mut decisions);
         let held = self.held_in_the_making(&mut survey, &decisions, &operation.request.rules).await?;
         Ok(results(&operation.request, &decisions, |plan| match survey.left_alone.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
@@ -185,9 +180,7 @@ impl Node {
         watch: &Watch<'_>,
     ) -> Result<Done, Error> {
         (watch.progress)(Progress::Reading);
-        let alone = operation.image_alone();
-        let first = alone.as_ref().unwrap_or(operation);
-        let glance = || self.glance(&first.request, first.pods.clone());
+        let glance = || self.glance(&operation.request, operation.pods.clone());
         let killed = OpenJournal::abandoned(&self.containerd, &turn.0);
         let (killed, mut survey) = tokio::try_join!(killed, glance())?;
         let mut done = Done::begin(turn);
@@ -198,30 +191,22 @@ impl Node {
             survey = glance().await?;
         }
         survey.left_alone = LeftAlone::of(&of_others);
-        let decisions = self.decide(&mut survey, &first.request).await?;
-        let journals = &mut done.journals;
-        // Each is a large future, and only one of them runs: none needs room in this one.
-        done.results = match alone {
-            Some(_) => {
-                Box::pin(self.delete_then_prune(operation, survey, decisions, watch, journals)).await?
-            }
-            None => {
-                Box::pin(self.carry_out(operation, survey, decisions, Role::Whole, watch, journals)).await?
-            }
-        };
+        let mut decisions = self.decide(&mut survey, &operation.request).await?;
+        survey.left_alone.spare_parents(&mut decisions);
+        let (results, journal) = Box::pin(self.carry_out(operation, survey, &decisions, watch)).await?;
+        done.results = results;
+        done.journals.extend(journal);
         Ok(done)
     }
 
     /// Carries out what was decided on the entries of an operation.
-    pub(super) async fn carry_out(
+    async fn carry_out(
         &self,
         operation: &Operation,
         survey: Survey,
-        decisions: Vec<Decision>,
-        role: Role,
+        decisions: &[Decision],
         watch: &Watch<'_>,
-        journals: &mut Vec<OpenJournal>,
-    ) -> Result<Vec<EntryResult>, Error> {
+    ) -> Result<(Vec<EntryResult>, Option<OpenJournal>), Error> {
         let left_alone = survey.left_alone.clone();
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
@@ -229,12 +214,14 @@ impl Node {
             Some((entry.text.clone(), plan?.clone()))
         });
         let carried = plans.enumerate().map(|(place, (entry, plan))| Carried::new(place, entry, plan));
-        let execution = Execution::new(self, survey, carried.collect(), operation).with_role(role);
-        let mut done = execution.run(watch, journals).await?.into_iter();
-        Ok(results(&operation.request, &decisions, |plan| match left_alone.owner_of(plan) {
+        let execution = Execution::new(self, survey, carried.collect(), operation);
+        let (done, journal) = execution.run(watch).await?;
+        let mut done = done.into_iter();
+        let results = results(&operation.request, decisions, |plan| match left_alone.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
             None => done.next().unwrap_or_default(),
-        }))
+        });
+        Ok((results, journal))
     }
 
     /// Finishes or puts back what killed operations had begun, and does nothing else.

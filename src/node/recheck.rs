@@ -14,7 +14,7 @@ use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
-use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reach, Record, Rules};
+use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reach, Reason, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -34,9 +34,10 @@ impl Execution<'_> {
                 let conflicts = self.conflicts(index, &image).await?;
                 if !conflicts.is_empty() {
                     self.put_back(index, &image).await?;
-                    let carried = &mut self.carried[index];
-                    if image == carried.plan.image {
-                        carried.conflicts = conflicts;
+                    let Carried { plan, conflicts: own, .. } = &mut self.carried[index];
+                    match image == plan.image {
+                        true => *own = conflicts,
+                        false => plan.reasons.extend(conflicts.into_iter().map(Reason::ParentHeld)),
                     }
                     break;
                 }

@@ -1,19 +1,18 @@
 //! Operations that were killed: what they had begun is finished, or put back where something uses it now, and reported.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::carried::Carried;
 use super::error::Error;
-use super::execution::{Execution, Role};
+use super::execution::Execution;
 use super::images::Row;
-use super::journal::{Journal, PlannedPruning};
+use super::journal::Journal;
 use super::open_journal::{OpenJournal, Stage};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
-use super::pruning::Gone;
-use super::result::{EntryResult, Outcome};
+use super::result::EntryResult;
 use super::survey::Survey;
 use super::traces::Traces;
 use crate::image::{Plan, Record, Request, Rules, Unread};
@@ -27,10 +26,6 @@ impl Node {
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
-        let pruned: BTreeSet<String> =
-            killed.iter().filter_map(|open| open.journal.parents_of().map(str::to_owned)).collect();
-        // Where the results are of each journal.
-        let mut told: HashMap<String, usize> = HashMap::new();
         let cancel = &watch.cancel;
         // What is begun here is finished: it was interrupted once already.
         let watch = Watch { cancel: CancellationToken::new(), ..*watch };
@@ -42,12 +37,6 @@ impl Node {
             let OpenJournal { journal, stage, .. } = open.clone();
             let mut execution = self.resume(&journal, &stage).await?;
             let entries = execution.carried.iter().map(|carried| carried.entry.clone()).collect();
-            let content = journal.planned_pruning().and_then(PlannedPruning::content);
-            let gone = execution
-                .carried
-                .first()
-                .zip(content)
-                .and_then(|(first, content)| Gone::by_journal(&first.plan, &execution.survey, content));
             let holdings = execution.measure().await?;
             let (results, open) = match stage {
                 Stage::Settled { kept } => {
@@ -61,30 +50,17 @@ impl Node {
                     execution.finish(open, Ok(holdings), &watch).await?
                 }
             };
-            let mut results = by_entry(entries, results);
             done.journals.push(open);
-            if !pruned.contains(&journal.id)
-                && let Some(gone) = gone
-                && let Some(result) = results.iter_mut().find(|result| result.outcome == Outcome::Deleted)
-                && let Some(operation) = journal.pruning(&watch).await?
-            {
-                Box::pin(self.prune_after(&operation, &gone, result, &watch, &mut done.journals)).await?;
-            }
-            let image = journal.parents_of().and_then(|image| told.get(image));
-            match image.and_then(|index| done.recovered.get_mut(*index)) {
-                Some(image) => add_parents(&mut image.results, results),
-                None if results.is_empty() => {}
-                None => {
-                    told.insert(journal.id, done.recovered.len());
-                    done.recovered.push(Recovered { owner: journal.owner, results });
-                }
+            let results = by_entry(entries, results);
+            if !results.is_empty() {
+                done.recovered.push(Recovered { owner: journal.owner, results });
             }
         }
         Ok(())
     }
 
     /// The operation as it was when it was killed: the records that it had removed count as removed by it. A plan of which nothing
-    /// is gone was not begun, and is not begun now: nobody may want it any more. Pruning goes on from what was begun.
+    /// is gone was not begun, and is not begun now: nobody may want it any more.
     async fn resume(&self, journal: &Journal, stage: &Stage) -> Result<Execution<'_>, Error> {
         let mut survey = self.survey(Vec::new()).await?;
         let records: HashMap<&str, Arc<Record>> = journal
@@ -105,8 +81,8 @@ impl Node {
                 (!kept.unbegun.contains(&carried.place)).then(|| carried.settled(kept))
             }
             Stage::Begun => {
-                let has_begun = journal.parents_of().is_some() || traces.has_begun(&carried.plan);
                 let is_there = |name: &str| !traces.is_gone(name);
+                let has_begun = traces.has_begun(&carried.plan);
                 has_begun.then(|| carried.resumed(is_there, |record| traces.elsewhere(record)))
             }
         };
@@ -126,7 +102,7 @@ impl Node {
             planned = journal.plans.len(),
             "ending an operation that was killed"
         );
-        Ok(Execution::new(self, survey, carried, &operation).with_role(Role::of(journal)))
+        Ok(Execution::new(self, survey, carried, &operation))
     }
 
     /// Puts the removed records back into the survey, and reads the content of their images.
@@ -141,31 +117,6 @@ impl Node {
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let images = records.values().map(|record| record.target.clone());
         Ok(self.read(survey, Unread::contents(images)).await?)
-    }
-}
-
-impl Journal {
-    /// The operation that prunes the parents of what this has deleted, where that was asked for.
-    async fn pruning(&self, watch: &Watch<'_>) -> Result<Option<Operation>, Error> {
-        let (Some(pruning), Some(planned)) = (self.planned_pruning(), self.plans.first()) else {
-            return Ok(None);
-        };
-        let Ok(entry) = planned.entry.parse() else { return Ok(None) };
-        Ok(Some(Operation {
-            owner: self.owner.clone(),
-            request: Request { entries: vec![entry], rules: pruning.rules() },
-            pods: watch.needs.pods().await.map_err(Error::Needs)?,
-            ..Operation::default()
-        }))
-    }
-}
-
-/// An operation with two journals had begun to prune: the second one has the parents of what the first one has.
-fn add_parents(results: &mut [EntryResult], parents: Vec<EntryResult>) {
-    for pruned in parents {
-        if let Some(result) = results.iter_mut().find(|result| result.entry == pruned.entry) {
-            result.add_parents(pruned);
-        }
     }
 }
 

@@ -63,14 +63,6 @@ impl EntryResult {
         self.put_back += other.put_back;
     }
 
-    /// Adds what became of the image's parents. One that something holds stays quietly.
-    pub(super) fn add_parents(&mut self, pruned: Self) {
-        match pruned.outcome {
-            Outcome::Conflict => self.reasons.extend(pruned.conflicts.into_iter().map(Reason::ParentHeld)),
-            _ => self.add(pruned),
-        }
-    }
-
     /// Adds what a later attempt came to, at what was held before: it decides, and what is gone stays gone.
     pub fn follow(&mut self, later: Self) {
         let mut removals = std::mem::take(&mut self.removals);

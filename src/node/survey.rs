@@ -46,10 +46,13 @@ impl LeftAlone {
         Self(images.collect())
     }
 
-    /// Whether one of those operations is in the way of what was decided.
-    pub(super) fn is_any_in_the_way(&self, decisions: &[Decision]) -> bool {
-        let mut plans = decisions.iter().filter_map(|decision| decision.verdict.as_ref().ok());
-        plans.any(|plan| self.owner_of(plan).is_some())
+    /// Parents that are somebody else's stay, and keep nothing else.
+    pub(super) fn spare_parents(&self, decisions: &mut [Decision]) {
+        for plan in decisions.iter_mut().filter_map(|decision| decision.verdict.as_mut().ok()) {
+            if self.owner_of(plan).is_some() {
+                plan.spare_parents();
+            }
+        }
     }
 
     /// Whose operation is in the way of a plan.

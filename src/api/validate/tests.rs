@@ -316,6 +316,77 @@ fn a_name_is_needed_and_has_to_be_one() {
 }
 
 #[test]
+fn labels_and_annotations_have_to_be_some() {
+    let problems = |metadata: Value| {
+        let refused = parse(&object(metadata, json!({"images": ["app"]})).to_string()).err();
+        refused
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let with = |field: &str, key: &str, value: &str| problems(json!({"name": "drop", field: {key: value}}));
+    let long = "a".repeat(64);
+    let rows = [
+        (
+            with("labels", "a b", "c d"),
+            vec![
+                "metadata.labels: Invalid value: \"a b\": name part must consist of alphanumeric characters",
+                "metadata.labels: Invalid value: \"c d\": a valid label must be an empty string or consist of",
+            ],
+        ),
+        (
+            with("labels", "Example.com/a", ""),
+            vec![
+                "metadata.labels: Invalid value: \"Example.com/a\": prefix part a lowercase RFC 1123 subdomain must",
+            ],
+        ),
+        (
+            with("labels", "/", ""),
+            vec![
+                "metadata.labels: Invalid value: \"/\": prefix part must be non-empty",
+                "metadata.labels: Invalid value: \"/\": name part must be non-empty",
+                "metadata.labels: Invalid value: \"/\": name part must consist of",
+            ],
+        ),
+        (
+            with("labels", "a/b/c", ""),
+            vec!["metadata.labels: Invalid value: \"a/b/c\": a valid label key must consist of"],
+        ),
+        (
+            with("labels", &long, &long),
+            vec!["name part must be no more than 63 bytes", "must be no more than 63 bytes"],
+        ),
+        (
+            with("annotations", "a b", "c d"),
+            vec!["metadata.annotations: Invalid value: \"a b\": name part must"],
+        ),
+        (
+            with("annotations", "a", &"b".repeat(1 << 18)),
+            vec!["metadata.annotations: Too long: may not be more than 262144 bytes", NOT_CHECKED],
+        ),
+        (with("annotations", "Example.com/a", "c d"), vec![]),
+        (with("labels", "example.com/a", "b.c_d-e"), vec![]),
+        (problems(json!({"name": "", "generateName": "drop-"})), vec![]),
+        (
+            problems(json!({"generateName": "Drop-"})),
+            vec!["metadata.generateName: Invalid value: \"Drop-\": a lowercase"],
+        ),
+        (
+            problems(json!({"name": ""})),
+            vec!["metadata.name: Required value: name or generateName is required"],
+        ),
+    ];
+    for (found, expected) in rows {
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found} does not contain {expected}");
+        }
+    }
+}
+
+#[test]
 fn what_the_server_sets_is_dropped() {
     let mut written = object(
         json!({"name": "drop", "uid": "u", "generation": 7, "creationTimestamp": "2020-01-01T00:00:00Z", "labels": {"a": "b"}}),

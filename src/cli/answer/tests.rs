@@ -122,9 +122,9 @@ fn what_failed_is_told_beside_what_is_held() {
     };
     let running = format!("{RUNNING} (shop/cart-7d9/cart): remove the container first");
     assert_eq!(problems(&some), ["app:*: app:v2 was moved", &running]);
-    assert_eq!(recovered(&some), "Failed: used by running container shop/cart-7d9/cart: app:v2 was moved");
+    assert_eq!(in_full(&some), "Failed: used by running container shop/cart-7d9/cart: app:v2 was moved");
     let done = results().remove(0);
-    assert_eq!(recovered(&done), "Deleted: untagged app:v1, deleted 276aff71fc50");
+    assert_eq!(in_full(&done), "Deleted: untagged app:v1, deleted 276aff71fc50");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::suite::{Test, tests};
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: an_empty_list_is_refused, sixty_five_images_are_refused, an_uppercase_repository_is_refused,
         a_pattern_that_no_agent_could_read_is_refused, a_label_that_no_node_can_have_is_refused,
-        a_negative_deadline_is_refused, an_unknown_field_is_refused, other_images_are_refused_afterwards,
+        a_label_that_no_object_can_have_is_refused, a_negative_deadline_is_refused, an_unknown_field_is_refused, other_images_are_refused_afterwards,
         what_validates_is_accepted]
 }
 
@@ -42,6 +42,27 @@ async fn a_label_that_no_node_can_have_is_refused(cluster: &Cluster) {
     assert_refused(cluster, selecting(expression), "not a label's key").await;
     let labels = json!({"matchLabels": {"no key": "linux", "kubernetes.io/os": "no value"}});
     assert_refused(cluster, selecting(labels), "not a label's value").await;
+}
+
+async fn a_label_that_no_object_can_have_is_refused(cluster: &Cluster) {
+    let labelled = |labels: Value, annotations: Value| {
+        let metadata = json!({"name": "smoke-refused", "labels": labels, "annotations": annotations});
+        let spec = json!({"images": ["app:v1"]});
+        json!({"apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletion", "metadata": metadata, "spec": spec})
+    };
+    let long = "a".repeat(64);
+    let rows = [
+        (json!({"a b": "c d"}), json!({"no key": ""}), "a valid label must be an empty string or consist of"),
+        (json!({"Example.com/a": long, &long: ""}), json!({}), "prefix part a lowercase RFC 1123 subdomain"),
+        (
+            json!({"a/b/c": "", "/": ""}),
+            json!({"a": "b".repeat(1 << 18)}),
+            "with an optional DNS subdomain prefix",
+        ),
+    ];
+    for (labels, annotations, words) in rows {
+        assert_refused_as(cluster, &labelled(labels, annotations).to_string(), words).await;
+    }
 }
 
 async fn a_negative_deadline_is_refused(cluster: &Cluster) {
@@ -78,10 +99,13 @@ async fn what_validates_is_accepted(cluster: &Cluster) {
 
 /// The API server refuses it in the words of the command line, and they hold what helps a person.
 async fn assert_refused(cluster: &Cluster, spec: Value, words: &str) {
+    assert_refused_as(cluster, &object("smoke-refused", spec), words).await;
+}
+
+async fn assert_refused_as(cluster: &Cluster, deletion: &str, words: &str) {
     let cluster = cluster.with_definitions().await;
-    let deletion = object("smoke-refused", spec);
-    let expected = validate::parse(&deletion).unwrap_err().to_string();
-    let answer = cluster.apply_fails(&deletion);
+    let expected = validate::parse(deletion).unwrap_err().to_string();
+    let answer = cluster.apply_fails(deletion);
     assert!(expected.contains(words), "{expected}");
     let missing: Vec<&str> = expected.lines().filter(|line| !answer.contains(line)).collect();
     assert!(missing.is_empty(), "{missing:#?} not in: {answer}");

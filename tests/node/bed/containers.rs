@@ -4,8 +4,19 @@ use std::collections::BTreeMap;
 
 use containerd_client::services::v1::{KillRequest, ListContainersRequest, ListTasksRequest, WaitRequest};
 use containerd_client::types::v1::Status;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{NAMESPACE, Node, State, cgroup, in_namespace};
+
+/// A shim that answers nothing until this is dropped.
+pub(crate) struct StoppedShim(Pid);
+
+impl Drop for StoppedShim {
+    fn drop(&mut self) {
+        kill(self.0, Signal::SIGCONT).ok();
+    }
+}
 
 impl Node {
     /// Makes a container with `ctr`, in the CRI's namespace and unknown to the CRI. The image is a record's name.
@@ -62,6 +73,19 @@ impl Node {
         let request = in_namespace(NAMESPACE, ListTasksRequest::default());
         let answer = self.client().tasks().list(request).await.expect("containerd lists tasks");
         answer.into_inner().tasks.into_iter().map(|task| (task.id.clone(), task.status())).collect()
+    }
+
+    /// Stops the shim of a task, which answers nothing until the guard is dropped.
+    pub(crate) async fn stop_shim(&self, id: &str) -> StoppedShim {
+        let request = in_namespace(NAMESPACE, ListTasksRequest::default());
+        let tasks =
+            self.client().tasks().list(request).await.expect("containerd lists tasks").into_inner().tasks;
+        let task = tasks.into_iter().find(|task| task.id == id).expect("the task is there");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", task.pid)).expect("its process runs");
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("it has a parent");
+        let shim = Pid::from_raw(parent.trim().parse().expect("the parent is a number"));
+        kill(shim, Signal::SIGSTOP).expect("the shim can be stopped");
+        StoppedShim(shim)
     }
 
     /// Ends the process of a task. The task stays, and says that it is stopped.

@@ -5,6 +5,7 @@ use crate::bed::{both, eventually};
 
 both!(
     an_image_deletion_runs_and_gets_its_status,
+    what_a_status_has_no_room_for_is_said,
     an_image_deletion_obeys_each_field,
     an_image_deletion_waits_for_a_conflict_to_end,
     an_image_deletion_waits_for_what_is_held_whatever_failed,
@@ -50,6 +51,34 @@ async fn an_image_deletion_runs_and_gets_its_status(version: Version) {
     assert_eq!(again.exit, 3);
     assert!(again.stdout.starts_with("NAME  PHASE"), "{}", again.stdout);
     assert_eq!(again.stderr, "error: No such image: app:v1\n");
+
+    // A status has the worst of a node's messages only.
+    node.import(&Image::new(APP).layer("one")).await;
+    let both = apply(&node, &deletion(json!({"images": ["app:v1", "nosuch:v1"]})), &[]).await;
+    assert_eq!((both.exit, &*both.stderr), (3, "error: No such image: nosuch:v1\n"));
+    assert_eq!(both.yaml()["status"]["nodes"]["deleted"], 1);
+}
+
+/// In a cluster the reports have it.
+async fn what_a_status_has_no_room_for_is_said(version: Version) {
+    let node = Node::start(version).await;
+    let long = "x".repeat(200);
+    let images = node.import_all(&Image::series(&format!("docker.io/{long}/app"), 300, 1)).await;
+    let answer = apply(&node, &deletion(json!({"images": [format!("{long}/app*")]})), &[]).await;
+    assert_eq!(answer.exit, 0, "{}", answer.stderr);
+    let status = &answer.yaml()["status"];
+    assert_eq!(status["truncated"], true);
+    let told = status.to_string() + &answer.stderr;
+    for image in &images {
+        let name = image.name.trim_start_matches("docker.io/");
+        assert!(told.contains(name), "{name}");
+        assert!(told.contains(&image.target.hex()[..12]), "{name}");
+    }
+    assert!(
+        answer.stderr.lines().all(|line| line.starts_with(&format!("{long}/app*: "))),
+        "{}",
+        answer.stderr
+    );
 }
 
 async fn an_image_deletion_obeys_each_field(version: Version) {
@@ -100,7 +129,7 @@ async fn an_image_deletion_waits_for_a_conflict_to_end(version: Version) {
     };
     let (answer, ()) = tokio::join!(apply(&node, &object, &["-o", "json"]), freed);
     assert_eq!(answer.exit, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("api:v1: Deleted\napp:v1: waiting: "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("api:v1: Deleted: untagged api:v1, deleted "), "{}", answer.stderr);
     let status = &answer.json()["status"];
     assert_eq!(status["nodes"]["deleted"], 1);
     assert_eq!(status["records"].as_array().unwrap().len(), 4);

@@ -8,6 +8,9 @@ both!(
     a_killed_command_is_reported_by_the_next,
     what_a_killed_command_could_not_do_is_said_by_the_next,
     what_a_killed_agent_had_begun_is_left_to_it,
+    what_is_recovered_before_a_wait_is_said_at_once,
+    a_deletion_whose_turn_comes_after_its_deadline_removes_nothing,
+    a_socket_without_its_directory_is_refused,
     nobody_else_may_open_the_socket,
     a_namespace_that_is_not_there_is_an_error,
     a_reader_that_has_seen_enough_is_no_error,
@@ -73,6 +76,70 @@ async fn what_a_killed_command_could_not_do_is_said_by_the_next(version: Version
         "{answer:?}"
     );
     assert!(answer.stderr.contains(&told), "{answer:?}");
+}
+
+/// The node has forgotten it by then, and whoever waits may be killed.
+async fn what_is_recovered_before_a_wait_is_said_at_once(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let held = node.import(&Image::new("docker.io/library/held:v1").layer("two")).await;
+    node.plain_container("user", &held.name, State::Created).await;
+    let mut command = secateur(&node, &["delete", "app:v1"]);
+    command.env("SECATEUR_STOP_AT", "removed");
+    let (mut child, _) = stopped(command).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let spec = json!({"images": ["held:v1"], "onConflict": "Wait"});
+    let mut waiting = begin(secateur(&node, &["run", "-f", "-"]), &deletion(spec).to_string());
+    let said = until_said(waiting.stderr.as_mut().unwrap(), "held:v1: waiting: ");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    let told = "recovered: app:v1, of a command line that was killed: Deleted: untagged app:v1, deleted ";
+    assert!(said.starts_with(told), "{said}");
+}
+
+async fn a_deletion_whose_turn_comes_after_its_deadline_removes_nothing(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.import(&Image::new("docker.io/library/api:v1").layer("api")).await;
+    let mut other = secateur(&node, &["delete", "api:v1"]);
+    other.env("SECATEUR_STOP_AT", "journal-open");
+    let (other, pid) = stopped(other).await;
+    for on_conflict in ["Report", "Wait"] {
+        let spec = json!({"images": ["app:v1"], "activeDeadlineSeconds": 1, "onConflict": on_conflict});
+        let late = apply(&node, &deletion(spec), &[]).await;
+        let expected = "error: another operation was at work on this node until the deadline (activeDeadlineSeconds): nothing \
+                        was removed, try again\n";
+        assert_eq!((late.exit, &*late.stdout, &*late.stderr), (1, "", expected));
+    }
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert_eq!(end(other).await.exit, 0);
+    assert!(!is_gone(&node, &app).await);
+}
+
+/// A container that was given the socket alone has a directory of its own around it, where nobody else looks for a lock.
+async fn a_socket_without_its_directory_is_refused(version: Version) {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let own = tempfile::tempdir().unwrap();
+    let none = None::<&str>;
+    mount(Some("own"), own.path(), Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    let socket = own.path().join("containerd.sock");
+    std::fs::write(&socket, "").unwrap();
+    mount(Some(&node.socket()), &socket, none, MsFlags::MS_BIND, none).unwrap();
+    let address = socket.to_str().unwrap();
+    let listed = call(&node, &["--address", address, "images"]).await;
+    let foretold = call(&node, &["--address", address, "delete", "--dry-run", "app:v1"]).await;
+    let refused = call(&node, &["--address", address, "delete", "app:v1"]).await;
+    for mounted in [&*socket, own.path()] {
+        umount2(mounted, MntFlags::MNT_DETACH).unwrap();
+    }
+    assert_eq!((listed.exit, foretold.exit), (0, 0), "{listed:?} {foretold:?}");
+    assert_eq!(refused.exit, 1);
+    assert!(refused.stderr.contains("mount the whole directory of the socket"), "{}", refused.stderr);
+    assert!(!is_gone(&node, &app).await);
 }
 
 async fn what_a_killed_agent_had_begun_is_left_to_it(version: Version) {

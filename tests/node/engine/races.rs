@@ -23,6 +23,7 @@ both!(
     an_image_that_was_tagged_meanwhile_stays,
     an_identity_record_that_was_made_anew_goes_too,
     records_that_others_removed_are_not_reported,
+    an_image_that_others_removed_wholly_is_absent,
     a_name_that_became_the_last_one_comes_back,
     what_others_remove_is_not_counted,
     content_that_something_else_keeps_is_not_counted_and_keeps_no_root_file_system,
@@ -298,6 +299,22 @@ async fn records_that_others_removed_are_not_reported(version: Version) {
     assert_settled(&node).await;
     let own = belongings([&app], node.sandbox_image());
     assert!(node.disk().await.keys().all(|key| !own.contains(key)));
+}
+
+async fn an_image_that_others_removed_wholly_is_absent(version: Version) {
+    let node = Node::start(version).await;
+    let app = pulled(&node).await;
+
+    let process = Process::stopped_at(&node, "removing", &["app:v1"]).await;
+    for name in [&**app.config(), &by_digest(&app), APP] {
+        node.delete_record(name).await;
+    }
+    let answer = process.finish().await;
+
+    let told = answer.only();
+    assert_eq!((&*told.outcome, &told.removals[..], told.reclaimed), ("Absent", &[][..], 0));
+    assert_eq!(told.messages, ["others have removed app:v1 meanwhile"]);
+    assert_settled(&node).await;
 }
 
 /// The plan was to leave the image to its other name. A container may use it.

@@ -15,6 +15,7 @@ both!(
     containers_of_pods_hold_their_image_in_every_state,
     plain_containers_hold_their_image_in_every_state,
     a_stopped_container_yields_to_force,
+    a_container_whose_shim_does_not_answer_is_taken_to_run,
     an_image_in_use_keeps_its_content_when_its_name_is_forced_away,
     an_image_in_use_without_an_identity_record_is_left_dangling,
     the_sandbox_image_is_in_use,
@@ -127,6 +128,19 @@ async fn a_stopped_container_yields_to_force(version: Version) {
     let chains = node.disk().await.layers;
     assert!(app.chain_ids().iter().all(|chain| chains.contains_key(&**chain)));
     assert!(ran.freed.contains(&*app.target));
+}
+
+async fn a_container_whose_shim_does_not_answer_is_taken_to_run(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.plain_container("user", APP, State::Running).await;
+    let shim = node.stop_shim("user").await;
+
+    let ran = Deletion::of(&[&app.target]).forced().run(&node).await;
+
+    ran.assert_refused(Outcome::Conflict, &[in_use(&app, "running", "user")]);
+    drop(shim);
+    assert_held(&node, &app, "running", "user").await;
 }
 
 async fn an_image_in_use_keeps_its_content_when_its_name_is_forced_away(version: Version) {
