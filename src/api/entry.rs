@@ -23,11 +23,6 @@ impl ImageEntry {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether the entry is a pattern: it has a `*`, a `?` or a `{`, which no reference can contain.
-    pub fn is_pattern(&self) -> bool {
-        self.0.contains(['*', '?', '{'])
-    }
 }
 
 impl From<&str> for ImageEntry {

@@ -15,6 +15,7 @@ use super::client::Containerd;
 use super::error::CallError;
 use super::journal::{JOURNAL_LABEL, expiry};
 use super::leases::{Collect, patiently};
+use super::stop::stop_at;
 use crate::image::{Digest, ImageId};
 
 /// The lease's label that says whose operation it is.
@@ -119,6 +120,7 @@ impl Place {
         let blob = Digest::sha256(&Sha256::digest(text));
         let labels = labels(blob.as_str(), owner);
         let held = containerd.create_lease(lease, labels).await?;
+        stop_at("journal-half");
         held.write_blob(&blob, text.as_bytes(), images.iter()).await?;
         Ok(Self { lease: lease.to_owned(), form: Form::Blob(blob), has_note: false })
     }
@@ -147,6 +149,7 @@ impl Place {
             for image in images {
                 containerd.hold_content(&holder, image.digest()).await?;
             }
+            stop_at("journal-half");
             let mut labels = labels(IN_LABELS, owner);
             labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
             labels.extend(parts(text));

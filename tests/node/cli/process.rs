@@ -8,6 +8,7 @@ both!(
     a_killed_command_is_reported_by_the_next,
     what_a_killed_command_could_not_do_is_said_by_the_next,
     what_a_killed_agent_had_begun_is_left_to_it,
+    a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next,
     what_is_recovered_before_a_wait_is_said_at_once,
     a_deletion_whose_turn_comes_after_its_deadline_removes_nothing,
     a_socket_without_its_directory_is_refused,
@@ -76,6 +77,29 @@ async fn what_a_killed_command_could_not_do_is_said_by_the_next(version: Version
         "{answer:?}"
     );
     assert!(answer.stderr.contains(&told), "{answer:?}");
+}
+
+async fn a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next(version: Version) {
+    use nix::sys::signal::{Signal, kill};
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let mut command = secateur(&node, &["delete", "app:v1"]);
+    command.env("SECATEUR_STOP_AT", "removed");
+    let (child, pid) = stopped(command).await;
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCONT] {
+        kill(pid, signal).unwrap();
+    }
+    let answer = end(child).await;
+    assert!([128 + 2, 128 + 15].contains(&answer.exit), "{answer:?}");
+    assert_eq!(answer.stdout, "");
+    assert!(!node.leases().await.is_empty());
+
+    let next = call(&node, &["delete", "none:v1"]).await;
+    assert!(
+        next.stderr.contains("recovered: app:v1, of a command line that was killed: Deleted: "),
+        "{next:?}"
+    );
+    assert!(is_gone(&node, &app).await && node.leases().await.is_empty());
 }
 
 /// The node has forgotten it by then, and whoever waits may be killed.

@@ -10,6 +10,7 @@ both!(
     a_person_at_a_terminal_is_asked,
     a_person_is_asked_again_where_something_has_changed,
     an_image_that_is_named_while_a_person_is_asked_stays,
+    who_waits_at_a_terminal_sees_for_what,
     a_terminal_has_colours_and_a_width,
 );
 
@@ -101,6 +102,22 @@ impl Person {
     fn types(&mut self, answer: &str) {
         self.0.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
     }
+}
+
+async fn who_waits_at_a_terminal_sees_for_what(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    node.import(&Image::new("docker.io/library/api:v1").layer("two")).await;
+    let mut other = secateur(&node, &["delete", "api:v1"]);
+    other.env("SECATEUR_STOP_AT", "journal-open");
+    let other = other.spawn().unwrap();
+    let pid = stops(&other).await;
+    let mut person = Person::at(&node, "delete app:v1");
+    person.is_asked("waiting until no one else works on this node");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert_eq!(end(other).await.exit, 0);
+    let ended = end(person.0).await;
+    assert!(ended.exit == 0 && ended.stdout.contains("deleted"), "{ended:?}");
 }
 
 async fn a_terminal_has_colours_and_a_width(version: Version) {

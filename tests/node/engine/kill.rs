@@ -15,6 +15,7 @@ use crate::bed::{Digest, Disk, Image, Imported, Node, State, Version, both};
 
 both!(
     the_next_run_finishes_what_was_killed_anywhere,
+    a_journal_that_was_written_by_half_is_of_nothing,
     the_next_run_puts_back_what_came_into_use,
     what_was_not_begun_is_left_alone,
     what_was_not_begun_is_not_told_by_whoever_finds_the_journal_next,
@@ -156,6 +157,21 @@ async fn the_next_run_finishes_what_was_killed_anywhere(version: Version) {
             "collected" | "reported" => assert_eq!(reclaimed, 0, "{place}"),
             _ => assert_eq!(reclaimed, all, "{place}"),
         }
+    }
+}
+
+async fn a_journal_that_was_written_by_half_is_of_nothing(version: Version) {
+    for form in FORMS {
+        let node = Node::start(version).await;
+        two_images_for(&node, form).await;
+        let before = state(&node).await;
+        Process::stopped_at(&node, "journal-half", &ENTRIES).await.kill().await;
+        assert!(!leases(&node).await.is_empty(), "{form}");
+
+        let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+
+        assert!(answer.recovered.is_empty(), "{form}: {answer:#?}");
+        assert_eq!(state(&node).await, before, "{form}");
     }
 }
 

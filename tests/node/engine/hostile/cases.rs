@@ -156,7 +156,16 @@ async fn write(node: &Node, number: usize) -> Option<Case> {
             node.put_strange(two, std::slice::from_ref(&target)).await;
             Case::new("labels in a circle", target, None)
         }
-        19 => Case::new("no content at all", Digest::of(b"nowhere"), None),
+        19 => {
+            let labels: BTreeMap<String, String> = (0..9)
+                .map(|number| (format!("{number}{}", "k".repeat(100 << 10)), "v".repeat(100 << 10)))
+                .collect();
+            let of_config = put(json!({"config": {"Labels": labels}}).to_string()).await;
+            let text = json!({"config": descriptor("config", &of_config), "annotations": labels}).to_string();
+            let target = node.put_strange(text.as_bytes(), &[of_config]).await;
+            Case::new("labels and annotations of 100 KiB", target, None)
+        }
+        20 => Case::new("no content at all", Digest::of(b"nowhere"), None),
         _ => return None,
     })
 }
