@@ -56,6 +56,6 @@ impl Backlog {
         if set.is_empty() {
             return Ok(());
         }
-        Err(Unread::contents(set.iter().cloned()))
+        Err(set.iter().cloned().collect())
     }
 }

@@ -7,7 +7,6 @@ use super::pattern::{InvalidPattern, Pattern};
 use super::plan::{Plan, Refusal, Step};
 use super::planner::{NoPlan, plan};
 use super::query::Query;
-use super::reach::Reach;
 use super::reference::{InvalidReference, Reference};
 use super::rules::Rules;
 use super::unread::Unread;
@@ -19,19 +18,6 @@ pub struct Request {
     pub entries: Vec<Entry>,
     /// What holds for all of them.
     pub rules: Rules,
-}
-
-impl Request {
-    /// The records that deciding is sure to need: those of the names, where names are all that is asked for and nothing is
-    /// pruned, and otherwise all.
-    pub fn reach(&self) -> Reach {
-        let name = |entry: &Entry| match &entry.selector {
-            Selector::One(Query::Name(reference)) => Some(reference.to_string()),
-            Selector::One(_) | Selector::Pattern(_) => None,
-        };
-        let names: Option<Vec<String>> = self.entries.iter().map(name).collect();
-        names.filter(|_| !self.rules.prune).map_or(Reach::All, Reach::names)
-    }
 }
 
 /// One image or one pattern, as written.
@@ -120,7 +106,7 @@ pub fn decide(inventory: &Inventory, request: &Request) -> Result<Vec<Decision>,
         inventory: inventory.clone(),
         rules: &request.rules,
         decisions: Vec::new(),
-        unread: inventory.usage().unread().clone(),
+        unread: Unread::default(),
     };
     for (index, entry) in request.entries.iter().enumerate() {
         match &entry.selector {
@@ -152,16 +138,14 @@ impl Batch<'_> {
     }
 
     fn decide_all(&mut self, entry: usize, pattern: &Pattern) {
-        let named: Vec<Reference> = match self.inventory.matching(pattern) {
-            Ok(found) => found.map(|(_, reference)| reference.clone()).collect(),
-            Err(unread) => return self.unread.extend(unread),
-        };
+        let found = self.inventory.matching(pattern);
+        let named: Vec<Reference> = found.map(|(_, reference)| reference.clone()).collect();
         if named.is_empty() {
             let refusal = Refusal::NoSuchImage(pattern.to_string());
             self.decisions.push(Decision { entry, verdict: Err(refusal) });
         }
         for reference in named {
-            if matches!(self.inventory.record(&reference.to_string()), Ok(Some(_))) {
+            if self.inventory.record(&reference.to_string()).is_some() {
                 self.decide(entry, &Query::Name(reference));
             }
         }

@@ -134,7 +134,7 @@ pub(super) fn against_deletion(
     if active == ActiveReference::Check && inventory.parts(image)?.named.len() > 1 {
         causes.push(Cause::MultipleReferences);
     }
-    causes.extend(guards(inventory.records_of(image)?, rules));
+    causes.extend(guards(inventory.records_of(image), rules));
     causes.extend(pending(inventory, image, &containers)?);
     let doubt = inventory.content(image)?.illegible.as_ref();
     Ok(about(image, image.short(), doubt, causes))
@@ -179,7 +179,7 @@ pub(super) fn against_last_name(
     rules: &Rules,
 ) -> Result<Vec<Conflict>, Unread> {
     let used = containers.iter().cloned().map(Cause::UsedReference);
-    let mut held = guards(inventory.records_of(image)?, rules);
+    let mut held = guards(inventory.records_of(image), rules);
     held.extend(pending(inventory, image, containers)?);
     let doubt = inventory.content(image)?.illegible.as_ref();
     let mut conflicts = about(image, subject, doubt, used);

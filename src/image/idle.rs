@@ -49,7 +49,7 @@ pub fn idle(
     })?;
     let mut left = inventory.clone();
     let mut found = Vec::new();
-    for image in inventory.images()? {
+    for image in inventory.images() {
         let is_candidate = scope == Scope::Unused || inventory.is_dangling(image)?;
         if is_candidate && all_may_go(inventory, image, &rules, &may_go)? {
             found.extend(select(&mut left, image, &rules)?);
@@ -74,16 +74,16 @@ fn all_may_go(
     // The CRI plugin makes an identity record anew when it likes, so its age says nothing while there is another.
     let telling = if parts.named.is_empty() { &parts.identity } else { &parts.named };
     Ok(telling.iter().all(|record| may_go(record))
-        && !inventory.records_of(image)?.any(|record| is_guarded(record)))
+        && !inventory.records_of(image).any(|record| is_guarded(record)))
 }
 
 /// What to ask for so that the image goes; none if something of it would stay. `left` is what earlier selections leave.
 fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Idle>, Unread> {
-    let before: Vec<_> = left.records_of(image)?.cloned().collect();
+    let before: Vec<_> = left.records_of(image).cloned().collect();
     let entries = take(left, image, rules)?;
     if entries.is_none() {
         // An image that stays is still a child of its parent.
-        let now: Vec<_> = left.records_of(image)?.cloned().collect();
+        let now: Vec<_> = left.records_of(image).cloned().collect();
         if now != before {
             now.iter().for_each(|record| left.remove(&record.name));
             before.into_iter().for_each(|record| left.insert(record));
@@ -111,7 +111,7 @@ fn take(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<V
 
 /// The entry for the first reference that the image still has, or for the image itself.
 fn next_entry(left: &Inventory, image: &ImageId) -> Result<Option<Entry>, Unread> {
-    let mut records = left.records_of(image)?.peekable();
+    let mut records = left.records_of(image).peekable();
     if records.peek().is_none() {
         return Ok(None);
     }
@@ -133,7 +133,7 @@ fn of_image(reference: &Reference, image: &ImageId) -> Reference {
 }
 
 fn query_of(left: &Inventory, image: &ImageId) -> Result<Query, Unread> {
-    Ok(match left.records_of(image)?.any(|record| record.kind == Kind::Dangling) {
+    Ok(match left.records_of(image).any(|record| record.kind == Kind::Dangling) {
         true => Query::Dangling(image.clone()),
         false => Query::Digest(image.digest().clone()),
     })

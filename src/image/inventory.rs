@@ -14,7 +14,6 @@ use super::content::Content;
 use super::digest::{Digest, ImageId};
 use super::known::Known;
 use super::pattern::Pattern;
-use super::reach::Reach;
 use super::record::{Kind, Record, dangling_name};
 use super::reference::Reference;
 use super::unread::Unread;
@@ -25,14 +24,10 @@ use super::usage::Usage;
 /// Records are in the byte order of their names, whatever order the store lists them in: *first* means least in that
 /// order. What is looked up far more often than listed is hashed, and sorted where it is listed.
 ///
-/// It may have read a part of the records only: whatever is asked about the others is [`Unread`], never an answer.
-///
 /// A request is decided on a copy that changes entry by entry, so copies share what they can: `images` says what is there,
 /// the sets before it may hold what was there once.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    /// Which of the records were read.
-    reach: Arc<Reach>,
     /// Every record by its name.
     names: Arc<HashMap<Arc<str>, Arc<Record>>>,
     /// Every image, for lists and prefixes.
@@ -55,86 +50,45 @@ impl Inventory {
         pods: Vec<Pod>,
     ) -> Self {
         let mut inventory = Self::default();
-        inventory.learn_records(Reach::All, records);
-        inventory.observe(containers, pods);
-        inventory
-    }
-
-    /// The snapshot of these containers and pods, of which no record was read yet.
-    pub fn without_records(containers: Vec<Container>, pods: Vec<Pod>) -> Self {
-        let mut inventory = Self::default();
+        records.into_iter().for_each(|record| inventory.insert(Arc::new(record)));
         inventory.observe(containers, pods);
         inventory
     }
 
     /// Every record, by name.
-    pub fn records(&self) -> Result<impl Iterator<Item = &Arc<Record>>, Unread> {
-        self.reach_all()?;
+    pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
         let mut records: Vec<_> = self.images.values().flat_map(|records| &**records).collect();
         records.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(records.into_iter())
-    }
-
-    fn reach_all(&self) -> Result<(), Unread> {
-        self.reach_for(*self.reach == Reach::All, || Reach::All)
-    }
-
-    fn reach_for(&self, has_it: bool, lacking: impl FnOnce() -> Reach) -> Result<(), Unread> {
-        if has_it { Ok(()) } else { Err(Unread::records(lacking())) }
+        records.into_iter()
     }
 
     /// The records whose reference a pattern matches, by name.
-    pub fn matching(
-        &self,
-        pattern: &Pattern,
-    ) -> Result<impl Iterator<Item = (&Arc<Record>, &Reference)>, Unread> {
-        self.reach_all()?;
+    pub fn matching(&self, pattern: &Pattern) -> impl Iterator<Item = (&Arc<Record>, &Reference)> {
         let records = self.images.values().flat_map(|records| &**records);
         let references = records.filter_map(|record| Some((record, record.reference()?)));
         let mut found: Vec<_> = references.filter(|(_, reference)| pattern.matches(reference)).collect();
         found.sort_unstable_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        Ok(found.into_iter())
+        found.into_iter()
     }
 
     /// The record of that very name.
-    pub fn record(&self, name: &str) -> Result<Option<&Arc<Record>>, Unread> {
-        let found = self.present(name);
-        self.reach_for(found.is_some() || self.reach.has_name(name), || Reach::names([name]))?;
-        Ok(found)
+    pub fn record(&self, name: &str) -> Option<&Arc<Record>> {
+        let record = self.names.get(name)?;
+        self.records_of(&record.target).find(|present| Arc::ptr_eq(present, record))
     }
 
     /// Every image that has a record, by ID.
-    pub fn images(&self) -> Result<impl Iterator<Item = &ImageId>, Unread> {
-        self.reach_all()?;
-        Ok(self.ids.iter().filter(|image| self.is_there(image)))
+    pub fn images(&self) -> impl Iterator<Item = &ImageId> {
+        self.ids.iter().filter(|image| self.has_image(image))
     }
 
     /// Whether the image has a record.
-    pub fn has_image(&self, image: &ImageId) -> Result<bool, Unread> {
-        let found = self.is_there(image);
-        self.reach_for(found || self.reach.has_image(image), || Reach::image(image))?;
-        Ok(found)
-    }
-
-    /// The records of an image, by name.
-    pub fn records_of(&self, image: &ImageId) -> Result<impl Iterator<Item = &Arc<Record>>, Unread> {
-        self.reach_for(self.reach.has_image(image), || Reach::image(image))?;
-        Ok(self.present_of(image))
-    }
-
-    /// Whether a record of the image was read.
-    fn is_there(&self, image: &ImageId) -> bool {
+    pub fn has_image(&self, image: &ImageId) -> bool {
         self.images.contains_key(image)
     }
 
-    /// The record of that name, if it was read.
-    fn present(&self, name: &str) -> Option<&Arc<Record>> {
-        let record = self.names.get(name)?;
-        self.present_of(&record.target).find(|present| Arc::ptr_eq(present, record))
-    }
-
-    /// The records of an image that were read, by name.
-    fn present_of(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
+    /// The records of an image, by name.
+    pub fn records_of(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
         self.images.get(image).into_iter().flat_map(|records| &**records)
     }
 
@@ -145,7 +99,6 @@ impl Inventory {
 
     /// Says which of these images are still to be read, all at once.
     pub(super) fn require(&self, extent: Extent) -> Result<(), Unread> {
-        self.reach_all()?;
         self.backlog.require(extent)
     }
 
@@ -153,7 +106,7 @@ impl Inventory {
     /// which never count as another reference and go exactly when the image goes.
     pub fn parts(&self, image: &ImageId) -> Result<Parts, Unread> {
         let mut parts = Parts::default();
-        for record in self.records_of(image)? {
+        for record in self.records_of(image) {
             let identity = match &record.kind {
                 Kind::Digest(digest) => self.is_config(digest, image)?,
                 Kind::Reference(_) | Kind::Dangling | Kind::Unparsable => false,
@@ -172,7 +125,7 @@ impl Inventory {
 
     /// Whether no reference and no unparsable name points at the image: only dangling or only identity records do.
     pub fn is_dangling(&self, image: &ImageId) -> Result<bool, Unread> {
-        if !self.may_dangle(image)? {
+        if !self.may_dangle(image) {
             return Ok(false);
         }
         let named = self.parts(image)?.named;
@@ -180,39 +133,33 @@ impl Inventory {
     }
 
     /// Whether the image may be dangling, going by names alone.
-    pub(super) fn may_dangle(&self, image: &ImageId) -> Result<bool, Unread> {
-        Ok(self.has_image(image)? && !self.records_of(image)?.any(|record| record.kind.names()))
+    pub(super) fn may_dangle(&self, image: &ImageId) -> bool {
+        self.has_image(image) && !self.records_of(image).any(|record| record.kind.names())
     }
 
     /// The images whose root file system is that chain, as far as their content was read.
     pub(super) fn rooted(&self, chain: &ChainId) -> impl Iterator<Item = &ImageId> {
-        self.known.rooted(chain).filter(|image| self.is_there(image))
+        self.known.rooted(chain).filter(|image| self.has_image(image))
     }
 
     /// The images of which a config's digest starts so, as far as their content was read.
     pub(super) fn with_config(&self, start: &str) -> impl Iterator<Item = &ImageId> {
-        self.known.with_config(start).filter(|image| self.is_there(image))
+        self.known.with_config(start).filter(|image| self.has_image(image))
     }
 
     /// The images whose ID starts so.
-    pub(super) fn images_from(&self, start: &str) -> Result<impl Iterator<Item = &ImageId>, Unread> {
-        self.reach_all()?;
-        Ok(from(&self.ids, start).filter(|image| self.is_there(image)))
+    pub(super) fn images_from(&self, start: &str) -> impl Iterator<Item = &ImageId> {
+        from(&self.ids, start).filter(|image| self.has_image(image))
     }
 
     /// The records named by a digest that starts so.
-    pub(super) fn told_from(
-        &self,
-        start: &str,
-    ) -> Result<impl Iterator<Item = (&Digest, &Arc<Record>)>, Unread> {
-        self.reach_all()?;
-        Ok(from(&self.told, start).filter_map(|digest| Some((digest, self.present(digest.as_str())?))))
+    pub(super) fn told_from(&self, start: &str) -> impl Iterator<Item = (&Digest, &Arc<Record>)> {
+        from(&self.told, start).filter_map(|digest| Some((digest, self.record(digest.as_str())?)))
     }
 
     /// The records that name the image as their parent.
-    pub(super) fn children(&self, image: &ImageId) -> Result<impl Iterator<Item = &Arc<Record>>, Unread> {
-        self.reach_for(self.reach.has_image(image), || Reach::image(image))?;
-        Ok(self.children.get(image).into_iter().flatten().filter_map(|name| self.present(name)))
+    pub(super) fn children(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
+        self.children.get(image).into_iter().flatten().filter_map(|name| self.record(name))
     }
 
     /// Who uses what.

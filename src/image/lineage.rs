@@ -10,8 +10,8 @@ use super::unread::Unread;
 
 /// Whether a record says that this image is its parent. A root file system in common makes no child: containerd's own
 /// collector counts layers.
-pub fn has_children(inventory: &Inventory, image: &ImageId) -> Result<bool, Unread> {
-    Ok(inventory.children(image)?.any(|record| record.target != *image))
+pub fn has_children(inventory: &Inventory, image: &ImageId) -> bool {
+    inventory.children(image).any(|record| record.target != *image)
 }
 
 /// The image's parents, nearest first: the chain of parents that the classic builder wrote down, then every image whose
@@ -20,10 +20,9 @@ pub fn has_children(inventory: &Inventory, image: &ImageId) -> Result<bool, Unre
 /// Only dangling images are pruned, so where none of them is a parent there is none to return, and nothing else is read.
 pub fn parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId>, Unread> {
     inventory.require(Extent::Nameless)?;
-    let written = written_parents(inventory, image)?;
+    let written = written_parents(inventory, image);
     let known = parents_known(inventory, image, &written)?;
-    let dangling = known.iter().map(|parent| inventory.may_dangle(parent)).collect::<Result<Vec<_>, _>>()?;
-    if !dangling.contains(&true) {
+    if !known.iter().any(|parent| inventory.may_dangle(parent)) {
         return Ok(Vec::new());
     }
     inventory.require(Extent::All)?;
@@ -53,21 +52,18 @@ fn parents_known(
 
 /// The chain of the parent label as far as its images are on the node, without the image itself, also where the labels go
 /// in a circle.
-fn written_parents(inventory: &Inventory, image: &ImageId) -> Result<Vec<ImageId>, Unread> {
+fn written_parents(inventory: &Inventory, image: &ImageId) -> Vec<ImageId> {
     let written = |child: &ImageId| {
-        let parent = inventory.records_of(child)?.find_map(|record| record.parent.clone());
-        Ok(match parent {
-            Some(parent) if inventory.has_image(&parent)? => Some(parent),
-            _ => None,
-        })
+        let parent = inventory.records_of(child).find_map(|record| record.parent.clone());
+        parent.filter(|parent| inventory.has_image(parent))
     };
     let mut chain: Vec<ImageId> = Vec::new();
-    let mut next = written(image)?;
+    let mut next = written(image);
     while let Some(parent) = next.filter(|parent| parent != image && !chain.contains(parent)) {
-        next = written(&parent)?;
+        next = written(&parent);
         chain.push(parent);
     }
-    Ok(chain)
+    chain
 }
 
 impl Plan {

@@ -40,7 +40,7 @@ impl From<Unread> for NoPlan {
 pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan, NoPlan> {
     let Resolved { image, by } = resolve(inventory, query).map_err(|unresolved| match unresolved {
         Unresolved::NoSuchImage => Refusal::NoSuchImage(query.to_string()).into(),
-        Unresolved::Ambiguous(images) => ambiguous(inventory, query, images),
+        Unresolved::Ambiguous(images) => ambiguous(inventory, query, images).into(),
         Unresolved::Unread(unread) => NoPlan::Unread(unread),
     })?;
     let parts = inventory.parts(&image)?;
@@ -127,7 +127,7 @@ impl Planner<'_> {
         if let [last] = &*self.parts.named
             && last.kind != Kind::Dangling
             && active == ActiveReference::Check
-            && lineage::has_children(self.inventory, self.image)?
+            && lineage::has_children(self.inventory, self.image)
         {
             return self.keep_content(last, Reason::KeptForChildren);
         }
@@ -180,13 +180,10 @@ fn unparsable(records: &[Arc<Record>]) -> Vec<Reason> {
     odd.map(|record| Reason::Unparsable(Arc::clone(&record.name))).collect()
 }
 
-fn ambiguous(inventory: &Inventory, query: &Query, images: Vec<ImageId>) -> NoPlan {
+fn ambiguous(inventory: &Inventory, query: &Query, images: Vec<ImageId>) -> Refusal {
     let candidate = |image: ImageId| {
-        let name = inventory.records_of(&image)?.find(|record| record.reference().is_some());
-        Ok(Candidate { name: name.map(|record| record.familiar()), image })
+        let name = inventory.records_of(&image).find(|record| record.reference().is_some());
+        Candidate { name: name.map(|record| record.familiar()), image }
     };
-    match images.into_iter().map(candidate).collect() {
-        Ok(candidates) => Refusal::Ambiguous { query: query.to_string(), candidates }.into(),
-        Err(unread) => NoPlan::Unread(unread),
-    }
+    Refusal::Ambiguous { query: query.to_string(), candidates: images.into_iter().map(candidate).collect() }
 }

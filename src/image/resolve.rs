@@ -53,7 +53,7 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
     match query {
         Query::Digest(digest) => {
             let target = ImageId::new(digest.clone());
-            if inventory.has_image(&target)? {
+            if inventory.has_image(&target) {
                 return Ok(Resolved { image: target, by: By::Id });
             }
             let found = by_config(inventory, digest.as_str())?;
@@ -61,7 +61,7 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
         }
         Query::Prefix { hex, name } => by_prefix(inventory, hex, name.as_ref()),
         Query::Dangling(image) => {
-            match inventory.records_of(image)?.any(|record| record.kind == Kind::Dangling) {
+            match inventory.records_of(image).any(|record| record.kind == Kind::Dangling) {
                 true => Ok(Resolved { image: image.clone(), by: By::Id }),
                 false => Err(Unresolved::NoSuchImage),
             }
@@ -71,7 +71,7 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
 }
 
 fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unresolved> {
-    if let Some(record) = inventory.record(&reference.to_string())? {
+    if let Some(record) = inventory.record(&reference.to_string()) {
         return Ok(Resolved {
             image: record.target.clone(),
             by: By::Record(Arc::clone(record), reference.clone()),
@@ -79,7 +79,7 @@ fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unr
     }
     let target = reference.digest().map(|digest| ImageId::new(digest.clone()));
     match target {
-        Some(image) if inventory.has_image(&image)? => {
+        Some(image) if inventory.has_image(&image) => {
             Ok(Resolved { image, by: By::Digest(reference.clone()) })
         }
         _ => Err(Unresolved::NoSuchImage),
@@ -89,10 +89,10 @@ fn by_name(inventory: &Inventory, reference: &Reference) -> Result<Resolved, Unr
 /// An ID prefix may be a name as well; matches with different targets are ambiguous.
 fn by_prefix(inventory: &Inventory, hex: &str, name: Option<&Reference>) -> Result<Resolved, Unresolved> {
     let start = format!("sha256:{hex}");
-    let record = name.map(|name| inventory.record(&name.to_string())).transpose()?.flatten();
+    let record = name.and_then(|name| inventory.record(&name.to_string()));
     let named = record.zip(name);
     let mut found = by_config(inventory, &start)?;
-    found.extend(inventory.images_from(&start)?.cloned());
+    found.extend(inventory.images_from(&start).cloned());
     match named {
         None => one(or_by_any_config(inventory, &start, found)?),
         Some((record, name)) if found.is_empty() => {
@@ -111,11 +111,11 @@ fn by_config(inventory: &Inventory, start: &str) -> Result<BTreeSet<ImageId>, Un
     inventory.require(Extent::Untold)?;
     let mut found = BTreeSet::new();
     for image in inventory.with_config(start) {
-        if !inventory.records_of(image)?.any(|record| record.kind.digest().is_some()) {
+        if !inventory.records_of(image).any(|record| record.kind.digest().is_some()) {
             found.insert(image.clone());
         }
     }
-    for (digest, record) in inventory.told_from(start)? {
+    for (digest, record) in inventory.told_from(start) {
         if inventory.is_config(digest, &record.target)? {
             found.insert(record.target.clone());
         }

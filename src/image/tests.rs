@@ -12,6 +12,5 @@ mod lineage;
 mod messages;
 mod names;
 mod properties;
-mod reach;
 mod resolve;
 mod usage;

@@ -3,42 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::digest::ImageId;
-use super::reach::Reach;
 
-/// What a decision needs and the inventory does not hold yet. Read it, let the inventory
+/// The images whose content a decision needs and the inventory does not hold yet. Read it, let the inventory
 /// [learn](super::Inventory::learn) it and ask again: the decision does not depend on what was read when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unread {
-    /// The images whose content is to be read.
-    pub contents: BTreeSet<ImageId>,
-    /// The records that are to be read.
-    pub records: Reach,
-}
+pub struct Unread(pub BTreeSet<ImageId>);
 
 impl Unread {
-    /// The content of these images.
-    pub fn contents(images: impl IntoIterator<Item = ImageId>) -> Self {
-        Self { contents: images.into_iter().collect(), records: Reach::NONE }
-    }
-
     /// The content of an image.
     pub fn content(image: &ImageId) -> Self {
-        Self::contents([image.clone()])
-    }
-
-    /// These records.
-    pub const fn records(records: Reach) -> Self {
-        Self { contents: BTreeSet::new(), records }
+        Self::from_iter([image.clone()])
     }
 
     /// Whether nothing is to be read.
     pub fn is_empty(&self) -> bool {
-        self.contents.is_empty() && self.records == Reach::NONE
+        self.0.is_empty()
     }
 
     /// Adds what something else lacks.
     pub fn extend(&mut self, other: Self) {
-        self.contents.extend(other.contents);
-        self.records.extend(other.records);
+        self.0.extend(other.0);
+    }
+}
+
+impl FromIterator<ImageId> for Unread {
+    fn from_iter<T: IntoIterator<Item = ImageId>>(images: T) -> Self {
+        Self(images.into_iter().collect())
     }
 }

@@ -22,11 +22,9 @@ pub struct Usage {
     by_image: HashMap<ImageId, Vec<Arc<Container>>>,
     pods_by_digest: HashMap<Digest, Vec<Arc<Pod>>>,
     pods_by_image: HashMap<ImageId, Vec<Arc<Pod>>>,
-    /// All of them, to be sorted anew once more records were read.
+    /// All of them.
     containers: Vec<Arc<Container>>,
     pods: Vec<Arc<Pod>>,
-    /// The records that their names may stand for.
-    unread: Unread,
 }
 
 /// A container that is known by its root file system.
@@ -50,14 +48,12 @@ impl Usage {
         let mut usage = Self::default();
         for container in &containers {
             for evidence in container.evidence() {
-                let added = usage.add(inventory, container, evidence);
-                added.unwrap_or_else(|unread| usage.unread.extend(unread));
+                usage.add(inventory, container, evidence);
             }
         }
         for pod in &pods {
             for name in &pod.images {
-                let added = usage.add_pod(inventory, pod, name);
-                added.unwrap_or_else(|unread| usage.unread.extend(unread));
+                usage.add_pod(inventory, pod, name);
             }
         }
         Self { containers, pods, ..usage }
@@ -73,37 +69,17 @@ impl Usage {
         Self::new(inventory, containers, self.pods.clone())
     }
 
-    /// The same, with the names looked up once more.
-    pub(super) fn renewed(&self, inventory: &Inventory) -> Self {
-        Self::new(inventory, self.containers.clone(), self.pods.clone())
-    }
-
-    /// The records that must be read before it can tell anything.
-    pub(super) const fn unread(&self) -> &Unread {
-        &self.unread
-    }
-
-    fn require_names(&self) -> Result<(), Unread> {
-        if self.unread.is_empty() { Ok(()) } else { Err(self.unread.clone()) }
-    }
-
-    fn add_pod(&mut self, inventory: &Inventory, pod: &Arc<Pod>, name: &str) -> Result<(), Unread> {
-        let Named { image, digest } = Named::of(inventory, name)?;
+    fn add_pod(&mut self, inventory: &Inventory, pod: &Arc<Pod>, name: &str) {
+        let Named { image, digest } = Named::of(inventory, name);
         push(&mut self.pods_by_image, image, pod);
         push(&mut self.pods_by_digest, digest, pod);
-        Ok(())
     }
 
-    fn add(
-        &mut self,
-        inventory: &Inventory,
-        container: &Arc<Container>,
-        evidence: &Evidence,
-    ) -> Result<(), Unread> {
+    fn add(&mut self, inventory: &Inventory, container: &Arc<Container>, evidence: &Evidence) {
         match evidence {
             Evidence::Config(digest) => push(&mut self.by_digest, Some(digest.clone()), container),
             Evidence::Chain { chain, name } => {
-                let named = Named::of(inventory, name)?.into_image(inventory)?;
+                let named = Named::of(inventory, name).into_image(inventory);
                 push(&mut self.by_name_on_chain, named.clone(), container);
                 self.by_chain
                     .entry(chain.clone())
@@ -111,12 +87,11 @@ impl Usage {
                     .push(Rooted { container: Arc::clone(container), named });
             }
             Evidence::Name(name) => {
-                let Named { image, digest } = Named::of(inventory, name)?;
+                let Named { image, digest } = Named::of(inventory, name);
                 push(&mut self.by_image, image, container);
                 push(&mut self.by_digest, digest, container);
             }
         }
-        Ok(())
     }
 
     /// The containers of which no image on the node accounts for all that they were made from. Any of them may use an image
@@ -136,10 +111,9 @@ impl Usage {
 
     /// The containers that use an image, or may use it as far as it can't be read: running ones first, then by ID.
     pub fn containers(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Container>>, Unread> {
-        self.require_names()?;
         let content = inventory.content(image)?;
         let mut found: Vec<_> = self.by_image.get(image).into_iter().flatten().cloned().collect();
-        for digest in digests_of(inventory, image, content)? {
+        for digest in digests_of(inventory, image, content) {
             found.extend(self.by_digest.get(digest).into_iter().flatten().cloned());
         }
         for root in content.configs.iter().filter_map(|config| config.root()) {
@@ -162,13 +136,12 @@ impl Usage {
 
     /// The unfinished pods that name the image, by namespace and name.
     pub fn pods(&self, inventory: &Inventory, image: &ImageId) -> Result<Vec<Arc<Pod>>, Unread> {
-        self.require_names()?;
         if self.pods_by_image.is_empty() && self.pods_by_digest.is_empty() {
             return Ok(Vec::new());
         }
         let content = inventory.content(image)?;
         let mut found: Vec<_> = self.pods_by_image.get(image).into_iter().flatten().cloned().collect();
-        for digest in digests_of(inventory, image, content)? {
+        for digest in digests_of(inventory, image, content) {
             found.extend(self.pods_by_digest.get(digest).into_iter().flatten().cloned());
         }
         found.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -183,12 +156,12 @@ fn digests_of<'a>(
     inventory: &'a Inventory,
     image: &'a ImageId,
     content: &'a Content,
-) -> Result<impl Iterator<Item = &'a Digest>, Unread> {
-    let records = content.may_have_more().then(|| inventory.records_of(image)).transpose()?;
+) -> impl Iterator<Item = &'a Digest> {
+    let records = content.may_have_more().then(|| inventory.records_of(image));
     let from_names = records.into_iter().flatten().filter_map(|record| record.kind.digest());
-    Ok(std::iter::once(image.digest())
+    std::iter::once(image.digest())
         .chain(content.configs.iter().map(|config| &config.digest))
-        .chain(from_names))
+        .chain(from_names)
 }
 
 /// Of several images with one root file system, the one that the container's image name points at is meant, else all.
@@ -212,11 +185,11 @@ fn leads_somewhere(inventory: &Inventory, evidence: &Evidence) -> Result<bool, U
             if inventory.rooted(chain).next().is_some() {
                 return Ok(true);
             }
-            let named = Named::of(inventory, name)?.into_image(inventory)?;
+            let named = Named::of(inventory, name).into_image(inventory);
             named.map_or(Ok(false), |image| Ok(inventory.content(&image)?.hides_roots()))
         }
         Evidence::Name(name) => {
-            let Named { image, digest } = Named::of(inventory, name)?;
+            let Named { image, digest } = Named::of(inventory, name);
             Ok(image.is_some() || digest.map_or(Ok(false), |digest| is_known(inventory, &digest))?)
         }
     }
@@ -224,41 +197,33 @@ fn leads_somewhere(inventory: &Inventory, evidence: &Evidence) -> Result<bool, U
 
 /// Whether the digest stands for an image that is there.
 fn is_known(inventory: &Inventory, digest: &Digest) -> Result<bool, Unread> {
-    if inventory.has_image(&ImageId::new(digest.clone()))?
+    if inventory.has_image(&ImageId::new(digest.clone()))
         || inventory.with_config(digest.as_str()).next().is_some()
     {
         return Ok(true);
     }
-    let told = inventory.record(digest.as_str())?;
+    let told = inventory.record(digest.as_str());
     told.map_or(Ok(false), |record| inventory.is_config(digest, &record.target))
 }
 
 impl Named {
-    fn of(inventory: &Inventory, name: &str) -> Result<Self, Unread> {
-        let image = |name: &str| Ok(inventory.record(name)?.map(|record| record.target.clone()));
-        let exact = image(name)?;
+    fn of(inventory: &Inventory, name: &str) -> Self {
+        let image = |name: &str| inventory.record(name).map(|record| record.target.clone());
+        let exact = image(name);
         if let Ok(digest) = name.parse() {
-            return Ok(Self { image: exact, digest: Some(digest) });
+            return Self { image: exact, digest: Some(digest) };
         }
         let Ok(reference) = Reference::normalize(name).map(Reference::or_latest) else {
-            return Ok(Self { image: exact, digest: None });
+            return Self { image: exact, digest: None };
         };
-        let image = match exact {
-            Some(image) => Some(image),
-            None => image(&reference.to_string())?,
-        };
-        Ok(Self { image, digest: reference.digest().cloned() })
+        let image = exact.or_else(|| image(&reference.to_string()));
+        Self { image, digest: reference.digest().cloned() }
     }
 
     /// The one image that is meant: the record decides, and the digest where there is none.
-    fn into_image(self, inventory: &Inventory) -> Result<Option<ImageId>, Unread> {
-        if self.image.is_some() {
-            return Ok(self.image);
-        }
-        Ok(match self.digest.map(ImageId::new) {
-            Some(image) if inventory.has_image(&image)? => Some(image),
-            _ => None,
-        })
+    fn into_image(self, inventory: &Inventory) -> Option<ImageId> {
+        let by_digest = || self.digest.map(ImageId::new).filter(|image| inventory.has_image(image));
+        self.image.or_else(by_digest)
     }
 }
 

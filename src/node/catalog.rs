@@ -59,8 +59,8 @@ impl Node {
     /// The images that one of the entries means; all of them without an entry. An ID prefix means every image that it fits.
     pub async fn catalog(&self, entries: &[Entry]) -> Result<Catalog, Error> {
         let mut survey = self.survey(Vec::new()).await?;
-        let all = self.ask(&mut survey, all_images).await?;
-        self.read(&mut survey, Unread::contents(all.clone())).await?;
+        let all: BTreeSet<ImageId> = survey.inventory.images().cloned().collect();
+        self.read(&mut survey, all.clone()).await?;
         let all: BTreeSet<&ImageId> = all.iter().collect();
         let holdings = Holdings::of(&self.containerd, &survey, &all).await?;
         let sizes = sizes(&holdings.parts(&survey, &all));
@@ -95,8 +95,7 @@ impl Node {
     }
 
     async fn listed(&self, survey: &mut Survey, image: ImageId, size: Size) -> Result<Listed, CallError> {
-        let records: Vec<_> =
-            self.ask(survey, |inventory| Ok(inventory.records_of(&image)?.map(Arc::clone).collect())).await?;
+        let records: Vec<_> = survey.inventory.records_of(&image).map(Arc::clone).collect();
         let created = newest(&survey.rows, &records);
         self.ask(survey, |inventory| {
             let content = inventory.content(&image)?;
@@ -134,13 +133,9 @@ fn newest(rows: &HashMap<String, Row>, records: &[Arc<Record>]) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or_default()
 }
 
-fn all_images(inventory: &Inventory) -> Result<BTreeSet<ImageId>, Unread> {
-    Ok(inventory.images()?.cloned().collect())
-}
-
 fn asked(inventory: &Inventory, entries: &[Entry]) -> Result<(BTreeSet<ImageId>, Vec<Refusal>), Unread> {
     if entries.is_empty() {
-        return Ok((all_images(inventory)?, Vec::new()));
+        return Ok((inventory.images().cloned().collect(), Vec::new()));
     }
     let (mut images, mut refused) = (BTreeSet::new(), Vec::new());
     for entry in entries {
@@ -162,7 +157,7 @@ fn meant(inventory: &Inventory, entry: &Entry) -> Result<Vec<ImageId>, Unread> {
             Err(Unresolved::Unread(unread)) => Err(unread),
         },
         Selector::Pattern(pattern) => {
-            Ok(inventory.matching(pattern)?.map(|(record, _)| record.target.clone()).collect())
+            Ok(inventory.matching(pattern).map(|(record, _)| record.target.clone()).collect())
         }
     }
 }

@@ -36,7 +36,6 @@ impl<'a> Execution<'a> {
         operation: &Operation,
     ) -> Self {
         let plans = || carried.iter().map(|carried| &carried.plan);
-        survey.count_as_there(plans().flat_map(Plan::removed).cloned().collect());
         survey.learn_dangling(plans().flat_map(Plan::kept));
         Self {
             node,
@@ -59,13 +58,15 @@ impl<'a> Execution<'a> {
         let journal = self.journal();
         let going: BTreeSet<ImageId> = self.going().into_iter().cloned().collect();
         let (containerd, survey, carried) = (&self.node.containerd, &self.survey, &mut self.carried);
-        let journal = OpenJournal::write(containerd, journal).await?;
-        stop_at("journal-open");
+        let removing = async {
+            let journal = OpenJournal::write(containerd, journal).await?;
+            stop_at("journal-open");
+            remove_all(containerd, &survey.rows, carried, watch).await?;
+            Ok::<_, Error>(journal)
+        };
         let going = going.iter().collect();
-        // What was collected before the journal held it is not ours.
-        let removing = remove_all(containerd, &survey.rows, carried, watch);
-        let (removed, holdings) = tokio::join!(removing, Holdings::of(containerd, survey, &going));
-        removed?;
+        let (journal, holdings) = tokio::join!(removing, Holdings::of(containerd, survey, &going));
+        let journal = journal?;
         let (results, journal) = self.finish(journal, holdings, watch).await.map_err(Error::unfinished)?;
         Ok((results, Some(journal)))
     }

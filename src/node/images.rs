@@ -1,6 +1,7 @@
 //! containerd's image store.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use containerd_client::services::v1::Image;
 use containerd_client::services::v1::images_client::ImagesClient;
@@ -8,16 +9,18 @@ use containerd_client::services::v1::{
     CreateImageRequest, DeleteImageRequest, GetImageRequest, ListImagesRequest,
 };
 use containerd_client::types::Descriptor;
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};
 
 use super::client::{Containerd, LONG_DEADLINE, MESSAGE_MAX, Service, call, call_within};
 use super::error::{CallError, found};
-use crate::image::record::PARENT_LABEL;
 use crate::image::{ImageId, Record, dangling_name};
 
 /// To find the records of more images than this, the daemon is quicker to list everything.
-pub(super) const IMAGES_MAX: usize = 4;
+const IMAGES_MAX: usize = 4;
+/// The same of records by their names.
+const NAMES_MAX: usize = 16;
 
 /// Labels that name the record which they are on.
 const NAME_LABELS: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
@@ -73,18 +76,25 @@ impl Containerd {
         self.list_images_that(Vec::new()).await
     }
 
-    /// Every record of these images and every record that says that one of them is its parent; perhaps others too.
+    /// Every record of these images; perhaps others too.
     pub(super) async fn list_images_of(&self, images: &BTreeSet<ImageId>) -> Result<Vec<Row>, CallError> {
         match images.len() {
             0 => Ok(Vec::new()),
             1..=IMAGES_MAX => {
-                let filters = images.iter().flat_map(|image| {
-                    [format!("target.digest=={image}"), format!("labels.\"{PARENT_LABEL}\"=={image}")]
-                });
+                let filters = images.iter().map(|image| format!("target.digest=={image}"));
                 self.list_images_that(filters.collect()).await
             }
             _ => self.list_images().await,
         }
+    }
+
+    /// The records of these names that there are; perhaps others too.
+    pub(super) async fn images_named(&self, names: &BTreeSet<Arc<str>>) -> Result<Vec<Row>, CallError> {
+        if names.len() > NAMES_MAX {
+            return self.list_images().await;
+        }
+        let found: Vec<_> = try_join_all(names.iter().map(|name| self.get_image(name))).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn list_images_that(&self, filters: Vec<String>) -> Result<Vec<Row>, CallError> {

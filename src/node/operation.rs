@@ -122,8 +122,8 @@ impl Node {
 
     /// Says what an operation would do.
     pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
-        let glance = self.glance(&operation.request, operation.pods.clone());
-        let (left_alone, mut survey) = tokio::try_join!(self.left_alone(operation), glance)?;
+        let survey = self.survey(operation.pods.clone());
+        let (left_alone, mut survey) = tokio::try_join!(self.left_alone(operation), survey)?;
         survey.left_alone = left_alone;
         let mut decisions = self.decide(&mut survey, &operation.request).await?;
         survey.left_alone.spare_parents(&mut decisions);
@@ -180,15 +180,15 @@ impl Node {
         watch: &Watch<'_>,
     ) -> Result<Done, Error> {
         (watch.progress)(Progress::Reading);
-        let glance = || self.glance(&operation.request, operation.pods.clone());
+        let look = || self.survey(operation.pods.clone());
         let killed = OpenJournal::abandoned(&self.containerd, &turn.0);
-        let (killed, mut survey) = tokio::try_join!(killed, glance())?;
+        let (killed, mut survey) = tokio::try_join!(killed, look())?;
         let mut done = Done::begin(turn);
         let (killed, of_others): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
         done.left_alone = of_others.iter().map(|open| open.journal.owner.clone()).collect();
         if !killed.is_empty() {
             Box::pin(self.end_killed(killed, watch, &mut done)).await.map_err(Error::unfinished)?;
-            survey = glance().await?;
+            survey = look().await?;
         }
         survey.left_alone = LeftAlone::of(&of_others);
         let mut decisions = self.decide(&mut survey, &operation.request).await?;

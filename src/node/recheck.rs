@@ -14,7 +14,7 @@ use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{is_awaited, since};
-use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reach, Reason, Record, Rules};
+use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reason, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -63,11 +63,11 @@ impl Execution<'_> {
         let removed: HashSet<&str> =
             self.carried.iter().flat_map(|carried| &carried.removed).map(|name| &**name).collect();
         let other = |image: &ImageId| {
-            let mut records = self.survey.inventory.records_of(image).ok()?;
+            let mut records = self.survey.inventory.records_of(image);
             records.find(|record| !removed.contains(&*record.name)).map(|record| Arc::clone(&record.name))
         };
         let names = bare.iter().filter_map(other).collect();
-        let (_, others) = self.node.records(Reach::Part { names, images: BTreeSet::new() }).await?;
+        let others = self.node.containerd.images_named(&names).await?;
         let without = |bare: &mut BTreeSet<ImageId>, rows: &[Row]| {
             let named: BTreeSet<ImageId> =
                 rows.iter().filter_map(Row::record).map(|record| record.target).collect();

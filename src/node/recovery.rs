@@ -15,7 +15,7 @@ use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::result::EntryResult;
 use super::survey::Survey;
 use super::traces::Traces;
-use crate::image::{Plan, Record, Request, Rules, Unread};
+use crate::image::{Plan, Record, Request, Rules};
 
 impl Node {
     /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
@@ -116,7 +116,7 @@ impl Node {
         gone.for_each(|record| survey.inventory.insert(Arc::clone(record)));
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let images = records.values().map(|record| record.target.clone());
-        Ok(self.read(survey, Unread::contents(images)).await?)
+        Ok(self.read(survey, images.collect()).await?)
     }
 }
 

@@ -1,13 +1,12 @@
 //! How a snapshot changes: by what is read, and by what plans do to it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Inventory;
 use crate::image::container::{Container, Pod};
 use crate::image::content::Content;
 use crate::image::digest::ImageId;
-use crate::image::reach::Reach;
 use crate::image::record::Record;
 use crate::image::usage::Usage;
 
@@ -31,41 +30,6 @@ impl Inventory {
         self.usage = Arc::new(self.usage.with_containers(self, containers));
     }
 
-    /// Adds what was found within `reach`: those records, and no others. A record within it that was known and was not found has
-    /// gone or moved since; unless its name was asked for, it is unread again.
-    pub fn learn_records(&mut self, reach: Reach, found: impl IntoIterator<Item = Record>) {
-        let found: Vec<_> = found.into_iter().map(Arc::new).collect();
-        self.forget_others(&reach, &found);
-        let known = Arc::make_mut(&mut self.reach);
-        known.extend(reach);
-        if *known != Reach::All {
-            known.extend(Reach::names(found.iter().map(|record| Arc::clone(&record.name))));
-        }
-        let images: HashSet<ImageId> = found.iter().map(|record| record.target.clone()).collect();
-        found.into_iter().for_each(|record| self.add(record));
-        images.iter().for_each(|image| self.note(image));
-        if !self.usage.unread().is_empty() {
-            self.usage = Arc::new(self.usage.renewed(self));
-        }
-    }
-
-    fn forget_others(&mut self, reach: &Reach, found: &[Arc<Record>]) {
-        if self.images.is_empty() {
-            return;
-        }
-        let found: HashSet<&str> = found.iter().map(|record| &*record.name).collect();
-        let is_within = |record: &Record| {
-            let has_parent = record.parent.as_ref().is_some_and(|parent| reach.has_image(parent));
-            reach.has_name(&record.name) || reach.has_image(&record.target) || has_parent
-        };
-        let known = self.images.values().flat_map(|records| &**records);
-        let gone = known.filter(|record| is_within(record) && !found.contains(&*record.name));
-        for record in gone.cloned().collect::<Vec<_>>() {
-            self.remove(&record.name);
-            Arc::make_mut(&mut self.reach).forget_name(&record.name);
-        }
-    }
-
     /// Adds the content of an image that was read.
     pub fn learn(&mut self, image: ImageId, content: Arc<Content>) {
         self.backlog.remove(&image);
@@ -75,9 +39,6 @@ impl Inventory {
     /// The snapshot after a record was made, in place of any other of that name.
     pub(crate) fn insert(&mut self, record: Arc<Record>) {
         let image = record.target.clone();
-        if *self.reach != Reach::All {
-            Arc::make_mut(&mut self.reach).extend(Reach::names([Arc::clone(&record.name)]));
-        }
         self.add(record);
         self.note(&image);
     }
@@ -100,7 +61,7 @@ impl Inventory {
 
     /// The snapshot after the record of that name was removed.
     pub(in crate::image) fn remove(&mut self, name: &str) {
-        let Some(record) = self.present(name).cloned() else {
+        let Some(record) = self.record(name).cloned() else {
             return;
         };
         if let Some(siblings) = record.parent.as_ref().and_then(|parent| self.children.get_mut(parent)) {

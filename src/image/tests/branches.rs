@@ -232,7 +232,7 @@ fn the_kept_record_has_the_labels_of_the_name() {
     let plan = node.verdict("app:v1").unwrap();
     let mut inventory = node.inventory();
     inventory.apply(&plan);
-    let left: Vec<_> = inventory.records().unwrap().collect();
+    let left: Vec<_> = inventory.records().collect();
     assert_eq!(left.len(), 1);
     assert_eq!(&*left[0].name, dangling_name(&image("a1")));
     assert_eq!(left[0].kind, Kind::Dangling);

@@ -165,21 +165,6 @@ impl Node {
         Inventory::new(self.records.clone(), self.containers.clone(), self.pods.clone())
     }
 
-    /// The snapshot before even records were read.
-    pub fn without_records(&self) -> Inventory {
-        Inventory::without_records(self.containers.clone(), self.pods.clone())
-    }
-
-    /// The records that there are within `reach`.
-    pub fn within(&self, reach: &Reach) -> Vec<Record> {
-        let is_within = |record: &&Record| {
-            reach.has_name(&record.name)
-                || reach.has_image(&record.target)
-                || record.parent.as_ref().is_some_and(|parent| reach.has_image(parent))
-        };
-        self.records.iter().filter(is_within).cloned().collect()
-    }
-
     pub fn inventory(&self) -> Inventory {
         let mut inventory = self.unread();
         for (image, content) in &self.contents {

@@ -203,7 +203,7 @@ fn only_what_a_query_needs_is_read() {
     for (entry, expected) in rows {
         let mut inventory = node.unread();
         let mut read = Vec::new();
-        while let Err(Unread { contents: images, .. }) = decide(&inventory, &node.request(&[entry])) {
+        while let Err(Unread(images)) = decide(&inventory, &node.request(&[entry])) {
             for image in images {
                 inventory.learn(image.clone(), node.contents[&image].clone().into());
                 read.push(image);
