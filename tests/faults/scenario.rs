@@ -90,9 +90,10 @@ impl Scenario {
         self.images.iter().map(image).collect()
     }
 
-    /// The spec of the deletion.
-    pub(crate) fn spec(&self) -> Value {
-        let mut spec = json!({"images": self.entries});
+    /// The spec of the deletion; `target` is the digest of the first image.
+    pub(crate) fn spec(&self, target: &str) -> Value {
+        let entries: Vec<String> = self.entries.iter().map(|entry| entry.replace("TARGET", target)).collect();
+        let mut spec = json!({"images": entries});
         let options = self.options.as_object().expect("options are an object").clone();
         spec.as_object_mut().expect("a spec is an object").extend(options);
         spec
@@ -146,6 +147,13 @@ pub(crate) fn all() -> Vec<Scenario> {
         one("an_image_in_use").used_by(RUNNING),
         one("an_image_in_use_forced").used_by(STOPPED).with(json!({"force": true})),
         one("an_image_of_a_stopped_container").used_by(STOPPED),
+        Scenario::new("an_id_of_several_names_forced", &["TARGET"])
+            .and("ghcr.io/acme/app:v1", APP)
+            .with(json!({"force": true})),
+        Scenario::new("its_digest_reference", &["app@TARGET"]).and("ghcr.io/acme/app:v1", APP),
+        Scenario::new("a_pattern_of_which_one_is_held", &["batch/*:v1"])
+            .of(MANY)
+            .used_by(Container { image: "docker.io/batch/one:v1", ..STOPPED }),
         Scenario::new("several_images", &["app:v1", "absent:v1", "other:v1", "batch/*:v1"]).of(MANY),
         Scenario {
             dangles: Some(OTHER),

@@ -17,7 +17,7 @@ use super::machine::Machine;
 use super::scenario::Scenario;
 use super::trap::{Fault, Kind, Site, Trap};
 use super::verdict::Run;
-use crate::bed::{Version, eventually};
+use crate::bed::{Imported, Version, eventually};
 use crate::fleet::Place;
 
 /// How long a report may take, with whatever is tried again until then.
@@ -113,7 +113,7 @@ impl Bed {
         trap.quiet().await;
         trap.set(fault.clone());
         self.runs += 1;
-        let deletion = self.create(scenario).await;
+        let deletion = self.create(scenario, &imported).await;
         let (mut had_begun, mut is_killed) = (false, false);
         let report = {
             let kind = fault.as_ref().map(|fault| fault.kind);
@@ -165,11 +165,12 @@ impl Bed {
         Ok((run, calls, has_fired))
     }
 
-    async fn create(&self, scenario: &Scenario) -> ImageDeletion {
+    async fn create(&self, scenario: &Scenario, imported: &[Imported]) -> ImageDeletion {
         let deletions: Api<ImageDeletion> = Api::all(self.client.clone());
         let version = self.machine.containerd.version();
         let name = format!("{version:?}-{}", self.runs).to_lowercase();
-        let mut spec = scenario.spec();
+        let target = imported.first().map_or("", |image| image.target.as_ref());
+        let mut spec = scenario.spec(target);
         // Each node has an agent of its own, and only one of them is meant.
         spec["nodeSelector"] = json!({"matchLabels": {"kubernetes.io/hostname": self.seat.place.node}});
         let object = json!({
@@ -201,7 +202,7 @@ impl Bed {
         let nothing = Scenario::nothing();
         self.runs += 1;
         self.seat.trap.set(None);
-        let deletion = self.create(&nothing).await;
+        let deletion = self.create(&nothing, &[]).await;
         let node = &self.seat.place.node;
         let report = completed(&self.client, node, &deletion, &nothing, &self.machine).await;
         let (calls, _) = self.seat.trap.clear();

@@ -43,7 +43,7 @@ pub(crate) struct Plan {
 /// So long without a request means that what was asked for is done.
 const QUIET: Duration = Duration::from_secs(2);
 /// Status updates of somebody else's deletion.
-const UPDATES: u32 = 10;
+pub(crate) const UPDATES: u32 = 10;
 
 /// The two images of a deletion.
 fn images_of(deletion: usize) -> [String; 2] {
@@ -70,6 +70,8 @@ pub(crate) async fn run(home: &Path, plan: Plan) -> Figures {
     said("the idle time is over");
     run.one(&mut figures).await;
     said("one deletion is complete");
+    run.selecting(&mut figures).await;
+    said("another one, of selected nodes, is complete");
     run.elsewhere(&mut figures).await;
     if plan.many > 0 {
         figures.many = Some(run.many().await);
@@ -91,7 +93,7 @@ async fn start_nodes(sockets: &Path, plan: Plan, logs: &Path) -> Daemon {
 
 /// In that process: serves the nodes of a plan, until it is killed. Every node has the images of all deletions.
 pub(crate) async fn serve(sockets: &Path, plan: Plan) {
-    let images: Vec<Image> = (0..=plan.many).flat_map(images_of).map(Image::new).collect();
+    let images: Vec<Image> = (0..=plan.many + 1).flat_map(images_of).map(Image::new).collect();
     let ready = ready_file(sockets);
     scripted::serve(sockets, plan.nodes, &images, || {
         fs::write(ready, "").expect("the directory can be written")
@@ -154,6 +156,21 @@ impl Run {
         );
     }
 
+    /// One deletion that selects its nodes, which are all of them.
+    async fn selecting(&self, figures: &mut Figures) {
+        let before = self.agents.read();
+        let following = tokio::spawn(follow(self.cluster.client(), vec!["selecting".to_owned()]));
+        let selector = json!({"matchLabels": {"kubernetes.io/os": "linux"}});
+        let spec = json!({"images": images_of(self.plan.many + 1), "nodeSelector": selector});
+        self.cluster.apply(&manifest("selecting", spec));
+        let followed = following.await.expect("the watch goes on");
+        let nodes = &followed.last["selecting"].nodes;
+        assert_eq!(nodes.deleted as usize, self.plan.nodes, "{nodes:?}");
+        self.quiet().await;
+        let asked = since(&before, &self.agents.read()).map(|reading| reading.requests).max();
+        figures.selecting = asked.unwrap_or_default();
+    }
+
     /// Status updates of a deletion that selects no node of any agent, as long as a status of this cluster is.
     async fn elsewhere(&self, figures: &mut Figures) {
         self.controller.stop();
@@ -161,7 +178,7 @@ impl Run {
         let spec = json!({"images": images_of(0), "nodeSelector": {"matchLabels": {"pool": "elsewhere"}}});
         self.cluster.apply(&manifest("elsewhere", spec));
         self.quiet().await;
-        let before = self.agents.read();
+        let mut before = self.agents.read();
         let status = deletions.get("one").await.expect("it is there").status.expect("it is complete");
         for update in 0..UPDATES {
             let mut status = status.clone();
@@ -177,12 +194,22 @@ impl Run {
                 .patch_status("elsewhere", &parameters, &Patch::Apply(applied))
                 .await
                 .expect("it is taken");
+            if update == 0 {
+                figures.first_update = self.received_since(&mut before).await;
+            }
         }
-        sleep(QUIET).await;
-        let received = since(&before, &self.agents.read()).map(|reading| reading.received).max();
-        figures.update = received.unwrap_or_default() as f64 / f64::from(UPDATES);
+        figures.next_updates = self.received_since(&mut before).await;
         self.cluster.kubectl(["delete", "imgdel", "elsewhere"]);
         self.controller.restart().await;
+    }
+
+    /// The most bytes that an agent has received since, once everything has arrived.
+    async fn received_since(&self, before: &mut Vec<Reading>) -> u64 {
+        sleep(QUIET).await;
+        let now = self.agents.read();
+        let received = since(before, &now).map(|reading| reading.received).max();
+        *before = now;
+        received.unwrap_or_default()
     }
 
     /// Many deletions at once, of two images each.
