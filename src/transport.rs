@@ -3,9 +3,12 @@
 //! kube's own client speaks HTTP/1.1, where a watch has a connection to itself and requests need another one. The API server closes
 //! that once nothing was asked for 90 s, and on thousands of nodes a deletion would begin with as many handshakes. And nobody
 //! notices there that the other side is dead before a watch is over, which takes five minutes; here it is asked every now and then.
+//! One that answers that and nothing else is [given up](demand) too.
 //!
 //! One connection carries a hundred requests at a time, more than a controller ever has: its watches, the lists of reports and
 //! what it writes.
+
+mod demand;
 
 use std::time::Duration;
 
@@ -13,14 +16,16 @@ use axum::http::{Request, Response, Uri};
 use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
-use hyper_util::client::legacy::connect::{CaptureConnection, Connection, HttpConnector, capture_connection};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::client::legacy::{Builder, Client as HttpClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::retry::RetryLayer;
-use tower::{BoxError, Service, ServiceBuilder, service_fn};
+use tower::{BoxError, Service, ServiceBuilder};
+
+use demand::{PATIENCE, demanding};
 
 /// What Kubernetes' own clients do.
 const PINGS: Pings = Pings { after: Duration::from_secs(30), patience: Duration::from_secs(15) };
@@ -54,58 +59,6 @@ fn is_for_kube(config: &Config) -> bool {
     config.proxy_url.is_some() || config.tls_server_name.is_some()
 }
 
-/// The same for a controller, whose work must not stand still while its Lease is renewed elsewhere: a request that is given up before
-/// it is answered takes the connection out of use, and the next one makes another. An API server may answer pings and nothing else.
-/// Agents are too many for that: where an API server has too much to do, thousands of handshakes would be more.
-///
-/// # Errors
-///
-/// As [`client`].
-pub fn wary_client(config: Config) -> kube::Result<Client> {
-    if is_for_kube(&config) {
-        return Client::try_from(config);
-    }
-    over(&config, wary(http(&config, tcp())?))
-}
-
-fn wary<S>(
-    http: S,
-) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future: Send> + Clone
-where
-    S: Service<Request<Body>> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    service_fn(move |mut request: Request<Body>| {
-        let unanswered = Unanswered(Some(capture_connection(&mut request)));
-        let answer = http.clone().call(request);
-        async move {
-            let answer = answer.await;
-            unanswered.end();
-            answer
-        }
-    })
-}
-
-/// The connection of a request that has no answer yet.
-struct Unanswered(Option<CaptureConnection>);
-
-impl Unanswered {
-    /// It has an answer now.
-    fn end(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if let Some(connected) = self.0.as_ref().map(CaptureConnection::connection_metadata)
-            && let Some(connected) = connected.as_ref()
-        {
-            connected.poison();
-        }
-    }
-}
-
 /// The client over anything that takes its requests to the API server, an [`http`] client for one.
 ///
 /// # Errors
@@ -119,13 +72,23 @@ where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    demanding_over(config, http, PATIENCE)
+}
+
+fn demanding_over<S, B>(config: &Config, http: S, patience: Duration) -> kube::Result<Client>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .map_err(|error: S::Error| -> BoxError { error.into() })
-        .service(http);
+        .service(demanding(http, patience));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 

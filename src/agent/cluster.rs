@@ -30,7 +30,7 @@ use crate::lenient::{Lenient, understood};
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// Who writes the fields of a report.
 const FIELD_MANAGER: &str = "secateur-agent";
-/// How long a request may take. A watch takes as long as it wants.
+/// How long a request may take. Those of the watches have what the [client](crate::transport) gives any.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The longest time between two tries to list deletions.
 const LONGEST: Duration = Duration::from_secs(30);

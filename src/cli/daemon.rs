@@ -151,7 +151,7 @@ async fn config() -> Result<Config, Error> {
 
 fn clients(config: Config) -> kube::Result<controller::Clients> {
     let lease = Client::try_from(config.clone())?;
-    Ok(controller::Clients { lease, work: transport::wary_client(config)? })
+    Ok(controller::Clients { lease, work: transport::client(config)? })
 }
 
 fn cluster(error: &kube::Error) -> Error {

@@ -20,17 +20,31 @@ use super::*;
 /// Much longer than the pings take.
 const LONG: Duration = Duration::from_secs(20);
 
-/// An API server that has one node, and where nothing happens. On its first connections it answers pings and nothing else.
-async fn api_server(silent: usize) -> SocketAddr {
+/// What an API server does but for answering pings.
+#[derive(Clone, Copy, Debug)]
+enum Server {
+    Answers,
+    /// Nothing.
+    Silent,
+    /// It begins to answer, and no more.
+    Stuck,
+}
+
+/// An API server that has one node, and where nothing happens. On its first connection it is `first`.
+async fn api_server(first: Server) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         for connection in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
+            let server = if connection == 0 { first } else { Server::Answers };
             let answer = move |request| async move {
-                match connection < silent {
-                    true => pending().await,
-                    false => answer(request).await,
+                match server {
+                    Server::Answers => answer(request).await,
+                    Server::Silent => pending().await,
+                    Server::Stuck => Ok(Response::new(Answer::from_stream(
+                        stream::iter([Ok::<_, Infallible>("{")]).chain(stream::pending()),
+                    ))),
                 }
             };
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -90,7 +104,7 @@ async fn pass(mut from: ReadHalf<TcpStream>, mut to: WriteHalf<TcpStream>, dies:
 #[tokio::test]
 async fn a_connection_that_died_without_a_word_ends_its_watch_and_is_replaced() {
     let (die, dies) = watch::channel(false);
-    let address = way(api_server(0).await, dies).await;
+    let address = way(api_server(Server::Answers).await, dies).await;
     let config = Config::new(format!("http://{address}").parse().unwrap());
     let pings = Pings { after: Duration::from_millis(200), patience: Duration::from_millis(200) };
     // Without TLS nobody agrees on HTTP/2.
@@ -108,20 +122,44 @@ async fn a_connection_that_died_without_a_word_ends_its_watch_and_is_replaced() 
     timeout(LONG, nodes.get("node-a")).await.expect("there is another connection").unwrap();
 }
 
-/// Whoever is not wary waits for the same connection again.
+/// A client of an API server that is `first` on its first connection.
+async fn nodes(first: Server, patience: Duration) -> Api<Node> {
+    let config = Config::new(format!("http://{}", api_server(first).await).parse().unwrap());
+    let http = pinging(PINGS).http2_only(true).build::<_, Body>(tcp());
+    Api::all(demanding_over(&config, http, patience).unwrap())
+}
+
 #[tokio::test]
-async fn a_wary_client_leaves_a_connection_on_which_a_request_was_given_up() {
-    for is_wary in [true, false] {
-        let config = Config::new(format!("http://{}", api_server(1).await).parse().unwrap());
-        let http = pinging(PINGS).http2_only(true).build::<_, Body>(tcp());
-        let client = match is_wary {
-            true => over(&config, wary(http)),
-            false => over(&config, http),
+async fn a_request_fails_that_is_not_answered_and_the_next_one_goes_by_another_connection() {
+    let patience = Duration::from_millis(300);
+    for (server, is_watch) in [(Server::Silent, false), (Server::Silent, true), (Server::Stuck, false)] {
+        let (nodes, case) = (nodes(server, patience).await, format!("{server:?}, a watch: {is_watch}"));
+        let first = async {
+            match is_watch {
+                true => nodes.watch(&WatchParams::default(), "0").await.map(drop),
+                false => nodes.get("node-a").await.map(drop),
+            }
         };
-        let nodes: Api<Node> = Api::all(client.unwrap());
-        let patience = Duration::from_millis(300);
-        assert!(timeout(patience, nodes.get("node-a")).await.is_err());
-        let patience = if is_wary { LONG } else { patience };
-        assert_eq!(timeout(patience, nodes.get("node-a")).await.is_ok(), is_wary);
+        let error = timeout(LONG, first).await.expect(&case).expect_err(&case);
+        assert!(format!("{error:?}").contains("Silence"), "{case}: {error:?}");
+        timeout(LONG, nodes.get("node-a")).await.expect(&case).expect(&case);
     }
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_takes_its_connection_out_of_use() {
+    let nodes = nodes(Server::Silent, LONG * 9).await;
+    assert!(timeout(Duration::from_millis(300), nodes.get("node-a")).await.is_err());
+    timeout(LONG, nodes.get("node-a")).await.expect("there is another connection").unwrap();
+}
+
+/// Nothing may happen for longer than an answer may take.
+#[tokio::test]
+async fn a_watch_is_waited_for_that_has_begun() {
+    let patience = Duration::from_millis(300);
+    let nodes = nodes(Server::Answers, patience).await;
+    let mut events = pin!(nodes.watch(&WatchParams::default(), "0").await.unwrap());
+    assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(_)))));
+    let quiet = timeout(patience * 3, events.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
 }
