@@ -13,6 +13,7 @@ mod attempts;
 mod change;
 mod cluster;
 mod desk;
+mod events;
 mod failure;
 #[cfg(test)]
 mod fixture;
@@ -242,8 +243,9 @@ impl Controller {
             let (phase, nodes) = (status.phase, &status.nodes_reported);
             info!(deletion = %target.name, ?phase, %nodes, "{}: {}", note.kind.reason(), note.text);
         }
-        if !notes.is_empty() {
-            self.desk.publish(target, notes.clone());
+        if !notes.is_empty() && !self.desk.publish(target, notes.clone()) {
+            self.observer.error(ErrorKind::Event);
+            warn!(deletion = %target.name, "too many events wait already, so these are not published");
         }
         if let Some(interest) = self.ledger.written(&write, version) {
             self.listings.interest(interest);

@@ -4,15 +4,14 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::events::Events;
 use super::failure::Failure;
 use super::note::Note;
 use super::order::{Order, StatusWrite, Target};
@@ -24,8 +23,6 @@ use crate::plain::plain_body;
 
 /// Who writes statuses and the Lease, and publishes Events.
 pub(super) const MANAGER: &str = "secateur-controller";
-/// What an Event says that was done.
-const ACTION: &str = "DeleteImages";
 /// How long an answer may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How many orders are carried out at a time: a thousand deletions may be applied at once.
@@ -47,68 +44,63 @@ pub(super) enum Done {
 /// The orders that are being carried out, and those that wait for that.
 pub(super) struct Desk {
     client: Client,
-    recorder: Recorder,
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Order>,
     tasks: JoinSet<Done>,
-}
-
-enum Job {
-    Order(Order),
-    Publish(Target, Vec<Note>),
+    events: Events,
 }
 
 impl Desk {
     /// A desk without orders. `instance` is this controller among its replicas.
     pub(super) fn new(client: Client, instance: &str) -> Self {
-        let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(instance.to_owned()) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, recorder, waiting: VecDeque::new(), tasks: JoinSet::new() }
+        let events = Events::new(client.clone(), instance);
+        Self { client, waiting: VecDeque::new(), tasks: JoinSet::new(), events }
     }
 
     /// Has an order carried out.
     pub(super) fn give(&mut self, order: Order) {
-        self.waiting.push_back(Job::Order(order));
+        self.waiting.push_back(order);
         self.begin();
     }
 
-    /// Has notes published as Events, one after another.
-    pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) {
-        self.waiting.push_back(Job::Publish(target.clone(), notes));
-        self.begin();
+    /// Has notes published as [`Events`]. Says whether there is room for them.
+    pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) -> bool {
+        self.events.publish(target, notes)
     }
 
     fn begin(&mut self) {
         while self.tasks.len() < AT_A_TIME
-            && let Some(job) = self.waiting.pop_front()
+            && let Some(order) = self.waiting.pop_front()
         {
-            let (client, recorder) = (self.client.clone(), self.recorder.clone());
-            match job {
-                Job::Order(order) => self.tasks.spawn(carry_out(client, order)),
-                Job::Publish(target, notes) => self.tasks.spawn(publish(recorder, target, notes)),
-            };
+            self.tasks.spawn(carry_out(self.client.clone(), order));
         }
     }
 
     /// What came of the next order that is done. Never ready without orders.
     pub(super) async fn done(&mut self) -> Done {
         loop {
-            let Some(ended) = self.tasks.join_next().await else { std::future::pending().await };
-            self.begin();
-            if let Ok(done) = ended {
-                return done;
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => {
+                    self.begin();
+                    if let Ok(done) = ended {
+                        return done;
+                    }
+                }
+                Some((target, published)) = self.events.published() => return Done::Published(target, published),
+                else => std::future::pending().await,
             }
         }
     }
 
     /// Whether no order is being carried out.
     pub(super) fn is_idle(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.events.is_idle()
     }
 
     /// Stops whatever is being carried out, and forgets what waits.
     pub(super) async fn clear(&mut self) {
         self.waiting.clear();
         self.tasks.shutdown().await;
+        self.events.clear().await;
     }
 }
 
@@ -127,16 +119,6 @@ async fn carry_out(client: Client, order: Order) -> Done {
             Done::Removed(target, removed)
         }
     }
-}
-
-async fn publish(recorder: Recorder, target: Target, notes: Vec<Note>) -> Done {
-    let deletion = reference(&target);
-    for note in notes {
-        if let Err(failure) = in_time(PATIENCE, recorder.publish(&event(&note), &deletion)).await {
-            return Done::Published(target, Err(failure));
-        }
-    }
-    Done::Published(target, Ok(()))
 }
 
 /// The answer, if it comes within `patience`.
@@ -175,22 +157,33 @@ async fn remove(client: Client, target: &Target) -> Result<(), kube::Error> {
     Api::<Lenient<ImageDeletion>>::all(client).delete(&target.name, &parameters).await.map(|_| ())
 }
 
-fn reference(target: &Target) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(ImageDeletion::api_version(&()).into_owned()),
-        kind: Some(ImageDeletion::kind(&()).into_owned()),
-        name: Some(target.name.clone()),
-        uid: Some(target.uid.as_str().to_owned()),
-        ..ObjectReference::default()
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
 
-fn event(note: &Note) -> Event {
-    Event {
-        type_: if note.kind.is_warning() { EventType::Warning } else { EventType::Normal },
-        reason: note.kind.reason(),
-        note: Some(note.text.clone()),
-        action: ACTION.to_owned(),
-        secondary: None,
+    use axum::body::Body;
+    use axum::http::{Request, Response};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::controller::fixture::deletion;
+    use crate::controller::note::Kind;
+
+    #[tokio::test]
+    async fn no_order_waits_for_events() {
+        let answer = async |request: Request<_>| {
+            if request.uri().path().ends_with("/events") {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(Response::new(Body::from(json!({"status": "Success"}).to_string())))
+        };
+        let mut desk = Desk::new(Client::new(service_fn(answer), "default"), "controller-x");
+        let target = Target::of(&deletion());
+        for _ in 0..AT_A_TIME * 2 {
+            desk.publish(&target, vec![Note { kind: Kind::Started, text: "1 node".to_owned() }]);
+        }
+        desk.give(Order::Remove(target));
+        let done = timeout(PATIENCE / 2, desk.done()).await.expect("it waits for nothing");
+        assert!(matches!(done, Done::Removed(_, Ok(()))), "{done:?}");
     }
 }

@@ -53,7 +53,7 @@ fn every_role_grants_this_and_nothing_else() {
                 "coordination.k8s.io/leases: create",
             ],
         ),
-        ("Role secateur-controller-events", &["events.k8s.io/events: create patch"]),
+        ("Role secateur-controller-events", &["events.k8s.io/events: create"]),
         (
             "ClusterRole secateur-delete",
             &[

@@ -32,7 +32,7 @@ async fn a_controllers_token_writes_status_and_does_little_else(cluster: &Cluste
         "coordination.k8s.io/leases secateur-controller: get update",
         "coordination.k8s.io/leases: create",
     ];
-    let of_events = ["events.k8s.io/events: create patch"];
+    let of_events = ["events.k8s.io/events: create"];
     for (namespace, more) in [(SECATEUR, &at_home[..]), ("default", &of_events), ("kube-system", &[])] {
         let usual = nobody.rights(namespace).await;
         let rights = thief.rights(namespace).await;
