@@ -220,9 +220,7 @@ impl Controller {
     fn take_answer(&mut self, done: Done) {
         match done {
             Done::Written(write, Ok(version)) => self.take_written(*write, version),
-            Done::Recounted(target, Ok(reports)) => {
-                self.ledger.recounted(&target.uid, reports, self.clock.now());
-            }
+            Done::Recounted(target, Ok(reports)) => self.ledger.recounted(&target.uid, reports),
             Done::Removed(target, Ok(())) => info!(deletion = %target.name, "removed, its time is over"),
             Done::Published(_, Ok(())) => {}
             Done::Written(write, Err(failure)) => {

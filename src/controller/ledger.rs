@@ -149,9 +149,9 @@ impl Ledger {
     }
 
     /// A deletion's reports were counted again, and these are all.
-    pub(super) fn recounted(&mut self, uid: &Uid, reports: Reports, now: Timestamp) {
+    pub(super) fn recounted(&mut self, uid: &Uid, reports: Reports) {
         if let Some(Entry::Open(tracked)) = self.entries.get_mut(uid) {
-            tracked.recounted(reports, &self.cluster, now);
+            tracked.recounted(reports, &self.cluster);
             self.agenda.set(uid, tracked.next());
         }
     }

@@ -200,7 +200,7 @@ impl Tracked {
         if !self.is_decided() && (self.is_given_up(now) || self.lacks_words(now)) {
             self.list_from = after(now, BETWEEN_LISTS);
             self.attempts.begin();
-            self.recount = Recount::begun();
+            self.recount = Recount::begun(now);
             return Some(Order::Recount(Target::of(&self.deletion)));
         }
         let status = self.fold(now);
@@ -228,14 +228,12 @@ impl Tracked {
     }
 
     /// The reports were counted again, and these are all.
-    pub(super) fn recounted(&mut self, reports: Reports, cluster: &Cluster, now: Timestamp) {
+    pub(super) fn recounted(&mut self, reports: Reports, cluster: &Cluster) {
         self.attempts.succeeded();
         // The list is as old as its first page.
-        for change in std::iter::once(Change::Listed(reports)).chain(self.recount.end()) {
+        let since = self.recount.end(self.deletion.gives_up());
+        for change in std::iter::once(Change::Listed(reports)).chain(since) {
             self.take_in(change, cluster);
-        }
-        if self.is_given_up(now) {
-            self.recount = Recount::Done;
         }
     }
 

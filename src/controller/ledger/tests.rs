@@ -158,7 +158,7 @@ fn a_node_that_vanishes_ends_what_waits_for_it() {
 fn answers_about_what_is_gone_are_read_over() {
     let mut ledger = ledger();
     ledger.reports(&uid("one"), Change::Applied(report("one")));
-    ledger.recounted(&uid("one"), Reports::default(), at(1));
+    ledger.recounted(&uid("one"), Reports::default());
     ledger.failed(&uid("one"), at(1));
     assert_eq!((ledger.next(), phases(&ledger)), (None, [0; 4]));
 }

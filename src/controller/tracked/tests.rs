@@ -301,7 +301,7 @@ fn past_the_deadline_reports_are_counted_again_before_anybody_is_called_silent()
     assert!(recount(&mut tracked, 65_600));
 
     let found = ["a", "b"].map(|node| report(node, Outcome::Deleted, Some(1)));
-    tracked.recounted(all(found), &cluster, at(65_700));
+    tracked.recounted(all(found), &cluster);
     let last = written(&mut tracked, at(65_700), "3");
     assert_eq!((counts(&last), &*kinds(&last)), ((Phase::Failed, "2/3"), &[Kind::Failed][..]));
     assert_eq!(last.notes[0].text, "DeadlineExceeded: no report within 60 seconds from c");
@@ -532,7 +532,7 @@ fn a_deadline_that_moves_during_the_recount_is_waited_for() {
     longer.metadata.generation = Some(2);
     longer.spec.active_deadline_seconds = 600;
     tracked.update(longer);
-    tracked.recounted(all([]), &cluster, at(65_100));
+    tracked.recounted(all([]), &cluster);
     assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Pending, "0/1"));
     assert_eq!(tracked.next(), Some(at(605_000)));
 }
@@ -542,33 +542,48 @@ fn what_is_reported_during_the_recount_counts() {
     let cluster = cluster(["a"]);
     let mut tracked = recounting(&cluster);
     tracked.report(done("a"), &cluster);
-    tracked.recounted(all([]), &cluster, at(65_100));
+    tracked.recounted(all([]), &cluster);
     assert_eq!(counts(&written(&mut tracked, at(65_100), "3")), (Phase::Complete, "1/1"));
+}
+
+/// More nodes hold an image than are kept in words, and those that were have let go of it.
+fn lacking_words(tracked: &mut Tracked, cluster: &Cluster, names: &[String]) {
+    names.iter().for_each(|name| tracked.report(Change::Applied(held(name)), cluster));
+    names[..100].iter().for_each(|name| tracked.report(done(name), cluster));
+}
+
+fn held(name: &String) -> ImageDeletionReportSpec {
+    let mut report = report(name, Outcome::Conflict, None);
+    report.results[0].conflicts = vec![Conflict {
+        image: "app:v1".into(),
+        kind: ConflictKind::RunningContainer,
+        forcible: false,
+        namespace: None,
+        pod: None,
+        container: None,
+        message: format!("held on {name}"),
+    }];
+    report
+}
+
+/// What a list of all reports has then.
+fn listed(names: &[String]) -> Reports {
+    let freed = names[..100].iter().map(|name| report(name, Outcome::Deleted, Some(1)));
+    all(freed.chain(names[100..].iter().map(held)))
+}
+
+fn many() -> [String; 150] {
+    std::array::from_fn(|number| format!("node-{number:03}"))
 }
 
 #[test]
 fn the_nodes_that_still_hold_an_image_are_shown_with_what_holds_it() {
-    let names: [String; 150] = std::array::from_fn(|number| format!("node-{number:03}"));
+    let names = many();
     let cluster = cluster(names.each_ref().map(String::as_str));
     let mut tracked = tracked(&cluster);
-    let held = |name: &String| {
-        let mut report = report(name, Outcome::Conflict, None);
-        report.results[0].conflicts = vec![Conflict {
-            image: "app:v1".into(),
-            kind: ConflictKind::RunningContainer,
-            forcible: false,
-            namespace: None,
-            pod: None,
-            container: None,
-            message: format!("held on {name}"),
-        }];
-        report
-    };
-    names.iter().for_each(|name| tracked.report(Change::Applied(held(name)), &cluster));
-    names[..100].iter().for_each(|name| tracked.report(done(name), &cluster));
+    lacking_words(&mut tracked, &cluster, &names);
     assert!(matches!(tracked.step(at(1_100), 1), Some(Order::Recount(_))));
-    let freed = names[..100].iter().map(|name| report(name, Outcome::Deleted, Some(1)));
-    tracked.recounted(all(freed.chain(names[100..].iter().map(held))), &cluster, at(1_200));
+    tracked.recounted(listed(&names), &cluster);
     let status = write(&mut tracked, at(1_200)).status;
     let shown: Vec<_> = status.node_results.iter().filter(|node| node.outcome == Outcome::Conflict).collect();
     assert_eq!(shown.len(), 50);
@@ -576,10 +591,22 @@ fn the_nodes_that_still_hold_an_image_are_shown_with_what_holds_it() {
 }
 
 #[test]
+fn nobody_is_given_up_by_a_list_that_was_begun_before() {
+    let names = many();
+    let cluster = cluster(names.each_ref().map(String::as_str));
+    let mut tracked = tracked(&cluster);
+    written(&mut tracked, at(1_100), "2");
+    lacking_words(&mut tracked, &cluster, &names);
+    assert!(matches!(tracked.step(at(64_900), 1), Some(Order::Recount(_))), "it is for the words");
+    tracked.recounted(listed(&names), &cluster);
+    assert!(matches!(tracked.step(at(65_100), 1), Some(Order::Recount(_))), "it is before the end");
+}
+
+#[test]
 fn nodes_are_given_up_though_the_time_goes_back() {
     let cluster = cluster(["a"]);
     let mut tracked = recounting(&cluster);
-    tracked.recounted(all([]), &cluster, at(65_000));
+    tracked.recounted(all([]), &cluster);
     assert!(matches!(tracked.step(at(65_000), 1), Some(Order::Write(_))));
     tracked.attempts().failed(at(63_000));
     tracked.unsaid();
