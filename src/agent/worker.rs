@@ -240,7 +240,7 @@ impl<'a> Worker<'a> {
                     false => self.waiting_for_pods.remove(&key),
                 };
                 let until = draft.until.map(|time| self.attempts.cluster.instant_of(time));
-                self.queue.held(&key, tried, until);
+                self.queue.held(&key, tried, Instant::now(), until);
             }
             Err(error) => {
                 let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause();
