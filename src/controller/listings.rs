@@ -160,7 +160,7 @@ async fn all_reports(client: Client, target: &Target, observer: &dyn Observer) -
             Ok(reports) => return reports,
             Err(error) => {
                 warn!(deletion = %target.name, %error, "cannot list the reports, trying again");
-                observer.error(ErrorKind::Watch);
+                observer.error(ErrorKind::Recount);
             }
         }
         sleep(backoff.pause()).await;

@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
+
 use kube::Config;
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::*;
 use crate::api::report::ImageDeletionReportSpec;
+use crate::api::status::Phase;
 use crate::controller::fixture::{self, Nobody, deletion};
 
 /// Listings whose requests nobody answers.
@@ -66,6 +69,29 @@ fn listing() -> (Listings, Receiver<Input>, Number) {
     listings.interest(begins());
     let number = number(&listings).unwrap();
     (listings, inputs, number)
+}
+
+/// Who keeps what goes wrong.
+struct Complaints(Sender<ErrorKind>);
+
+impl Observer for Complaints {
+    fn phases(&self, _: &BTreeMap<Phase, usize>) {}
+
+    fn error(&self, kind: ErrorKind) {
+        let _ = self.0.try_send(kind);
+    }
+
+    fn ready(&self, _: bool) {}
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_told_of_as_what_it_is() {
+    let (complaints, mut kinds) = mpsc::channel(1);
+    let (mut listings, _inputs) = listings();
+    listings.observer = Arc::new(Complaints(complaints));
+    listings.news(News::Begins);
+    listings.interest(begins());
+    assert_eq!(kinds.recv().await, Some(ErrorKind::Recount));
 }
 
 #[tokio::test]
