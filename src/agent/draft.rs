@@ -98,6 +98,9 @@ impl Draft {
 
     /// The same of an operation that was killed, without what was reported before that.
     pub fn take_in_recovered(&mut self, mut did: Did) {
+        if did.results.iter().all(|result| self.knows(result)) {
+            did.put_back = 0;
+        }
         did.results.retain(|result| !self.has(result));
         self.take_in(did);
     }
@@ -150,6 +153,14 @@ impl Draft {
         for (image, result) in &mut self.results {
             if Pattern::is_pattern(image) && result.outcome != Outcome::Conflict {
                 result.outcome = Outcome::Failed;
+    /// Whether a result says nothing of what was removed, or is held, that is not known.
+    fn knows(&self, result: &ImageResult) -> bool {
+        self.results.get(&result.image).is_some_and(|known| {
+            result.records.iter().all(|record| known.records.contains(record))
+                && result.conflicts.iter().all(|conflict| known.conflicts.contains(conflict))
+        })
+    }
+
                 result.message = Some("the agent was stopped in the middle, and goes on".to_owned());
             }
         }
@@ -336,6 +347,20 @@ mod tests {
         draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Deleted)]);
         draft.leave_patterns_due();
         assert!(draft.is_due("a:*") && !draft.is_due("b"));
+    #[test]
+    fn what_was_put_back_is_counted_once_however_often_it_is_found() {
+        let put_back = || {
+            let held =
+                ImageResult { conflicts: vec![conflict("in use")], ..result("a", Outcome::Conflict) };
+            Did { results: vec![held, result("b", Outcome::Deleted)], put_back: 1 }
+        };
+        let mut draft = Draft::new(false);
+        for _ in 0..3 {
+            draft.take_in_recovered(put_back());
+            assert_eq!(draft.uncounted.put_back, 1);
+        }
+    }
+
     }
 
     #[test]
