@@ -61,7 +61,9 @@ impl Attempts {
             draft.new_conflicts(&results).for_each(|conflict| self.metrics.held(conflict));
         }
         if standing == Standing::Done {
-            self.metrics.ended(&results);
+            if !deletion.spec.dry_run {
+                self.metrics.ended(&results);
+            }
             let took = self.cluster.now().duration_since(started.0);
             self.metrics.took(took.try_into().unwrap_or_default());
         }

@@ -291,15 +291,12 @@ impl<'a> Rest<'a> {
 }
 
 impl Told {
-    /// The records of a dry run are of nothing that happened.
+    /// What a dry run tells of has not happened.
     fn add(&mut self, report: ImageDeletionReportSpec, is_dry_run: bool) {
-        for result in &report.results {
+        for result in report.results.iter().filter(|_| !is_dry_run) {
             if report.completion_time.is_some() {
                 let outcome = format!("secateur_image_outcomes_total{{outcome=\"{:?}\"}}", result.outcome);
                 *self.counts.entry(outcome).or_default() += 1;
-            }
-            if is_dry_run {
-                continue;
             }
             for record in &result.records {
                 let (told, name, counter) = match record {
