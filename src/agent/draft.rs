@@ -140,6 +140,11 @@ impl Draft {
         !self.reported.is_empty()
     }
 
+    /// Whether anything is known to have come of it, reported or not.
+    pub fn has_results(&self) -> bool {
+        !self.results.is_empty()
+    }
+
     /// Whether a result is known already, with all that was removed.
     fn has(&self, result: &ImageResult) -> bool {
         let known = self.results.get(&result.image);
@@ -148,11 +153,6 @@ impl Draft {
         })
     }
 
-    /// A pattern whose operation was killed may match more than that operation has planned for.
-    pub fn leave_patterns_due(&mut self) {
-        for (image, result) in &mut self.results {
-            if Pattern::is_pattern(image) && result.outcome != Outcome::Conflict {
-                result.outcome = Outcome::Failed;
     /// Whether a result says nothing of what was removed, or is held, that is not known.
     fn knows(&self, result: &ImageResult) -> bool {
         self.results.get(&result.image).is_some_and(|known| {
@@ -161,7 +161,12 @@ impl Draft {
         })
     }
 
-                result.message = Some("the agent was stopped in the middle, and goes on".to_owned());
+    /// A pattern whose operation was killed may match more than that operation has planned for.
+    pub fn leave_patterns_due(&mut self) {
+        for (image, result) in &mut self.results {
+            if Pattern::is_pattern(image) && result.outcome != Outcome::Conflict {
+                result.outcome = Outcome::Failed;
+                result.message = Some("this was interrupted, and goes on".to_owned());
             }
         }
     }
@@ -204,7 +209,8 @@ impl Draft {
     }
 }
 
-/// An entry whose turn did not come before the agent was stopped.
+/// An entry of which nothing is known: its turn did not come before the agent was stopped, or what came of it removed nothing, and no
+/// report says it.
 fn untried(image: &str) -> ImageResult {
     ImageResult {
         image: image.to_owned(),
@@ -212,7 +218,7 @@ fn untried(image: &str) -> ImageResult {
         records: Vec::new(),
         conflicts: Vec::new(),
         reclaimed_bytes: 0,
-        message: Some("the agent was stopped before it was begun".to_owned()),
+        message: Some("interrupted before it was reported: nothing is known to be removed".to_owned()),
     }
 }
 
@@ -342,12 +348,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_of_a_killed_operation_stays_due() {
-        let mut draft = Draft::new(false);
-        draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Deleted)]);
-        draft.leave_patterns_due();
-        assert!(draft.is_due("a:*") && !draft.is_due("b"));
-    #[test]
     fn what_was_put_back_is_counted_once_however_often_it_is_found() {
         let put_back = || {
             let held =
@@ -361,6 +361,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pattern_of_a_killed_operation_stays_due() {
+        let mut draft = Draft::new(false);
+        draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Deleted)]);
+        draft.leave_patterns_due();
+        assert!(draft.is_due("a:*") && !draft.is_due("b"));
     }
 
     #[test]
