@@ -24,7 +24,7 @@ pub(super) struct Node {
 pub(super) struct AgentPod {
     /// Its name.
     pub(super) name: String,
-    /// The node that it is bound to and has not finished on.
+    /// The node that it is bound to, or made for, and has not finished on.
     pub(super) node: Option<String>,
 }
 

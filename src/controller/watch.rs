@@ -189,6 +189,23 @@ type Pod = Object<PodSpec, PodStatus>;
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
     node_name: Option<String>,
+    affinity: Option<v1::Affinity>,
+}
+
+impl PodSpec {
+    /// The node that it is bound to, or made for.
+    fn node(self) -> Option<String> {
+        self.node_name.or_else(|| made_for(self.affinity?))
+    }
+}
+
+/// The node that a pod of a DaemonSet is made for, before the scheduler has bound it. While an agent is replaced, that is all that
+/// there is of the next one for a moment.
+fn made_for(affinity: v1::Affinity) -> Option<String> {
+    let required = affinity.node_affinity?.required_during_scheduling_ignored_during_execution?;
+    let mut fields = required.node_selector_terms.into_iter().filter_map(|term| term.match_fields).flatten();
+    let named = fields.find(|field| field.key == "metadata.name" && field.operator == "In")?;
+    named.values?.pop()
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -207,7 +224,7 @@ impl View<Pod> for AgentPod {
     fn of(pod: Pod) -> Self {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let has_finished = matches!(phase, Some("Succeeded" | "Failed"));
-        Self { name: pod.name_any(), node: pod.spec.node_name.filter(|_| !has_finished) }
+        Self { name: pod.name_any(), node: pod.spec.node().filter(|_| !has_finished) }
     }
 
     fn key(pod: &ObjectMeta) -> String {
@@ -222,9 +239,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_runs_an_agent_while_it_is_bound_and_unfinished() {
+    fn a_pod_runs_an_agent_while_it_has_a_node_and_is_unfinished() {
+        let made_for = |terms| {
+            let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+            json!({"affinity": {"nodeAffinity": required}})
+        };
+        let named = |key: &str, node: &str| json!([{"key": key, "operator": "In", "values": [node]}]);
+        let by_daemon_set = || made_for(json!([{"matchFields": named("metadata.name", "a")}]));
+        let by_a_label = made_for(json!([{"matchExpressions": named("zone", "a")}]));
         let rows = [
             (json!({}), json!({"phase": "Pending"}), None),
+            (by_daemon_set(), json!({"phase": "Pending"}), Some("a")),
+            (by_daemon_set(), json!({"phase": "Failed"}), None),
+            (by_a_label, json!({"phase": "Pending"}), None),
             (json!({"nodeName": "a"}), json!({"phase": "Pending"}), Some("a")),
             (json!({"nodeName": "a", "hostPID": false}), json!({"phase": "Running"}), Some("a")),
             (json!({"nodeName": "a"}), json!({}), Some("a")),
