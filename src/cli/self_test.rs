@@ -125,13 +125,23 @@ fn judge(status: &ImageDeletionStatus, took: Duration) -> Result<String, SelfTes
     match (status.phase, status.nodes.reported) {
         (Phase::Complete, 0) => Err(SelfTestError::NoAgents),
         (Phase::Complete, reported) => Ok(format!(
-            "{reported} of {} nodes answered in {:.2} s",
+            "{reported} of {} nodes answered in {:.2} s{}",
             status.nodes.desired,
-            took.as_secs_f64()
+            took.as_secs_f64(),
+            without_agent(status.nodes.without_agent),
         )),
         (Phase::Failed | Phase::Pending | Phase::Active, _) => Err(SelfTestError::Failed(
             failure.map_or_else(|| format!("{:?}", status.phase), |condition| condition.message.clone()),
         )),
+    }
+}
+
+/// What is said of nodes without an agent: the deletion does not wait for them.
+fn without_agent(nodes: u32) -> String {
+    match nodes {
+        0 => String::new(),
+        1 => "; 1 node has no agent, and deletes nothing".to_owned(),
+        nodes => format!("; {nodes} nodes have no agent, and delete nothing"),
     }
 }
 
@@ -171,6 +181,20 @@ mod tests {
     fn a_cluster_passes_when_all_its_agents_answer() {
         let answer = judge(&status(&["a", "b"], &["a", "b"], 1), Duration::from_millis(420)).unwrap();
         assert_eq!(answer, "2 of 2 nodes answered in 0.42 s");
+    }
+
+    #[test]
+    fn nodes_without_an_agent_are_told_of() {
+        let rows = [
+            (0, "1 of 1 nodes answered in 0.42 s"),
+            (1, "1 of 1 nodes answered in 0.42 s; 1 node has no agent, and deletes nothing"),
+            (2, "1 of 1 nodes answered in 0.42 s; 2 nodes have no agent, and delete nothing"),
+        ];
+        for (without_agent, expected) in rows {
+            let mut status = status(&["a"], &["a"], 1);
+            status.nodes.without_agent = without_agent;
+            assert_eq!(judge(&status, Duration::from_millis(420)).unwrap(), expected);
+        }
     }
 
     #[test]
