@@ -131,15 +131,36 @@ async fn every_query_of_the_dashboard_finds_something(cluster: &Cluster) {
         })
         .await;
     }
+    let variables = variables_of_the_dashboard();
+    assert!(!variables.is_empty());
+    for (series, label) in variables {
+        let values = prometheus.label_values(&series, &label).unwrap();
+        assert_eq!(values, [SECATEUR], "label_values({series}, {label})");
+    }
     eventually("every alert to be evaluated", async || prometheus.broken_alerts().filter(Vec::is_empty))
         .await;
     cluster.delete_pod(&pod);
 }
 
+fn dashboard() -> Value {
+    serde_json::from_str(include_str!("../../charts/secateur/files/dashboard.json")).unwrap()
+}
+
+/// What the variables of the chart's dashboard are asked for: the values of a label of some series.
+fn variables_of_the_dashboard() -> Vec<(String, String)> {
+    let dashboard = dashboard();
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    let queries = variables.filter_map(|variable| variable["query"]["query"].as_str());
+    let asked = |query: &str| {
+        let (series, label) = query.strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(", ")?;
+        Some((series.to_owned(), label.to_owned()))
+    };
+    queries.map(|query| asked(query).unwrap_or_else(|| panic!("{query} asks for no label"))).collect()
+}
+
 /// The queries of the chart's dashboard, with a value for each variable.
 fn queries_of_the_dashboard() -> Vec<String> {
-    let dashboard: Value =
-        serde_json::from_str(include_str!("../../charts/secateur/files/dashboard.json")).unwrap();
+    let dashboard = dashboard();
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
     let queries = targets.map(|target| target["expr"].as_str().unwrap());

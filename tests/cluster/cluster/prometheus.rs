@@ -80,10 +80,15 @@ impl Prometheus {
 
     /// The values of all series that a query finds.
     pub(crate) fn values(&self, query: &str) -> Option<Vec<f64>> {
-        let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let answer = self.get(&format!("query?query={query}"))?;
+        let answer = self.get(&format!("query?query={}", encoded(query)))?;
         let series = answer["data"]["result"].as_array()?;
         series.iter().map(|series| series["value"][1].as_str()?.parse().ok()).collect()
+    }
+
+    /// The values of a label of all series that are selected.
+    pub(crate) fn label_values(&self, selected: &str, label: &str) -> Option<Vec<String>> {
+        let answer = self.get(&format!("label/{label}/values?match[]={}", encoded(selected)))?;
+        answer["data"].as_array()?.iter().map(|value| value.as_str().map(str::to_owned)).collect()
     }
 
     /// The alerts that cannot be evaluated, and those that have not been yet.
@@ -104,6 +109,10 @@ impl Prometheus {
         assert!(!self.0.has_ended(), "Prometheus has ended");
         serde_json::from_str(&fetch(&format!("http://{ADDRESS}/api/v1/{what}"))?).ok()
     }
+}
+
+fn encoded(query: &str) -> String {
+    query.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
 /// What Prometheus calls what it knows of a pod.
