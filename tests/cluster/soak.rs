@@ -86,6 +86,8 @@ async fn soak(cluster: &Cluster, seed: u64, time: Duration) {
     }
     watchman.assert_nothing_lost();
     eprintln!("soak: {}, {}", rest.told(), watchman.told());
+    assert!(watchman.has_looked(), "no container was looked at");
+    assert!(rest.has_compared(), "no agent's counters were compared exactly");
 }
 
 /// The first actions of a seed.

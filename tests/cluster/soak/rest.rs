@@ -117,6 +117,11 @@ impl<'a> Rest<'a> {
         }
     }
 
+    /// Whether an agent lived from one rest to the next, so that its counters were to be equal.
+    pub(super) fn has_compared(&self) -> bool {
+        self.exact > 0
+    }
+
     /// What was done, in a line.
     pub(super) fn told(&self) -> String {
         let sum = |name: &str| -> u64 { self.told.iter().filter_map(|told| told.counts.get(name)).sum() };

@@ -67,6 +67,11 @@ impl<'a> Watchman<'a> {
         assert!(lost.is_empty(), "containers have lost content: {lost:#?}");
     }
 
+    /// Whether anything was looked at.
+    pub(super) fn has_looked(&self) -> bool {
+        self.looks.load(Ordering::Relaxed) > 0
+    }
+
     /// How much was looked at.
     pub(super) fn told(&self) -> String {
         format!("{} looks at the content of running containers", self.looks.load(Ordering::Relaxed))
