@@ -78,6 +78,11 @@ pub enum Phase {
     Failed,
 }
 
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Active, Self::Complete, Self::Failed];
+}
+
 /// Numbers of nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -187,8 +187,7 @@ impl Ledger {
 
     /// How many deletions there are in each phase. Every phase is there.
     pub(super) fn phases(&self) -> BTreeMap<Phase, usize> {
-        let mut phases: BTreeMap<_, _> =
-            [Phase::Pending, Phase::Active, Phase::Complete, Phase::Failed].map(|phase| (phase, 0)).into();
+        let mut phases: BTreeMap<_, _> = Phase::ALL.map(|phase| (phase, 0)).into();
         for entry in self.entries.values() {
             let phase = match entry {
                 Entry::Open(tracked) => tracked.phase(),

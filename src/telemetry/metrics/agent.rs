@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, Result};
 
+use super::{errors, family};
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome, Record};
 
 /// Metrics of an agent. They agree with its reports.
@@ -103,24 +104,6 @@ fn durations(registry: &Registry) -> Result<Histogram> {
     let histogram = Histogram::with_opts(options)?;
     registry.register(Box::new(histogram.clone()))?;
     Ok(histogram)
-}
-
-/// `secateur_errors_total`, of the agent and of the controller.
-pub(super) fn errors<const N: usize>(registry: &Registry, kinds: [&str; N]) -> Result<IntCounterVec> {
-    let (name, help) = ("secateur_errors_total", "What went wrong and is tried again, by kind.");
-    family(registry, (name, help), "kind", kinds.map(str::to_owned))
-}
-
-fn family<const N: usize>(
-    registry: &Registry,
-    (name, help): (&str, &str),
-    label: &str,
-    values: [String; N],
-) -> Result<IntCounterVec> {
-    let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
-    registry.register(Box::new(counters.clone()))?;
-    values.iter().for_each(|value| counters.with_label_values(&[value]).reset());
-    Ok(counters)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ impl ControllerMetrics {
         let phases = Opts::new("secateur_imagedeletions", "ImageDeletions that there are, by phase.");
         let deletions = IntGaugeVec::new(phases, &["phase"])?;
         registry.register(Box::new(deletions.clone()))?;
-        let errors = super::agent::errors(registry, errors)?;
+        let errors = super::errors(registry, errors)?;
         let metrics = Self { deletions, errors };
         metrics.set(|_| 0);
         Ok(metrics)
@@ -25,7 +25,7 @@ impl ControllerMetrics {
 
     /// How many deletions there are of each phase.
     pub fn set(&self, count: impl Fn(Phase) -> usize) {
-        for phase in [Phase::Pending, Phase::Active, Phase::Complete, Phase::Failed] {
+        for phase in Phase::ALL {
             let number = i64::try_from(count(phase)).unwrap_or(i64::MAX);
             self.deletions.with_label_values(&[format!("{phase:?}").as_str()]).set(number);
         }
