@@ -350,8 +350,7 @@ mod tests {
     #[test]
     fn what_was_put_back_is_counted_once_however_often_it_is_found() {
         let put_back = || {
-            let held =
-                ImageResult { conflicts: vec![conflict("in use")], ..result("a", Outcome::Conflict) };
+            let held = ImageResult { conflicts: vec![conflict("in use")], ..result("a", Outcome::Conflict) };
             Did { results: vec![held, result("b", Outcome::Deleted)], put_back: 1 }
         };
         let mut draft = Draft::new(false);

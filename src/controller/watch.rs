@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn a_pod_runs_an_agent_while_it_has_a_node_and_is_unfinished() {
         let made_for = |terms| {
-            let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+            let required =
+                json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
             json!({"affinity": {"nodeAffinity": required}})
         };
         let named = |key: &str, node: &str| json!([{"key": key, "operator": "In", "values": [node]}]);

@@ -92,6 +92,21 @@ async fn what_an_attempt_did_without_anything_new_to_say_is_counted_and_not_kept
     }
 }
 
+#[tokio::test]
+async fn what_a_dry_run_foretells_is_no_outcome() {
+    for dry_run in [true, false] {
+        let registry = Registry::new();
+        let attempts = attempts(&AgentMetrics::register(&registry).unwrap(), true);
+        let (mut deletion, mut draft) = (fixture::deletion("drop", "5f2c"), Draft::new(false));
+        deletion.spec.dry_run = dry_run;
+        let failed = EntryResult { outcome: node::Outcome::Failed, ..EntryResult::default() };
+        draft.add(Did::of(&[failed]).results);
+        attempts.report(&deletion, &mut draft, Standing::Done).await.unwrap();
+        let outcomes = counted(&registry, "secateur_image_outcomes_total");
+        assert_eq!(outcomes, if dry_run { 0.0 } else { 1.0 }, "dry run: {dry_run}");
+    }
+}
+
 /// An API server that takes any report, and keeps it.
 fn taking() -> (Attempts, Arc<Mutex<Vec<Value>>>) {
     let taken = Arc::new(Mutex::new(Vec::new()));
