@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::bed::{Image, eventually};
-use crate::cluster::{Cluster, Pod, Prometheus, fetch};
+use crate::cluster::{Cluster, Pod, Prometheus, SECATEUR, fetch};
 use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
