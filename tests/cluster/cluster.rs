@@ -107,6 +107,11 @@ impl Cluster {
         &self.control.api_server
     }
 
+    /// The scheduler's daemon.
+    pub(crate) fn scheduler(&self) -> &Service {
+        &self.control.scheduler
+    }
+
     /// A client of the API with every right.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()

@@ -14,7 +14,8 @@ pub(crate) fn tests() -> Vec<Test> {
         what_a_pattern_no_longer_holds_goes_before_the_rest,
         what_is_forced_by_its_digest_goes_with_all_its_names_when_no_container_runs,
         it_waits_for_a_pod_that_never_had_a_container, it_waits_no_longer_than_its_deadline,
-        a_finished_deletion_goes_with_its_reports, a_deletion_that_is_removed_while_it_waits_is_let_go]
+        a_finished_deletion_goes_with_its_reports, a_deletion_that_is_removed_while_it_waits_is_let_go,
+        one_with_the_longest_name_has_its_events]
 }
 
 async fn a_dry_run_says_the_same_and_removes_nothing(cluster: &Cluster) {
@@ -183,4 +184,24 @@ async fn a_deletion_that_is_removed_while_it_waits_is_let_go(cluster: &Cluster) 
     })
     .await;
     assert!(node.has_image(name).await);
+}
+
+/// An Event is named by what it is about and a time.
+async fn one_with_the_longest_name_has_its_events(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let name = "manners-long.".repeat(20)[..253].to_owned();
+    assert_complete(&cluster.delete(&name, json!({"images": ["manners/none:v1"]})).await);
+    let about = format!("involvedObject.name={name}");
+    eventually("what happened to be said", async || {
+        let reasons = cluster.kubectl([
+            "get",
+            "events",
+            "--field-selector",
+            &about,
+            "-o",
+            "jsonpath={.items[*].reason}",
+        ]);
+        (reasons.contains("Started") && reasons.contains("Completed")).then_some(())
+    })
+    .await;
 }

@@ -6,12 +6,13 @@ use secateur::api::status::Phase;
 use serde_json::json;
 
 use super::{assert_complete, checks_of_the_example, condition, on_both, outcome_of};
-use crate::cluster::Cluster;
+use crate::bed::eventually;
+use crate::cluster::{Cluster, SECATEUR};
 use crate::suite::{Test, tests};
 
 pub(crate) fn tests() -> Vec<Test> {
     tests![Shared: only_selected_nodes_delete, a_selector_that_selects_nothing_completes;
-        Alone: a_node_without_an_agent_is_counted, a_node_that_is_no_longer_selected_is_not_waited_for, a_dead_node_is_named_at_the_deadline]
+        Alone: a_node_without_an_agent_is_counted, a_node_whose_agent_is_being_replaced_is_waited_for, a_node_that_is_no_longer_selected_is_not_waited_for, a_dead_node_is_named_at_the_deadline]
 }
 
 async fn only_selected_nodes_delete(cluster: &Cluster) {
@@ -48,6 +49,28 @@ async fn a_node_without_an_agent_is_counted(cluster: &Cluster) {
     assert_eq!(checks, [true, true, false], "what is not gone from every node does not pass for gone");
     assert!(cluster.node_b().has_image("docker.io/nodes/bare:v1").await);
     cluster.install_secateur(&[]).await;
+}
+
+/// For a moment nothing is bound to the node: the old pod is gone, and the next one has only been made for it.
+async fn a_node_whose_agent_is_being_replaced_is_waited_for(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    let image = on_both(cluster, "nodes/replaced:v1").await;
+    let node = cluster.node_b();
+    let (old, _) = cluster.agent_of(node);
+    cluster.scheduler().kill();
+    cluster.kubectl(["delete", "pod", "-n", SECATEUR, &old]);
+    let unbound = ["get", "pods", "-n", SECATEUR, "--field-selector", "spec.nodeName=", "-o", "name"];
+    eventually("the next agent to be made", async || {
+        cluster.kubectl(unbound).contains("agent").then_some(())
+    })
+    .await;
+    cluster.request("nodes-replaced", json!({"images": ["nodes/replaced:v1"]}));
+    cluster.status_where("nodes-replaced", "one node reports", |status| status.nodes.reported == 1).await;
+    cluster.scheduler().start();
+    let status = cluster.finished("nodes-replaced").await;
+    assert_complete(&status);
+    assert_eq!((status.nodes.desired, status.nodes.deleted, status.nodes.without_agent), (2, 2, 0));
+    assert!(node.has_nothing_of(&image).await);
 }
 
 async fn a_node_that_is_no_longer_selected_is_not_waited_for(cluster: &Cluster) {
