@@ -25,7 +25,8 @@ use kube::{Client, Config};
 use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
-use demand::{PATIENCE, demanding};
+pub use demand::GivenUp;
+use demand::{Demand, PATIENCE, demanding};
 
 /// What Kubernetes' own clients do.
 const PINGS: Pings = Pings { after: Duration::from_secs(30), patience: Duration::from_secs(15) };
@@ -47,11 +48,11 @@ pub type Http<C, B> = HttpClient<TimeoutConnector<HttpsConnector<C>>, B>;
 /// # Errors
 ///
 /// Where the configuration's certificates or credentials can't be used.
-pub fn client(config: Config) -> kube::Result<Client> {
+pub fn client(config: Config, given_up: GivenUp) -> kube::Result<Client> {
     if is_for_kube(&config) {
         return Client::try_from(config);
     }
-    over(&config, http(&config, tcp())?)
+    demanding_over(&config, http(&config, tcp())?, Demand { patience: PATIENCE, given_up })
 }
 
 /// What is not so in a pod, and kube's own client knows what to do with.
@@ -59,7 +60,7 @@ fn is_for_kube(config: &Config) -> bool {
     config.proxy_url.is_some() || config.tls_server_name.is_some()
 }
 
-/// The client over anything that takes its requests to the API server, an [`http`] client for one.
+/// The client of an agent over anything that takes its requests to the API server, an [`http`] client for one.
 ///
 /// # Errors
 ///
@@ -72,10 +73,10 @@ where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    demanding_over(config, http, PATIENCE)
+    demanding_over(config, http, Demand { patience: PATIENCE, given_up: GivenUp::Stays })
 }
 
-fn demanding_over<S, B>(config: &Config, http: S, patience: Duration) -> kube::Result<Client>
+fn demanding_over<S, B>(config: &Config, http: S, demand: Demand) -> kube::Result<Client>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
@@ -88,7 +89,7 @@ where
         .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .service(demanding(http, patience));
+        .service(demanding(http, demand));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 

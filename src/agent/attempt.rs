@@ -81,7 +81,7 @@ impl Attempts {
     ) -> Result<Standing, Failed> {
         match self.prepare(link, key, known, draft).await.map_err(Failed::Before)? {
             Prepared::Idle(standing) => Ok(standing),
-            Prepared::Due(due) => self.carry_out(link, *due, draft).await,
+            Prepared::Due(due) => self.carry_out(link, *due, draft).await.map_err(Failed::Within),
         }
     }
 
@@ -150,18 +150,17 @@ impl Attempts {
         if has_changed { self.cluster.deletion(&owner).await } else { Ok(Some(last.clone())) }
     }
 
-    async fn carry_out(&self, link: &Link, due: Due, draft: &mut Draft) -> Result<Standing, Failed> {
+    async fn carry_out(&self, link: &Link, due: Due, draft: &mut Draft) -> Result<Standing, AttemptError> {
         let Due { turn, deletion, asked, operation } = due;
         if deletion.spec.dry_run {
-            let results = link.node.dry_run(&operation).await.map_err(within)?;
+            let results = link.node.dry_run(&operation).await?;
             draft.add(asked.results(&results).into_iter().map(|(result, _)| result));
-            self.report(&deletion, draft, Standing::Done).await.map_err(unreported)?;
+            self.report(&deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
-        let done = link.node.delete_in(turn, &operation, &self.unwatched()).await.map_err(within)?;
+        let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
         tell_reasons(&done.results);
-        let recovered = self.report_recovered(&done.recovered, Some((&deletion, draft))).await;
-        let others = recovered.map_err(within)?;
+        let others = self.report_recovered(&done.recovered, Some((&deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();
         draft.take_in(Did {
             results: told,
@@ -171,17 +170,17 @@ impl Attempts {
             OnConflict::Wait if draft.has_conflict() => Standing::Held,
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
-        self.report(&deletion, draft, standing).await.map_err(unreported)?;
+        self.report(&deletion, draft, standing).await?;
         let held = HeldImages::of(&done.results);
         self.acknowledge(link, done, &others).await;
         draft.hold(operation, held, deletion.deadline());
         Ok(standing)
     }
 
-    /// At its deadline a deletion that waits has come to its end here, as it was reported, or was to be.
-    pub(super) async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
+    /// At its deadline a deletion that waits has come to its end here, as it was reported.
+    async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
         let is_waited_for = !deletion.is_finished() && deletion.metadata.deletion_timestamp.is_none();
-        if draft.has_results() && is_waited_for {
+        if draft.has_reported() && is_waited_for {
             self.report(deletion, draft, Standing::Done).await?;
         }
         Ok(())
@@ -275,14 +274,6 @@ impl Needs for Attempts {
         let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
         Box::pin(async move { Ok(pods.await??.iter().filter_map(Pod::needs).collect()) })
     }
-}
-
-fn within(error: impl Into<AttemptError>) -> Failed {
-    Failed::Within(error.into())
-}
-
-fn unreported(error: ApiError) -> Failed {
-    Failed::Unreported(error.into())
 }
 
 /// Reports have no room for why it was decided so.

@@ -140,11 +140,6 @@ impl Draft {
         !self.reported.is_empty()
     }
 
-    /// Whether anything is known to have come of it, reported or not.
-    pub fn has_results(&self) -> bool {
-        !self.results.is_empty()
-    }
-
     /// Whether a result is known already, with all that was removed.
     fn has(&self, result: &ImageResult) -> bool {
         let known = self.results.get(&result.image);

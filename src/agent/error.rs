@@ -73,16 +73,13 @@ pub enum Failed {
     /// It had come to the images: what came of them may be half known, and in the node's journal.
     #[error(transparent)]
     Within(AttemptError),
-    /// It was done, and the API server has not taken the report: what came of it is known.
-    #[error(transparent)]
-    Unreported(AttemptError),
 }
 
 impl Failed {
     /// Why it failed.
     pub const fn cause(&self) -> &AttemptError {
         match self {
-            Self::Before(cause) | Self::Within(cause) | Self::Unreported(cause) => cause,
+            Self::Before(cause) | Self::Within(cause) => cause,
         }
     }
 }

@@ -14,9 +14,8 @@ use super::owner::Owner;
 /// What something holds is tried again at most this often, however many containers end.
 pub const SPACING: Duration = Duration::from_secs(1);
 
-/// However many deletions wait, the node is looked at for them for a tenth of the time.
-const IDLE_SHARE: u32 = 9;
-/// That long at most nobody looks. What was removed at once may have taken longer than any look.
+/// After a look at what is held nobody looks for as long as that took, so however many deletions wait, that is half of the time; and
+/// for this long at most. What was removed at once may have taken longer than any look.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many deletions are remembered that are done here and of which the watch tells no more.
@@ -190,7 +189,7 @@ impl Queue {
     pub fn held(&mut self, key: &Key, tried: Instant, now: Instant, until: Option<Instant>) {
         let Some(entry) = self.entries.get(key) else { return };
         if entry.state == State::Looking {
-            self.pause = Some(now + (now.duration_since(tried) * IDLE_SHARE).min(LONGEST_PAUSE));
+            self.pause = Some(now + now.duration_since(tried).min(LONGEST_PAUSE));
         }
         let held = State::Held(Hold { tried, until });
         let state = entry.meanwhile.map_or(held, |meanwhile| State::Released(meanwhile, until));

@@ -247,16 +247,11 @@ impl<'a> Worker<'a> {
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
                 let now = Instant::now();
                 self.queue.again(&key, now + delay);
-                match error {
-                    Failed::Before(_) => {}
-                    Failed::Within(_) => {
-                        draft.reset();
-                        // What it had begun is ended first, and reported: what it had decided is not decided anew. Every other
-                        // deletion waits for that.
-                        (self.recovered, self.recover_at) = (0, now);
-                    }
-                    // What it knows is not known by a look at what is held.
-                    Failed::Unreported(_) => draft.held = None,
+                if let Failed::Within(_) = error {
+                    draft.reset();
+                    // What it had begun is ended first, and reported: what it had decided is not decided anew. Every other deletion
+                    // waits for that.
+                    (self.recovered, self.recover_at) = (0, now);
                 }
             }
         }

@@ -21,7 +21,7 @@ use crate::telemetry::listen::Listen;
 use crate::telemetry::logs::{self, Format, Level};
 use crate::telemetry::metrics::{self, AgentMetrics, CallTimes, ControllerMetrics};
 use crate::telemetry::server::{Served, serve};
-use crate::transport;
+use crate::transport::{self, GivenUp};
 
 /// `agent`.
 #[derive(Debug, Args)]
@@ -93,7 +93,7 @@ pub async fn agent(global: &Global, arguments: Agent) -> Result<Exit, Error> {
     };
     let metrics = AgentMetrics::register(&registry)?;
     let health = Health::missing(agent::PARTS);
-    let client = transport::client(config().await?).map_err(|error| cluster(&error))?;
+    let client = transport::client(config().await?, GivenUp::Stays).map_err(|error| cluster(&error))?;
     let cancel = terminated().map_err(Error::Start)?;
     let work = agent::run(settings, client, metrics, health.clone(), cancel);
     serving(&arguments.telemetry, registry, health, work).await
@@ -151,7 +151,7 @@ async fn config() -> Result<Config, Error> {
 
 fn clients(config: Config) -> kube::Result<controller::Clients> {
     let lease = Client::try_from(config.clone())?;
-    Ok(controller::Clients { lease, work: transport::client(config)? })
+    Ok(controller::Clients { lease, work: transport::client(config, GivenUp::Leaves)? })
 }
 
 fn cluster(error: &kube::Error) -> Error {

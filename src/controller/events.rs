@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -34,7 +34,7 @@ pub(super) type Published = (Target, Result<(), Failure>);
 pub(super) struct Events {
     client: Client,
     instance: String,
-    waiting: VecDeque<(Target, Vec<Note>)>,
+    waiting: VecDeque<(Target, Vec<Note>, Timestamp)>,
     tasks: JoinSet<Published>,
 }
 
@@ -48,7 +48,7 @@ impl Events {
     pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) -> bool {
         let has_room = self.waiting.len() < MOST;
         if has_room {
-            self.waiting.push_back((target.clone(), notes));
+            self.waiting.push_back((target.clone(), notes, Timestamp::now()));
             self.begin();
         }
         has_room
@@ -56,9 +56,9 @@ impl Events {
 
     fn begin(&mut self) {
         while self.tasks.len() < AT_A_TIME
-            && let Some((target, notes)) = self.waiting.pop_front()
+            && let Some((target, notes, time)) = self.waiting.pop_front()
         {
-            self.tasks.spawn(publish(self.client.clone(), self.instance.clone(), target, notes));
+            self.tasks.spawn(publish(self.client.clone(), self.instance.clone(), target, notes, time));
         }
     }
 
@@ -85,10 +85,18 @@ impl Events {
     }
 }
 
-async fn publish(client: Client, instance: String, target: Target, notes: Vec<Note>) -> Published {
+async fn publish(
+    client: Client,
+    instance: String,
+    target: Target,
+    notes: Vec<Note>,
+    time: Timestamp,
+) -> Published {
     let events = Api::namespaced(client, NAMESPACE);
-    for note in notes {
-        let event = event(&target, &note, &instance, Timestamp::now());
+    for (note, nanosecond) in notes.into_iter().zip(0..) {
+        // Of one moment, and each has a name of its own.
+        let time = time + SignedDuration::from_nanos(nanosecond);
+        let event = event(&target, &note, &instance, time);
         if let Err(failure) = in_time(PATIENCE, events.create(&PostParams::default(), &event)).await {
             return (target, Err(failure));
         }

@@ -193,9 +193,10 @@ struct PodSpec {
 }
 
 impl PodSpec {
-    /// The node that it is bound to, or made for.
-    fn node(self) -> Option<String> {
-        self.node_name.or_else(|| made_for(self.affinity?))
+    /// The node that it is bound to, or made for and not refused yet.
+    fn node(self, status: &PodStatus) -> Option<String> {
+        let made_for = || made_for(self.affinity.filter(|_| !status.is_refused())?);
+        self.node_name.or_else(made_for)
     }
 }
 
@@ -212,6 +213,29 @@ fn made_for(affinity: v1::Affinity) -> Option<String> {
 #[serde(default)]
 struct PodStatus {
     phase: Option<String>,
+    conditions: Vec<PodCondition>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    reason: Option<String>,
+}
+
+impl PodStatus {
+    fn has_finished(&self) -> bool {
+        matches!(self.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
+    /// Whether the scheduler has found no room for it: a DaemonSet makes pods for nodes, too, on which none can ever run.
+    fn is_refused(&self) -> bool {
+        let is_refusal = |condition: &PodCondition| {
+            condition.kind == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable")
+        };
+        self.conditions.iter().any(is_refusal)
+    }
 }
 
 fn pod_resource() -> ApiResource {
@@ -222,9 +246,9 @@ impl View<Pod> for AgentPod {
     const NAME: &str = "pods";
 
     fn of(pod: Pod) -> Self {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let has_finished = matches!(phase, Some("Succeeded" | "Failed"));
-        Self { name: pod.name_any(), node: pod.spec.node().filter(|_| !has_finished) }
+        let name = pod.name_any();
+        let status = pod.status.unwrap_or_default();
+        Self { name, node: pod.spec.node(&status).filter(|_| !status.has_finished()) }
     }
 
     fn key(pod: &ObjectMeta) -> String {
@@ -247,11 +271,17 @@ mod tests {
         };
         let named = |key: &str, node: &str| json!([{"key": key, "operator": "In", "values": [node]}]);
         let by_daemon_set = || made_for(json!([{"matchFields": named("metadata.name", "a")}]));
+        let [refused, scheduled] = [
+            json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}),
+            json!({"type": "PodScheduled", "status": "True"}),
+        ];
         let by_a_label = made_for(json!([{"matchExpressions": named("zone", "a")}]));
         let rows = [
             (json!({}), json!({"phase": "Pending"}), None),
             (by_daemon_set(), json!({"phase": "Pending"}), Some("a")),
             (by_daemon_set(), json!({"phase": "Failed"}), None),
+            (by_daemon_set(), json!({"phase": "Pending", "conditions": [refused]}), None),
+            (json!({"nodeName": "a"}), json!({"phase": "Pending", "conditions": [scheduled]}), Some("a")),
             (by_a_label, json!({"phase": "Pending"}), None),
             (json!({"nodeName": "a"}), json!({"phase": "Pending"}), Some("a")),
             (json!({"nodeName": "a", "hostPID": false}), json!({"phase": "Running"}), Some("a")),

@@ -80,10 +80,18 @@ impl Carried {
         is_there: impl Fn(&str) -> bool,
         elsewhere: impl Fn(&Arc<Record>) -> Option<String>,
     ) -> Self {
-        let names = self.plan.removed().map(|record| Arc::clone(&record.name));
-        let removed = names.filter(|name| !is_there(name)).collect();
         let moved = |record: &Arc<Record>| Some((Arc::clone(&record.name), elsewhere(record)?));
-        let moved = self.plan.removed().filter_map(moved).collect();
+        let moved: Vec<_> = self.plan.removed().filter_map(moved).collect();
+        // One image after the other: what is there again of one before the last that has lost something is another, pulled since.
+        let lost = |record: &&Arc<Record>| !is_there(&record.name);
+        let last = self.plan.removed().filter(lost).last().map(|record| record.target.clone());
+        let is_last = |image: &&ImageId| last.as_ref().is_none_or(|last| last == *image);
+        let before: Vec<&ImageId> = self.plan.deleted().take_while(|image| !is_last(image)).collect();
+        let is_past = |record: &&Arc<Record>| {
+            let is_elsewhere = moved.iter().any(|(name, _)| *name == record.name);
+            lost(record) || (before.contains(&&record.target) && !is_elsewhere)
+        };
+        let removed = self.plan.removed().filter(is_past).map(|record| Arc::clone(&record.name)).collect();
         Self { begun: true, removed, moved, ..self }
     }
 
@@ -99,19 +107,33 @@ impl Carried {
         self.plan.deleted().filter(|image| self.went(image))
     }
 
-    /// Whether an image of the plan is gone.
+    /// Whether an image of the plan is gone. Where a parent could not go, what went before it is.
     pub(super) fn went(&self, image: &ImageId) -> bool {
-        self.begun && !self.has_failed() && self.conflicts.is_empty() && !self.stays.contains_key(image)
+        let is_done = !self.has_failed() || self.names_of(image).all(|record| self.has_left(record));
+        self.begun && is_done && self.conflicts.is_empty() && !self.stays.contains_key(image)
     }
 
     /// The same, but for what others had removed before.
     pub(super) fn took(&self) -> impl Iterator<Item = &ImageId> {
-        self.gone().filter(|_| !self.came_too_late())
+        self.gone().filter(|image| !self.came_too_late_for(image))
     }
 
-    /// Whether others had removed everything before.
-    fn came_too_late(&self) -> bool {
-        !self.has_failed() && self.removed.is_empty() && self.moved.is_empty() && self.stays.is_empty()
+    /// Whether others had removed every name of an image before.
+    fn came_too_late_for(&self, image: &ImageId) -> bool {
+        !self.has_failed()
+            && !self.stays.contains_key(image)
+            && self.plan.kept().next().is_none()
+            && !self.names_of(image).any(|record| self.has_left(record))
+    }
+
+    /// The records of an image that are to go.
+    fn names_of(&self, image: &ImageId) -> impl Iterator<Item = &Arc<Record>> {
+        self.plan.removed().filter(move |record| record.target == *image)
+    }
+
+    /// Whether a record is gone by this, or was moved meanwhile.
+    fn has_left(&self, record: &Record) -> bool {
+        self.removed.contains(&record.name) || self.moved_to(record).is_some()
     }
 
     /// Whether it ended early.
@@ -138,9 +160,14 @@ impl Carried {
 
     /// Whether a record is still to be removed.
     pub(super) fn is_due(&self, record: &Record) -> bool {
-        !self.removed.contains(&record.name)
-            && self.moved_to(record).is_none()
-            && !self.stays.contains_key(&record.target)
+        !self.has_left(record) && !self.stays.contains_key(&record.target)
+    }
+
+    /// The parents that go after an image stay with it.
+    pub(super) fn spare_after(&mut self, image: &ImageId) {
+        let after: Vec<ImageId> =
+            self.plan.deleted().skip_while(|gone| *gone != image).skip(1).cloned().collect();
+        self.stays.extend(after.into_iter().map(|image| (image, Stays::AsItWas)));
     }
 
     /// What to say of it.
@@ -162,9 +189,9 @@ impl Carried {
         let removals: Vec<_> = self.plan.steps.iter().filter(happened).filter_map(Step::report).collect();
         let outcome = match (self.has_failed(), removals.is_empty()) {
             (true, _) => Outcome::Failed,
-            (false, _) if self.came_too_late() => Outcome::Absent,
+            (false, true) if self.came_too_late_for(&self.plan.image) => Outcome::Absent,
             (false, true) if !self.moved.is_empty() || !self.stays.is_empty() => Outcome::Failed,
-            _ if gone.contains(&self.plan.image) => Outcome::Deleted,
+            _ if self.gone().any(|image| *image == self.plan.image) => Outcome::Deleted,
             _ => Outcome::Untagged,
         };
         EntryResult {
@@ -186,7 +213,12 @@ impl Carried {
         };
         let told = self.stays.iter().filter(is_told);
         let stays = told.map(|(image, stays)| format!("image {} stays{stays}", image.short()));
-        let by_others = self.came_too_late().then(|| format!("others have removed {} meanwhile", self.entry));
+        let by_others = self.came_too_late_for(&self.plan.image).then(|| {
+            format!("others have removed what was to go of image {} meanwhile", self.plan.image.short())
+        });
         moved.chain(stays).chain(self.failure()).chain(by_others).chain(self.plan.warnings()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

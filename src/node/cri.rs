@@ -60,11 +60,12 @@ impl Node {
 
 impl Containerd {
     async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
-        if self.checks_target() || self.namespace() != DEFAULT_NAMESPACE {
+        // Since 2.0 it is pinned instead.
+        let Some(mut runtime) = self.runtime_here().filter(|_| !self.checks_target()) else {
             return Ok(None);
-        }
+        };
         let request = StatusRequest { verbose: true };
-        let Some(answer) = served(call("cri.Status", "", self.runtime().status(request)).await)? else {
+        let Some(answer) = served(call("cri.Status", "", runtime.status(request)).await)? else {
             return Ok(None);
         };
         let configuration = answer.info.get("config").and_then(|text| serde_json::from_str(text).ok());

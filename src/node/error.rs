@@ -160,7 +160,11 @@ pub enum Error {
     #[error("{0}: what was begun is written down on the node, and the next operation ends it")]
     Unfinished(#[source] CallError),
     /// The lock file beside the socket can't be used.
-    #[error("cannot lock {path}: {source}: run as a user who may write there")]
+    #[error("cannot lock {path}: {source}{}", if source.kind() == std::io::ErrorKind::PermissionDenied {
+        ": run as root or as a user who may write there"
+    } else {
+        ""
+    })]
     Lock {
         /// The lock file.
         path: PathBuf,

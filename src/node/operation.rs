@@ -124,11 +124,10 @@ impl Node {
     pub async fn dry_run(&self, operation: &Operation) -> Result<Vec<EntryResult>, Error> {
         let survey = self.survey(operation.pods.clone());
         let (left_alone, mut survey) = tokio::try_join!(self.left_alone(operation), survey)?;
-        survey.left_alone = left_alone;
         let mut decisions = self.decide(&mut survey, &operation.request).await?;
-        survey.left_alone.spare_parents(&mut decisions);
+        left_alone.spare_parents(&mut decisions);
         let held = self.held_in_the_making(&mut survey, &decisions, &operation.request.rules).await?;
-        Ok(results(&operation.request, &decisions, |plan| match survey.left_alone.owner_of(plan) {
+        Ok(results(&operation.request, &decisions, |plan| match left_alone.owner_of(plan) {
             Some(owner) => EntryResult::left_to(owner),
             None => match held.get(&plan.image).filter(|_| plan.fate == Fate::Deleted) {
                 Some(conflicts) => EntryResult::held(conflicts.clone()),
@@ -190,10 +189,11 @@ impl Node {
             Box::pin(self.end_killed(killed, watch, &mut done)).await.map_err(Error::unfinished)?;
             survey = look().await?;
         }
-        survey.left_alone = LeftAlone::of(&of_others);
+        let left_alone = LeftAlone::of(&of_others);
         let mut decisions = self.decide(&mut survey, &operation.request).await?;
-        survey.left_alone.spare_parents(&mut decisions);
-        let (results, journal) = Box::pin(self.carry_out(operation, survey, &decisions, watch)).await?;
+        left_alone.spare_parents(&mut decisions);
+        let carried_out = self.carry_out(operation, survey, &decisions, &left_alone, watch);
+        let (results, journal) = Box::pin(carried_out).await?;
         done.results = results;
         done.journals.extend(journal);
         Ok(done)
@@ -205,9 +205,9 @@ impl Node {
         operation: &Operation,
         survey: Survey,
         decisions: &[Decision],
+        left_alone: &LeftAlone,
         watch: &Watch<'_>,
     ) -> Result<(Vec<EntryResult>, Option<OpenJournal>), Error> {
-        let left_alone = survey.left_alone.clone();
         let plans = decisions.iter().filter_map(|decision| {
             let entry = &operation.request.entries[decision.entry];
             let plan = decision.verdict.as_ref().ok().filter(|plan| left_alone.owner_of(plan).is_none());

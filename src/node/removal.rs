@@ -1,6 +1,6 @@
 //! Removing the records of plans: several images at once, and what touches the same image one after another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ use super::groups::groups;
 use super::images::{Removed, Row};
 use super::operation::{Progress, Watch};
 use super::stop::stop_at;
-use crate::image::{Step, dangling_name};
+use crate::image::{ImageId, Kind, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -81,8 +81,21 @@ async fn remove(
                     Removed::Moved(to) => carried.moved.push((Arc::clone(&record.name), to)),
                 }
             }
+            Step::Deleted(image) if carried.plan.deleted().last() != Some(&image) => {
+                if is_named(containerd, &image).await? {
+                    carried.spare_after(&image);
+                }
+            }
             Step::Keep(_) | Step::Remove { .. } | Step::Deleted(_) => {}
         }
     }
     Ok(())
+}
+
+/// Whether others have named an image meanwhile, so that it is no parent's last child that goes. The CRI makes its own record when it
+/// likes.
+async fn is_named(containerd: &Containerd, image: &ImageId) -> Result<bool, CallError> {
+    let rows = containerd.list_images_of(&BTreeSet::from([image.clone()])).await?;
+    let mut records = rows.iter().filter_map(Row::record).filter(|record| record.target == *image);
+    Ok(records.any(|record| !matches!(record.kind, Kind::Digest(_))))
 }

@@ -24,8 +24,6 @@ pub struct Survey {
     pub rows: HashMap<String, Row>,
     /// What the images lead to whose content was read.
     pub trees: HashMap<ImageId, Arc<Tree>>,
-    /// The images that are somebody else's.
-    pub(super) left_alone: LeftAlone,
 }
 
 /// The images that killed operations had begun on which somebody else is to end, and whose those were.

@@ -1,8 +1,7 @@
 //! What a client demands of the API server: that it answers every request, a watch among them, and goes on with what it has begun.
 //!
 //! An API server may answer pings and nothing else, as one that hangs does behind a proxy that does not. Who waits for it on such a
-//! connection waits for ever. So a request that is not answered in time fails, and takes its connection out of use, and so does one
-//! that is given up before: the next one makes another.
+//! connection waits for ever. So a request that is not answered in time fails, and its connection is left: the next one makes another.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,18 +15,34 @@ use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::{BoxError, Service, service_fn};
 
-/// How long the API server may say nothing. It gives most requests up itself after so long, and a watch begins at once.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the API server may say nothing. It gives most requests up itself after 60 s, and a watch begins at once.
+pub(super) const PATIENCE: Duration = Duration::from_secs(75);
+
+/// What becomes of the connection on which a request is given up by whoever has asked, before its answer is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// It is left. For a controller: what is asked next goes by another one.
+    Leaves,
+    /// It stays. Agents are too many: where an API server is slow, all of them would connect anew, at the worst time.
+    Stays,
+}
+
+/// How long is waited, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    pub(super) patience: Duration,
+    pub(super) given_up: GivenUp,
+}
 
 /// The API server said nothing for so long.
 #[derive(Debug, Error)]
 #[error("the API server did not answer within {:?}", .0)]
 pub(super) struct Silence(Duration);
 
-/// The same service, of which an answer is demanded within `patience`, and of each answer but a watch its next part.
+/// The same service, of which an answer is demanded in time, and of each answer but a watch its next part.
 pub(super) fn demanding<S, B>(
     http: S,
-    patience: Duration,
+    demand: Demand,
 ) -> impl Service<Request<Body>, Response = Response<Flowing<B>>, Error = BoxError, Future: Send> + Clone
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -36,39 +51,51 @@ where
 {
     service_fn(move |mut request: Request<Body>| {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-        let unanswered = Unanswered(Some(capture_connection(&mut request)));
+        let Demand { patience, given_up } = demand;
+        let mut waiting = Waiting { connection: Some(capture_connection(&mut request)), given_up };
         let answer = http.clone().call(request);
         async move {
-            let answer = timeout(patience, answer).await.map_err(|_| Silence(patience))?;
-            let connection = unanswered.end();
-            // Whoever watches knows how long nothing may happen.
-            let pulse = (!is_watch).then(|| Pulse { patience, due: Box::pin(sleep(patience)), connection });
+            let Ok(answer) = timeout(patience, answer).await else {
+                waiting.leave();
+                return Err(Silence(patience).into());
+            };
+            if is_watch {
+                // Whoever watches knows how long nothing may happen.
+                waiting.end();
+            }
+            let pulse = (!is_watch).then(|| Pulse { patience, due: Box::pin(sleep(patience)), waiting });
             Ok(answer.map_err(Into::into)?.map(|body| Flowing { body: Box::pin(body), pulse }))
         }
     })
 }
 
-/// The connection of a request that has no answer yet.
-struct Unanswered(Option<CaptureConnection>);
+/// The connection of a request whose answer is not complete yet.
+struct Waiting {
+    connection: Option<CaptureConnection>,
+    given_up: GivenUp,
+}
 
-impl Unanswered {
-    /// It has an answer now.
-    fn end(mut self) -> Option<CaptureConnection> {
-        self.0.take()
+impl Waiting {
+    /// The answer is complete.
+    fn end(&mut self) {
+        self.connection = None;
+    }
+
+    /// No request is sent on that connection any more.
+    fn leave(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Some(connected) = connection.connection_metadata().as_ref()
+        {
+            connected.poison();
+        }
     }
 }
 
-impl Drop for Unanswered {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        take_out_of_use(self.0.as_ref());
-    }
-}
-
-fn take_out_of_use(connection: Option<&CaptureConnection>) {
-    if let Some(connected) = connection.map(CaptureConnection::connection_metadata)
-        && let Some(connected) = connected.as_ref()
-    {
-        connected.poison();
+        if self.given_up == GivenUp::Leaves {
+            self.leave();
+        }
     }
 }
 
@@ -82,7 +109,7 @@ pub(super) struct Flowing<B> {
 struct Pulse {
     patience: Duration,
     due: Pin<Box<Sleep>>,
-    connection: Option<CaptureConnection>,
+    waiting: Waiting,
 }
 
 impl<B> HttpBody for Flowing<B>
@@ -97,15 +124,21 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let next = self.body.as_mut().poll_frame(context).map_err(Into::into);
-        let Some(pulse) = &mut self.pulse else { return next };
-        if next.is_ready() {
-            pulse.due.as_mut().reset(Instant::now() + pulse.patience);
-            return next;
+        let Self { body, pulse } = &mut *self;
+        let next = body.as_mut().poll_frame(context).map_err(Into::into);
+        let Some(pulse) = pulse else { return next };
+        match &next {
+            Poll::Pending => {
+                ready!(pulse.due.as_mut().poll(context));
+                pulse.waiting.leave();
+                return Poll::Ready(Some(Err(Silence(pulse.patience).into())));
+            }
+            Poll::Ready(Some(_)) if !body.is_end_stream() => {
+                pulse.due.as_mut().reset(Instant::now() + pulse.patience);
+            }
+            Poll::Ready(_) => pulse.waiting.end(),
         }
-        ready!(pulse.due.as_mut().poll(context));
-        take_out_of_use(pulse.connection.as_ref());
-        Poll::Ready(Some(Err(Silence(pulse.patience).into())))
+        next
     }
 
     fn is_end_stream(&self) -> bool {

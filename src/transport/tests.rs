@@ -24,6 +24,8 @@ const LONG: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug)]
 enum Server {
     Answers,
+    /// The same, and nothing on any other connection.
+    Once,
     /// Nothing.
     Silent,
     /// It begins to answer, and no more.
@@ -37,10 +39,14 @@ async fn api_server(first: Server) -> SocketAddr {
     tokio::spawn(async move {
         for connection in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
-            let server = if connection == 0 { first } else { Server::Answers };
+            let server = match (connection, first) {
+                (0, _) => first,
+                (_, Server::Once) => Server::Silent,
+                (_, Server::Answers | Server::Silent | Server::Stuck) => Server::Answers,
+            };
             let answer = move |request| async move {
                 match server {
-                    Server::Answers => answer(request).await,
+                    Server::Answers | Server::Once => answer(request).await,
                     Server::Silent => pending().await,
                     Server::Stuck => Ok(Response::new(Answer::from_stream(
                         stream::iter([Ok::<_, Infallible>("{")]).chain(stream::pending()),
@@ -123,17 +129,18 @@ async fn a_connection_that_died_without_a_word_ends_its_watch_and_is_replaced() 
 }
 
 /// A client of an API server that is `first` on its first connection.
-async fn nodes(first: Server, patience: Duration) -> Api<Node> {
+async fn nodes(first: Server, patience: Duration, given_up: GivenUp) -> Api<Node> {
     let config = Config::new(format!("http://{}", api_server(first).await).parse().unwrap());
     let http = pinging(PINGS).http2_only(true).build::<_, Body>(tcp());
-    Api::all(demanding_over(&config, http, patience).unwrap())
+    Api::all(demanding_over(&config, http, Demand { patience, given_up }).unwrap())
 }
 
 #[tokio::test]
 async fn a_request_fails_that_is_not_answered_and_the_next_one_goes_by_another_connection() {
     let patience = Duration::from_millis(300);
     for (server, is_watch) in [(Server::Silent, false), (Server::Silent, true), (Server::Stuck, false)] {
-        let (nodes, case) = (nodes(server, patience).await, format!("{server:?}, a watch: {is_watch}"));
+        let nodes = nodes(server, patience, GivenUp::Stays).await;
+        let case = format!("{server:?}, a watch: {is_watch}");
         let first = async {
             match is_watch {
                 true => nodes.watch(&WatchParams::default(), "0").await.map(drop),
@@ -147,17 +154,32 @@ async fn a_request_fails_that_is_not_answered_and_the_next_one_goes_by_another_c
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_takes_its_connection_out_of_use() {
-    let nodes = nodes(Server::Silent, LONG * 9).await;
-    assert!(timeout(Duration::from_millis(300), nodes.get("node-a")).await.is_err());
-    timeout(LONG, nodes.get("node-a")).await.expect("there is another connection").unwrap();
+async fn a_connection_on_which_a_request_is_given_up_is_left_by_a_controller_and_not_by_an_agent() {
+    let short = Duration::from_millis(300);
+    for server in [Server::Silent, Server::Stuck] {
+        let of_controller = nodes(server, LONG * 9, GivenUp::Leaves).await;
+        assert!(timeout(short, of_controller.get("node-a")).await.is_err());
+        timeout(LONG, of_controller.get("node-a")).await.expect("there is another connection").unwrap();
+        let of_agent = nodes(server, LONG * 9, GivenUp::Stays).await;
+        for _ in 0..2 {
+            assert!(timeout(short, of_agent.get("node-a")).await.is_err());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_complete_leaves_its_connection_in_use() {
+    let nodes = nodes(Server::Once, LONG, GivenUp::Leaves).await;
+    for _ in 0..3 {
+        timeout(LONG, nodes.get("node-a")).await.expect("by the first connection").unwrap();
+    }
 }
 
 /// Nothing may happen for longer than an answer may take.
 #[tokio::test]
 async fn a_watch_is_waited_for_that_has_begun() {
     let patience = Duration::from_millis(300);
-    let nodes = nodes(Server::Answers, patience).await;
+    let nodes = nodes(Server::Answers, patience, GivenUp::Leaves).await;
     let mut events = pin!(nodes.watch(&WatchParams::default(), "0").await.unwrap());
     assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(_)))));
     let quiet = timeout(patience * 3, events.next()).await;

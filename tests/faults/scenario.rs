@@ -150,6 +150,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario::new("an_id_of_several_names_forced", &["TARGET"])
             .and("ghcr.io/acme/app:v1", APP)
             .with(json!({"force": true})),
+        Scenario::new("an_id_of_a_stopped_container_forced", &["TARGET"])
+            .used_by(STOPPED)
+            .with(json!({"force": true})),
         Scenario::new("its_digest_reference", &["app@TARGET"]).and("ghcr.io/acme/app:v1", APP),
         Scenario::new("a_pattern_of_which_one_is_held", &["batch/*:v1"])
             .of(MANY)

@@ -1,6 +1,5 @@
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -105,33 +104,4 @@ async fn what_a_dry_run_foretells_is_no_outcome() {
         let outcomes = counted(&registry, "secateur_image_outcomes_total");
         assert_eq!(outcomes, if dry_run { 0.0 } else { 1.0 }, "dry run: {dry_run}");
     }
-}
-
-/// An API server that takes any report, and keeps it.
-fn taking() -> (Attempts, Arc<Mutex<Vec<Value>>>) {
-    let taken = Arc::new(Mutex::new(Vec::new()));
-    let reports = Arc::clone(&taken);
-    let answer = move |request: Request<kube::client::Body>| {
-        let reports = Arc::clone(&reports);
-        async move {
-            let report = request.into_body().collect_bytes().await.unwrap();
-            reports.lock().unwrap().push(serde_json::from_slice(&report).unwrap());
-            Ok::<_, Infallible>(Response::new(Body::from(json!({"metadata": {}}).to_string())))
-        }
-    };
-    let metrics = AgentMetrics::register(&Registry::new()).unwrap();
-    (fixture::attempts(Client::new(service_fn(answer), "default"), metrics), taken)
-}
-
-#[tokio::test]
-async fn what_could_not_be_reported_before_the_deadline_is_reported_after_it() {
-    let deletion = fixture::deletion("drop", "5f2c");
-    let mut draft = Draft::new(false);
-    draft.take_in(Did::of(&[EntryResult { entry: "app:v1".to_owned(), ..EntryResult::default() }]));
-    let refusing = attempts(&AgentMetrics::register(&Registry::new()).unwrap(), false);
-    refusing.report(&deletion, &mut draft, Standing::Done).await.unwrap_err();
-    let (taking, taken) = taking();
-    taking.conclude(&deletion, &mut draft).await.unwrap();
-    let taken = taken.lock().unwrap();
-    assert_eq!((taken.len(), &taken[0]["results"][0]["outcome"]), (1, &json!("Absent")), "{taken:?}");
 }

@@ -9,7 +9,6 @@ use prometheus::Registry;
 use tower::service_fn;
 
 use super::*;
-use crate::agent::error::{ApiError, AttemptError};
 use crate::agent::fixture;
 use crate::api::deletion::ImageDeletion;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
@@ -151,25 +150,5 @@ async fn what_was_told_before_the_watch_broke_or_left_it_is_read_again() {
         assert!(copy.current().is_none() && copy.last().is_some(), "{name}");
         worker.hear(Ok(Heard::New(Box::new(told.clone()))));
         assert!(worker.known[&key(&told.metadata)].current().is_some(), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_known_is_kept_where_only_the_report_failed() {
-    let attempts = attempts();
-    let failed = || {
-        let (what, name, deadline) = ("write the ImageDeletionReport", String::new(), Duration::ZERO);
-        AttemptError::from(ApiError::Deadline { what, name, deadline })
-    };
-    for (error, is_kept) in [(Failed::Unreported(failed()), true), (Failed::Within(failed()), false)] {
-        let (mut worker, drop, case) = (worker(&attempts), deletion("drop"), format!("{error:?}"));
-        worker.hear(Ok(Heard::New(Box::new(drop.clone()))));
-        worker.recovered = 7;
-        let key = key(&drop.metadata);
-        let draft = held_by_cart(ConflictKind::RunningContainer);
-        worker.settle_attempt(key.clone(), draft, Instant::now(), Err(error));
-        assert_eq!(worker.drafts[&key].has_results(), is_kept, "{case}");
-        assert_eq!(worker.recovered == 7, is_kept, "nothing is to be ended first: {case}");
-        assert!(worker.queue.wakes().is_some(), "it is tried again: {case}");
     }
 }

@@ -375,7 +375,7 @@ fn labels_and_annotations_have_to_be_some() {
         ),
         (
             problems(json!({"name": ""})),
-            vec!["metadata.name: Required value: name or generateName is required"],
+            vec!["metadata.name: Required value: name or generateName is required", NOT_CHECKED],
         ),
     ];
     for (found, expected) in rows {

@@ -313,7 +313,8 @@ async fn an_image_that_others_removed_wholly_is_absent(version: Version) {
 
     let told = answer.only();
     assert_eq!((&*told.outcome, &told.removals[..], told.reclaimed), ("Absent", &[][..], 0));
-    assert_eq!(told.messages, ["others have removed app:v1 meanwhile"]);
+    let short = &app.target.hex()[..12];
+    assert_eq!(told.messages, [format!("others have removed what was to go of image {short} meanwhile")]);
     assert_settled(&node).await;
 }
 
