@@ -80,18 +80,10 @@ impl Carried {
         is_there: impl Fn(&str) -> bool,
         elsewhere: impl Fn(&Arc<Record>) -> Option<String>,
     ) -> Self {
+        let names = self.plan.removed().map(|record| Arc::clone(&record.name));
+        let removed = names.filter(|name| !is_there(name)).collect();
         let moved = |record: &Arc<Record>| Some((Arc::clone(&record.name), elsewhere(record)?));
-        let moved: Vec<_> = self.plan.removed().filter_map(moved).collect();
-        // One image after the other: what is there again of one before the last that has lost something is another, pulled since.
-        let lost = |record: &&Arc<Record>| !is_there(&record.name);
-        let last = self.plan.removed().filter(lost).last().map(|record| record.target.clone());
-        let is_last = |image: &&ImageId| last.as_ref().is_none_or(|last| last == *image);
-        let before: Vec<&ImageId> = self.plan.deleted().take_while(|image| !is_last(image)).collect();
-        let is_past = |record: &&Arc<Record>| {
-            let is_elsewhere = moved.iter().any(|(name, _)| *name == record.name);
-            lost(record) || (before.contains(&&record.target) && !is_elsewhere)
-        };
-        let removed = self.plan.removed().filter(is_past).map(|record| Arc::clone(&record.name)).collect();
+        let moved = self.plan.removed().filter_map(moved).collect();
         Self { begun: true, removed, moved, ..self }
     }
 
@@ -163,10 +155,11 @@ impl Carried {
         !self.has_left(record) && !self.stays.contains_key(&record.target)
     }
 
-    /// The parents that go after an image stay with it.
+    /// The parents that go after an image stay with it, but for what has gone already.
     pub(super) fn spare_after(&mut self, image: &ImageId) {
-        let after: Vec<ImageId> =
-            self.plan.deleted().skip_while(|gone| *gone != image).skip(1).cloned().collect();
+        let after = self.plan.deleted().skip_while(|gone| *gone != image).skip(1);
+        let is_there = |image: &&ImageId| self.names_of(image).any(|record| self.is_due(record));
+        let after: Vec<ImageId> = after.filter(is_there).cloned().collect();
         self.stays.extend(after.into_iter().map(|image| (image, Stays::AsItWas)));
     }
 

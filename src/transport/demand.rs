@@ -59,8 +59,9 @@ where
                 waiting.leave();
                 return Err(Silence(patience).into());
             };
-            if is_watch {
-                // Whoever watches knows how long nothing may happen.
+            let is_refusal = answer.as_ref().is_ok_and(|answer| !answer.status().is_success());
+            if is_watch || is_refusal {
+                // Whoever watches knows how long nothing may happen, and of a refusal the rest may never be read.
                 waiting.end();
             }
             let pulse = (!is_watch).then(|| Pulse { patience, due: Box::pin(sleep(patience)), waiting });

@@ -2,8 +2,11 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body as Answer;
+use axum::http::StatusCode;
 use futures::{StreamExt, stream};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Node;
@@ -21,10 +24,10 @@ use super::*;
 const LONG: Duration = Duration::from_secs(20);
 
 /// What an API server does but for answering pings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     Answers,
-    /// The same, and nothing on any other connection.
+    /// The same, and nothing on any other connection. The first request comes too early.
     Once,
     /// Nothing.
     Silent,
@@ -44,13 +47,18 @@ async fn api_server(first: Server) -> SocketAddr {
                 (_, Server::Once) => Server::Silent,
                 (_, Server::Answers | Server::Silent | Server::Stuck) => Server::Answers,
             };
-            let answer = move |request| async move {
-                match server {
-                    Server::Answers | Server::Once => answer(request).await,
-                    Server::Silent => pending().await,
-                    Server::Stuck => Ok(Response::new(Answer::from_stream(
-                        stream::iter([Ok::<_, Infallible>("{")]).chain(stream::pending()),
-                    ))),
+            let is_early = Arc::new(AtomicBool::new(server == Server::Once));
+            let answer = move |request| {
+                let is_early = Arc::clone(&is_early);
+                async move {
+                    match server {
+                        Server::Once if is_early.swap(false, Ordering::Relaxed) => Ok(too_early()),
+                        Server::Answers | Server::Once => answer(request).await,
+                        Server::Silent => pending().await,
+                        Server::Stuck => Ok(Response::new(Answer::from_stream(
+                            stream::iter([Ok::<_, Infallible>("{")]).chain(stream::pending()),
+                        ))),
+                    }
                 }
             };
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -59,6 +67,12 @@ async fn api_server(first: Server) -> SocketAddr {
         }
     });
     address
+}
+
+fn too_early() -> Response<Answer> {
+    let mut refusal = Response::new(Answer::from("come back"));
+    *refusal.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    refusal
 }
 
 async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Answer>, Infallible> {
@@ -168,7 +182,7 @@ async fn a_connection_on_which_a_request_is_given_up_is_left_by_a_controller_and
 }
 
 #[tokio::test]
-async fn an_answer_that_is_complete_leaves_its_connection_in_use() {
+async fn an_answer_or_a_refusal_leaves_its_connection_in_use() {
     let nodes = nodes(Server::Once, LONG, GivenUp::Leaves).await;
     for _ in 0..3 {
         timeout(LONG, nodes.get("node-a")).await.expect("by the first connection").unwrap();

@@ -87,23 +87,8 @@ fn parents_that_are_spared_stay_with_the_image() {
     assert!(carried.went(&image("a")) && !carried.went(&image("b")));
     assert!(!carried.is_due(&record("dangling", "b")));
     assert!(carried.result().messages.is_empty(), "they are not what was asked for");
-}
 
-/// One image goes after the other, so what is there again of the first was pulled since.
-#[test]
-fn what_is_there_again_before_a_parent_had_begun_is_another() {
-    let rows: [(&[&str], &[&str]); 4] = [
-        (&["dangling"], &["dangling", "docker.io/library/app:v1", "identity"]),
-        (&["identity"], &["identity"]),
-        (&["identity", "docker.io/library/app:v1"], &["docker.io/library/app:v1", "identity"]),
-        (&[], &[]),
-    ];
-    for (gone, removed) in rows {
-        let carried = family().resumed(|name| !gone.contains(&name), |_| None);
-        assert_eq!(carried.removed, names(removed), "{gone:?}");
-    }
-    let moved =
-        |record: &Arc<Record>| (&*record.name == "docker.io/library/app:v1").then(|| "elsewhere".to_owned());
-    let carried = family().resumed(|name| name != "dangling", moved);
-    assert_eq!(carried.removed, names(&["dangling", "identity"]), "what was moved is not claimed");
+    let mut gone = Carried { begun: true, removed: names(&[&OWN[..], &["dangling"]].concat()), ..family() };
+    gone.spare_after(&image("a"));
+    assert!(gone.went(&image("b")), "it had gone already");
 }

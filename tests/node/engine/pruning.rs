@@ -4,13 +4,12 @@ use super::APP;
 use super::kill::state;
 use super::lineage::{Family, family};
 use super::process::Process;
-use crate::bed::{Image, Node, State, Version, both};
+use crate::bed::{Node, State, Version, both};
 
 both!(
     the_next_run_finishes_the_pruning_that_had_begun,
     a_parent_that_came_into_use_is_put_back_quietly,
     a_parent_that_was_named_meanwhile_stays_and_is_no_failure,
-    what_is_pulled_anew_after_a_kill_among_the_parents_stays,
     the_parent_of_an_image_that_was_named_meanwhile_stays,
 );
 
@@ -47,26 +46,6 @@ async fn the_next_run_finishes_the_pruning_that_had_begun(version: Version) {
         assert_eq!((&*told.outcome, &told.removals), ("Deleted", &expected), "{place}");
         assert_eq!(state(&node).await, empty, "{place}");
     }
-}
-
-/// The image is another then, and nobody has asked for its end.
-async fn what_is_pulled_anew_after_a_kill_among_the_parents_stays(version: Version) {
-    let node = Node::start(version).await;
-    let child = family(&node, &["one"]).await.child;
-    Process::stopped_at(&node, LAST_OF_PARENT, &["app:v1"]).await.kill().await;
-    let again = node.import(&Image::new(APP).layer("one").layer("child")).await;
-    assert_eq!(again.target, child.target);
-
-    let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
-
-    let [told] = &answer.recovered[0].results[..] else { panic!("it had one entry: {answer:#?}") };
-    assert!(told.removals.contains(&"untagged app:v1".to_owned()), "{told:#?}");
-    assert!(
-        told.messages.iter().any(|message| message.contains("meanwhile it was named app:v1")),
-        "{told:#?}"
-    );
-    assert_eq!(node.record(APP).await.unwrap().target, child.target);
-    assert!(node.content().await.contains_key(&child.target));
 }
 
 /// An image that stays is still a child of its parent.
