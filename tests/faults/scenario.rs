@@ -99,6 +99,11 @@ impl Scenario {
         spec
     }
 
+    /// Whether the image itself is to go whatever yields.
+    pub(crate) fn is_forced_by_id(&self) -> bool {
+        self.options["force"] == true && self.entries == ["TARGET"]
+    }
+
     pub(crate) fn is_dry_run(&self) -> bool {
         self.options["dryRun"] == true
     }
