@@ -12,6 +12,7 @@ mod agenda;
 mod attempts;
 mod change;
 mod cluster;
+mod crew;
 mod desk;
 mod events;
 mod failure;

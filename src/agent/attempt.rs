@@ -158,7 +158,7 @@ impl Attempts {
             self.report(&deletion, draft, Standing::Done).await?;
             return Ok(Standing::Done);
         }
-        let done = link.node.delete_in(turn, &operation, &self.unwatched()).await?;
+        let done = link.node.delete(turn, &operation, &self.unwatched()).await?;
         tell_reasons(&done.results);
         let others = self.report_recovered(&done.recovered, Some((&deletion, draft))).await?;
         let told = asked.results(&done.results).into_iter().map(|(result, _)| result).collect();

@@ -107,12 +107,11 @@ impl Keeper {
             Ok(both) => both,
             Err(error) => return error,
         };
-        if sandbox.is_none() {
+        if sandbox.is_empty() {
             tracing::info!(
                 "the CRI names no image of pod sandboxes: containerd pins it, or it is protected by the rules only"
             );
         }
-        let sandbox = sandbox.as_deref().map(Pattern::of).unwrap_or_default();
         tracing::info!(address = %self.address.display(), "connected to containerd");
         self.sender.send_replace(Some(Link { node, sandbox, number }));
         self.health.has(CONTAINERD);

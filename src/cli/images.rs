@@ -10,11 +10,10 @@ use super::exit::Exit;
 use super::output;
 use super::progress::Bar;
 use super::screen::{Screen, complain};
-use super::session::Session;
 use super::table::{Column, Table};
 use crate::api::quantity;
 use crate::image::{Container, State};
-use crate::node::Listed;
+use crate::node::{Listed, Node};
 
 /// Lists the images and who uses them.
 pub async fn images(global: &Global, arguments: Images) -> Result<Exit, Error> {
@@ -28,9 +27,9 @@ pub async fn images(global: &Global, arguments: Images) -> Result<Exit, Error> {
     if asked.entries().is_empty() && invalid == Exit::Usage {
         return Ok(invalid);
     }
-    let session = Session::open(global, format).await?;
+    let node = Node::connect(&global.address, &global.namespace).await?;
     let bar = Bar::start("reading the node");
-    let catalog = session.node.catalog(&asked.entries()).await?;
+    let catalog = node.catalog(&asked.entries()).await?;
     drop(bar);
 
     let now = Timestamp::now();

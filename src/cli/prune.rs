@@ -63,7 +63,7 @@ impl Selection {
     async fn make(&self, session: &Session) -> Result<Vec<Idle>, Error> {
         let created_before =
             self.older_than.map(|age| Timestamp::now().saturating_sub(age).unwrap_or(Timestamp::MIN));
-        session.idle(self.scope, &self.rules, created_before).await
+        Ok(session.node.idle(self.scope, &session.guarded(&self.rules), created_before).await?)
     }
 
     fn request(&self, idle: &[Idle]) -> Request {

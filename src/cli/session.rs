@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::image::{Idle, Pattern, Request, Rules, Scope};
+use crate::image::{Pattern, Request, Rules};
 use crate::node::{self, Done, EntryResult, Node, Operation, Turn, Watch};
 
 use super::answer::Answer;
@@ -37,7 +37,6 @@ impl Session {
     pub async fn open(global: &Global, format: Format) -> Result<Self, Error> {
         let node = Node::connect(&global.address, &global.namespace).await?;
         let sandbox = node.sandbox_image().await.map_err(node::Error::from)?;
-        let sandbox = sandbox.as_deref().map(Pattern::of).unwrap_or_default();
         Ok(Self { node, sandbox, format, explains: global.verbose > 0 })
     }
 
@@ -69,7 +68,7 @@ impl Session {
         let operation = self.operation(request);
         let progress = |progress| bar.show(progress);
         let watch = Watch { cancel: interrupt.token(), progress: &progress, needs: &operation.pods };
-        Ok(self.node.delete_in(turn, &operation, &watch).await?)
+        Ok(self.node.delete(turn, &operation, &watch).await?)
     }
 
     /// Does what is requested, prints what came of it, and only then lets the node forget it.
@@ -91,23 +90,13 @@ impl Session {
         Ok(Exit::worst([exit, interrupt.exit()]))
     }
 
-    /// The images that nothing uses, as far as their records are older than `created_before`.
-    pub async fn idle(
-        &self,
-        scope: Scope,
-        rules: &Rules,
-        created_before: Option<Timestamp>,
-    ) -> Result<Vec<Idle>, Error> {
-        Ok(self.node.idle(scope, &self.guarded(rules), created_before).await?)
-    }
-
     fn operation(&self, request: &Request) -> Operation {
         let request = Request { rules: self.guarded(&request.rules), ..request.clone() };
         Operation { request, ..Operation::default() }
     }
 
     /// The rules, and what pods could not start without.
-    fn guarded(&self, rules: &Rules) -> Rules {
+    pub fn guarded(&self, rules: &Rules) -> Rules {
         Rules { protect: [&rules.protect[..], &self.sandbox].concat(), ..rules.clone() }
     }
 

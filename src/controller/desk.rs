@@ -1,16 +1,16 @@
 //! Carries orders out at the API server, each in a task of its own, and brings back what came of it.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::crew::Crew;
 use super::events::Events;
 use super::failure::Failure;
 use super::note::Note;
@@ -43,9 +43,7 @@ pub(super) enum Done {
 
 /// The orders that are being carried out, and those that wait for that.
 pub(super) struct Desk {
-    client: Client,
-    waiting: VecDeque<Order>,
-    tasks: JoinSet<Done>,
+    orders: Crew<Order, Done>,
     events: Events,
 }
 
@@ -53,13 +51,13 @@ impl Desk {
     /// A desk without orders. `instance` is this controller among its replicas.
     pub(super) fn new(client: Client, instance: &str) -> Self {
         let events = Events::new(client.clone(), instance);
-        Self { client, waiting: VecDeque::new(), tasks: JoinSet::new(), events }
+        let orders = Crew::new(AT_A_TIME, move |order| carry_out(client.clone(), order).boxed());
+        Self { orders, events }
     }
 
     /// Has an order carried out.
     pub(super) fn give(&mut self, order: Order) {
-        self.waiting.push_back(order);
-        self.begin();
+        self.orders.give(order);
     }
 
     /// Has notes published as [`Events`]. Says whether there is room for them.
@@ -67,39 +65,23 @@ impl Desk {
         self.events.publish(target, notes)
     }
 
-    fn begin(&mut self) {
-        while self.tasks.len() < AT_A_TIME
-            && let Some(order) = self.waiting.pop_front()
-        {
-            self.tasks.spawn(carry_out(self.client.clone(), order));
-        }
-    }
-
     /// What came of the next order that is done. Never ready without orders.
     pub(super) async fn done(&mut self) -> Done {
-        loop {
-            tokio::select! {
-                Some(ended) = self.tasks.join_next() => {
-                    self.begin();
-                    if let Ok(done) = ended {
-                        return done;
-                    }
-                }
-                Some((target, published)) = self.events.published() => return Done::Published(target, published),
-                else => std::future::pending().await,
-            }
+        tokio::select! {
+            Some(done) = self.orders.done() => done,
+            Some((target, published)) = self.events.published() => Done::Published(target, published),
+            else => std::future::pending().await,
         }
     }
 
     /// Whether no order is being carried out.
     pub(super) fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.events.is_idle()
+        self.orders.is_idle() && self.events.is_idle()
     }
 
     /// Stops whatever is being carried out, and forgets what waits.
     pub(super) async fn clear(&mut self) {
-        self.waiting.clear();
-        self.tasks.shutdown().await;
+        self.orders.clear().await;
         self.events.clear().await;
     }
 }

@@ -1,15 +1,14 @@
 //! Kubernetes Events. They are published a few at a time and beside all orders, so that nothing waits for them.
 
-use std::collections::VecDeque;
-
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client, Resource};
-use tokio::task::JoinSet;
 
+use super::crew::Crew;
 use super::desk::{MANAGER, PATIENCE, in_time};
 use super::failure::Failure;
 use super::note::Note;
@@ -31,67 +30,44 @@ const MAX_NAME: usize = 253;
 pub(super) type Published = (Target, Result<(), Failure>);
 
 /// The Events that are being published, and those that wait for that.
-pub(super) struct Events {
-    client: Client,
-    instance: String,
-    waiting: VecDeque<(Target, Vec<Note>, Timestamp)>,
-    tasks: JoinSet<Published>,
-}
+pub(super) struct Events(Crew<Notes, Published>);
+
+/// What there is to tell of a deletion, and since when.
+type Notes = (Target, Vec<Note>, Timestamp);
 
 impl Events {
     /// None yet. `instance` is this controller among its replicas.
     pub(super) fn new(client: Client, instance: &str) -> Self {
-        Self { client, instance: instance.to_owned(), waiting: VecDeque::new(), tasks: JoinSet::new() }
+        let instance = instance.to_owned();
+        Self(Crew::new(AT_A_TIME, move |notes| publish(client.clone(), instance.clone(), notes).boxed()))
     }
 
     /// Has notes published, one after another. Says whether there is room for them.
     pub(super) fn publish(&mut self, target: &Target, notes: Vec<Note>) -> bool {
-        let has_room = self.waiting.len() < MOST;
+        let has_room = self.0.waiting() < MOST;
         if has_room {
-            self.waiting.push_back((target.clone(), notes, Timestamp::now()));
-            self.begin();
+            self.0.give((target.clone(), notes, Timestamp::now()));
         }
         has_room
     }
 
-    fn begin(&mut self) {
-        while self.tasks.len() < AT_A_TIME
-            && let Some((target, notes, time)) = self.waiting.pop_front()
-        {
-            self.tasks.spawn(publish(self.client.clone(), self.instance.clone(), target, notes, time));
-        }
-    }
-
     /// What came of the next ones that are done; `None` where none are being published.
     pub(super) async fn published(&mut self) -> Option<Published> {
-        loop {
-            let ended = self.tasks.join_next().await?;
-            self.begin();
-            if let Ok(published) = ended {
-                return Some(published);
-            }
-        }
+        self.0.done().await
     }
 
     /// Whether none are being published.
     pub(super) fn is_idle(&self) -> bool {
-        self.tasks.is_empty()
+        self.0.is_idle()
     }
 
     /// Stops, and forgets what waits.
     pub(super) async fn clear(&mut self) {
-        self.waiting.clear();
-        self.tasks.shutdown().await;
+        self.0.clear().await;
     }
 }
 
-async fn publish(
-    client: Client,
-    instance: String,
-    target: Target,
-    notes: Vec<Note>,
-    time: Timestamp,
-) -> Published {
+async fn publish(client: Client, instance: String, (target, notes, time): Notes) -> Published {
     let events = Api::namespaced(client, NAMESPACE);
     for (note, nanosecond) in notes.into_iter().zip(0..) {
         // Of one moment, and each has a name of its own.

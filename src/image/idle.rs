@@ -95,7 +95,7 @@ fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option
 /// Takes an image out of what is left, entry by entry; none if one of them can't go.
 fn take(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Vec<Entry>>, Unread> {
     let mut entries = Vec::new();
-    while let Some(entry) = next_entry(left, image)? {
+    while let Some(entry) = next_entry(left, image) {
         let Selector::One(query) = &entry.selector else {
             return Ok(None);
         };
@@ -110,18 +110,17 @@ fn take(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<V
 }
 
 /// The entry for the first reference that the image still has, or for the image itself.
-fn next_entry(left: &Inventory, image: &ImageId) -> Result<Option<Entry>, Unread> {
-    let mut records = left.records_of(image).peekable();
-    if records.peek().is_none() {
-        return Ok(None);
+fn next_entry(left: &Inventory, image: &ImageId) -> Option<Entry> {
+    if !left.has_image(image) {
+        return None;
     }
-    Ok(Some(match records.find_map(|record| record.reference()) {
+    Some(match left.records_of(image).find_map(|record| record.reference()) {
         Some(reference) => Entry {
             text: reference.familiar().to_string(),
             selector: Selector::One(Query::Name(of_image(reference, image))),
         },
-        None => Entry { text: image.to_string(), selector: Selector::One(query_of(left, image)?) },
-    }))
+        None => Entry { text: image.to_string(), selector: Selector::One(query_of(left, image)) },
+    })
 }
 
 /// The reference as long as it names this image.
@@ -132,9 +131,9 @@ fn of_image(reference: &Reference, image: &ImageId) -> Reference {
     }
 }
 
-fn query_of(left: &Inventory, image: &ImageId) -> Result<Query, Unread> {
-    Ok(match left.records_of(image).any(|record| record.kind == Kind::Dangling) {
+fn query_of(left: &Inventory, image: &ImageId) -> Query {
+    match left.records_of(image).any(|record| record.kind == Kind::Dangling) {
         true => Query::Dangling(image.clone()),
         false => Query::Digest(image.digest().clone()),
-    })
+    }
 }

@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use super::client::{Containerd, DEFAULT_NAMESPACE, MESSAGE_MAX, call};
 use super::error::{CallError, found, served};
 use super::operation::Node;
-use crate::image::{Digest, Evidence};
+use crate::image::{Digest, Evidence, Pattern};
 
 /// What the CRI knows of a container and containerd does not say.
 #[derive(Debug, Clone)]
@@ -52,9 +52,9 @@ struct Configuration {
 }
 
 impl Node {
-    /// The image of the pods' sandboxes (`pause`), where the CRI does not pin it itself.
-    pub async fn sandbox_image(&self) -> Result<Option<String>, CallError> {
-        self.containerd.sandbox_image().await
+    /// What matches the image of the pods' sandboxes (`pause`) by its names, where the CRI does not pin it itself.
+    pub async fn sandbox_image(&self) -> Result<Vec<Pattern>, CallError> {
+        Ok(self.containerd.sandbox_image().await?.as_deref().map(Pattern::of).unwrap_or_default())
     }
 }
 

@@ -20,7 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
 
 impl Lock {
     /// Waits until no one else works on this containerd. Dropping the future gives up.
@@ -33,45 +36,41 @@ impl Lock {
                 Ok(true) => return Ok(lock),
                 Ok(false) => {
                     if begin.elapsed() > PATIENCE && !std::mem::replace(&mut has_told, true) {
-                        let path = path(containerd);
-                        tracing::warn!(path = %path.display(), "another process has had this lock for long; it is waited for");
+                        tracing::warn!(path = %lock.path.display(), "another process has had this lock for long; it is waited for");
                     }
                     tokio::time::sleep(RETRY).await;
                 }
-                Err(source) => return Err(Error::Lock { path: path(containerd), source }),
+                Err(source) => return Err(Error::Lock { path: lock.path, source }),
             }
         }
     }
 
     /// A share of it, if no one works on this containerd now. Whoever only looks takes nothing from others who do.
     pub(super) fn share(containerd: &Containerd) -> Option<Self> {
-        Self::open(containerd).ok().filter(|lock| lock.0.try_lock_shared().is_ok())
+        Self::open(containerd).ok().filter(|lock| lock.file.try_lock_shared().is_ok())
     }
 
     fn open(containerd: &Containerd) -> Result<Self, Error> {
-        let path = path(containerd);
-        if !is_of_the_node(&containerd.socket()).unwrap_or(true) {
-            return Err(Error::OwnDirectory(containerd.socket()));
+        let socket = containerd.socket();
+        if !is_of_the_node(&socket).unwrap_or(true) {
+            return Err(Error::OwnDirectory(socket));
         }
+        let path = socket.with_file_name(LOCK_FILE);
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).open(&path);
-        let file = file.map_err(|source| Error::Lock { path, source })?;
+        let file = file.map_err(|source| Error::Lock { path: path.clone(), source })?;
         // An older one may be open to all. That of another user can be used all the same.
         let _ = file.set_permissions(Permissions::from_mode(MODE));
-        Ok(Self(file))
+        Ok(Self { file, path })
     }
 
     /// Takes it if no one else has it.
     fn try_take(&self) -> std::io::Result<bool> {
-        match self.0.try_lock() {
+        match self.file.try_lock() {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(source)) => Err(source),
         }
     }
-}
-
-fn path(containerd: &Containerd) -> PathBuf {
-    containerd.socket().with_file_name(LOCK_FILE)
 }
 
 /// Whether what is beside the socket is what others see there too: a container may have been given the socket alone, as a mount in a

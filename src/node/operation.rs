@@ -147,17 +147,6 @@ impl Node {
         Ok(LeftAlone::of(&killed))
     }
 
-    /// Deletes what is asked for, after finishing or putting back what killed operations had begun.
-    ///
-    /// # Errors
-    ///
-    /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
-    /// back, and reports.
-    pub async fn delete(&self, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
-        let turn = self.turn(&watch.cancel).await?;
-        self.delete_in(turn, operation, watch).await
-    }
-
     /// Waits until no one else works on this node. What an operation should know of the cluster is read after that, because it may
     /// take long.
     pub async fn turn(&self, cancel: &CancellationToken) -> Result<Turn, Error> {
@@ -167,17 +156,13 @@ impl Node {
         }
     }
 
-    /// [Deletes](Self::delete) in a turn that has come.
+    /// Deletes what is asked for, after finishing or putting back what killed operations had begun.
     ///
     /// # Errors
     ///
-    /// As there.
-    pub async fn delete_in(
-        &self,
-        turn: Turn,
-        operation: &Operation,
-        watch: &Watch<'_>,
-    ) -> Result<Done, Error> {
+    /// Where containerd fails in between. What was removed until then is in a journal, which the next operation finishes or puts
+    /// back, and reports.
+    pub async fn delete(&self, turn: Turn, operation: &Operation, watch: &Watch<'_>) -> Result<Done, Error> {
         (watch.progress)(Progress::Reading);
         let look = || self.survey(operation.pods.clone());
         let killed = OpenJournal::abandoned(&self.containerd, &turn.0);

@@ -23,7 +23,7 @@ pub struct Survey {
     /// The records that were read as the store has them, by name.
     pub rows: HashMap<String, Row>,
     /// What the images lead to whose content was read.
-    pub trees: HashMap<ImageId, Arc<Tree>>,
+    pub trees: HashMap<ImageId, Tree>,
 }
 
 /// The images that killed operations had begun on which somebody else is to end, and whose those were.
@@ -63,7 +63,7 @@ impl Survey {
     }
 
     /// Adds what an image leads to.
-    pub(super) fn learn(&mut self, image: ImageId, tree: Arc<Tree>) {
+    fn learn(&mut self, image: ImageId, tree: Tree) {
         self.inventory.learn(image.clone(), Arc::new(tree.content.clone()));
         self.trees.insert(image, tree);
     }
@@ -104,7 +104,7 @@ impl Node {
     pub(super) async fn read(&self, survey: &mut Survey, images: BTreeSet<ImageId>) -> Result<(), CallError> {
         let walk = |image: ImageId| async move {
             let tree = self.trees.walk(&self.containerd, &image).await?;
-            Ok::<_, CallError>((image, Arc::new(tree)))
+            Ok::<_, CallError>((image, tree))
         };
         let trees = stream::iter(images).map(walk).buffer_unordered(CONCURRENCY);
         let trees: Vec<_> = trees.try_collect().await?;

@@ -38,7 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     let node = Node::connect(Path::new(&socket), "k8s.io").await?;
-    let done = node.delete(&operation, &watch).await?;
+    let turn = node.turn(&watch.cancel).await?;
+    let done = node.delete(turn, &operation, &watch).await?;
     let recovered = done.recovered.iter();
     let answer = json!({
         "recovered": recovered

@@ -126,17 +126,11 @@ impl Run {
     /// One deletion of two images.
     async fn one(&self, figures: &mut Figures) {
         let (before, stored, writes) = (self.agents.read(), etcd::stored_bytes(), self.status_writes().await);
-        let (client, name) = (self.cluster.client(), "one");
-        let following = tokio::spawn(follow(client, vec![name.to_owned()]));
-        let (begin, busy) = (Instant::now(), self.busy());
-        self.cluster.apply(&manifest(name, json!({"images": images_of(0)})));
-        let followed = following.await.expect("the watch goes on");
-        figures.seconds = begin.elapsed().as_secs_f64();
+        let busy = self.busy();
+        let (followed, time) = self.complete("one", json!({"images": images_of(0)})).await;
+        figures.seconds = time.as_secs_f64();
         self.tell_busy(busy);
         figures.controller = self.controller.peak();
-        let status = &followed.last[name];
-        assert_eq!(status.phase, Phase::Complete, "{status:?}");
-        assert_eq!(status.nodes.deleted as usize, self.plan.nodes, "{:?}", status.nodes);
         figures.status = followed.largest;
         self.quiet().await;
         let readings: Vec<_> = since(&before, &self.agents.read()).collect();
@@ -156,16 +150,25 @@ impl Run {
         );
     }
 
+    /// Applies a deletion, which is done on every node, and follows it to its end. Returns how long that took.
+    async fn complete(&self, name: &str, spec: serde_json::Value) -> (Followed, Duration) {
+        let following = tokio::spawn(follow(self.cluster.client(), vec![name.to_owned()]));
+        let begin = Instant::now();
+        self.cluster.apply(&manifest(name, spec));
+        let followed = following.await.expect("the watch goes on");
+        let time = begin.elapsed();
+        let status = &followed.last[name];
+        assert_eq!(status.phase, Phase::Complete, "{status:?}");
+        assert_eq!(status.nodes.deleted as usize, self.plan.nodes, "{:?}", status.nodes);
+        (followed, time)
+    }
+
     /// One deletion that selects its nodes, which are all of them.
     async fn selecting(&self, figures: &mut Figures) {
         let before = self.agents.read();
-        let following = tokio::spawn(follow(self.cluster.client(), vec!["selecting".to_owned()]));
         let selector = json!({"matchLabels": {"kubernetes.io/os": "linux"}});
         let spec = json!({"images": images_of(self.plan.many + 1), "nodeSelector": selector});
-        self.cluster.apply(&manifest("selecting", spec));
-        let followed = following.await.expect("the watch goes on");
-        let nodes = &followed.last["selecting"].nodes;
-        assert_eq!(nodes.deleted as usize, self.plan.nodes, "{nodes:?}");
+        self.complete("selecting", spec).await;
         self.quiet().await;
         let asked = since(&before, &self.agents.read()).map(|reading| reading.requests).max();
         figures.selecting = asked.unwrap_or_default();

@@ -24,6 +24,17 @@ async fn stopped(mut command: Command) -> (Child, Pid) {
     (child, pid)
 }
 
+/// Starts a command and kills it where `SECATEUR_STOP_AT` says.
+async fn killed(command: Command) {
+    let (child, _) = stopped(command).await;
+    kill(child);
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 async fn a_killed_command_is_reported_by_the_next(version: Version) {
     let node = Node::start(version).await;
     let api = "docker.io/library/api:v1";
@@ -32,9 +43,7 @@ async fn a_killed_command_is_reported_by_the_next(version: Version) {
         node.import(&Image::new(api).layer("api")).await;
         let mut command = secateur(&node, &["delete", "app:v1"]);
         command.env("SECATEUR_STOP_AT", "removed");
-        let (mut child, _) = stopped(command).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
+        killed(command).await;
 
         let answer = call(&node, &["delete", "api:v1", "-o", format]).await;
         assert_eq!(answer.exit, 0, "{}", answer.stderr);
@@ -65,10 +74,9 @@ async fn what_a_killed_command_could_not_do_is_said_by_the_next(version: Version
     let new = node.import(&Image::new("docker.io/library/new:v1").layer("two")).await;
     let mut command = secateur(&node, &["delete", "app:v1"]);
     command.env("SECATEUR_STOP_AT", "removing:2");
-    let (mut child, _) = stopped(command).await;
+    let (child, _) = stopped(command).await;
     node.move_record(APP, &new.name).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill(child);
 
     let answer = call(&node, &["delete", "new:v1"]).await;
     let told = format!("{APP} was moved to {} meanwhile and was left alone", new.target);
@@ -80,14 +88,14 @@ async fn what_a_killed_command_could_not_do_is_said_by_the_next(version: Version
 }
 
 async fn a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next(version: Version) {
-    use nix::sys::signal::{Signal, kill};
+    use nix::sys::signal::Signal;
     let node = Node::start(version).await;
     let app = node.import(&Image::new(APP).layer("one")).await;
     let mut command = secateur(&node, &["delete", "app:v1"]);
     command.env("SECATEUR_STOP_AT", "removed");
     let (child, pid) = stopped(command).await;
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCONT] {
-        kill(pid, signal).unwrap();
+        nix::sys::signal::kill(pid, signal).unwrap();
     }
     let answer = end(child).await;
     assert!([128 + 2, 128 + 15].contains(&answer.exit), "{answer:?}");
@@ -110,15 +118,12 @@ async fn what_is_recovered_before_a_wait_is_said_at_once(version: Version) {
     node.plain_container("user", &held.name, State::Created).await;
     let mut command = secateur(&node, &["delete", "app:v1"]);
     command.env("SECATEUR_STOP_AT", "removed");
-    let (mut child, _) = stopped(command).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed(command).await;
 
     let spec = json!({"images": ["held:v1"], "onConflict": "Wait"});
     let mut waiting = begin(secateur(&node, &["run", "-f", "-"]), &deletion(spec).to_string());
     let said = until_said(waiting.stderr.as_mut().unwrap(), "held:v1: waiting: ");
-    waiting.kill().unwrap();
-    waiting.wait().unwrap();
+    kill(waiting);
     let told = "recovered: app:v1, of a command line that was killed: Deleted: untagged app:v1, deleted ";
     assert!(said.starts_with(told), "{said}");
 }
@@ -172,9 +177,7 @@ async fn what_a_killed_agent_had_begun_is_left_to_it(version: Version) {
     node.import(&Image::new("docker.io/library/api:v1").layer("api")).await;
     let mut agent = command(env!("CARGO_BIN_EXE_secateur-stoppable"));
     agent.arg(node.socket()).args(["drop-app/5f2c", "app:v1"]).env("SECATEUR_STOP_AT", "removed");
-    let (mut child, _) = stopped(agent).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed(agent).await;
     let left = node.leases().await;
 
     let answer = call(&node, &["delete", "api:v1"]).await;

@@ -87,7 +87,11 @@ impl Deletion {
     ) -> (node::Node, Result<Done, node::Error>) {
         let engine = self.engine(node).await;
         let watch = Watch { cancel: CancellationToken::new(), progress: &|_: Progress| {}, needs };
-        let done = engine.delete(&self.operation, &watch).await;
+        let done = async {
+            let turn = engine.turn(&watch.cancel).await?;
+            engine.delete(turn, &self.operation, &watch).await
+        };
+        let done = done.await;
         (engine, done)
     }
 
