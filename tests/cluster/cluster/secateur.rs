@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Cluster, Node};
-use crate::bed::{NAMESPACE as CRI_NAMESPACE, in_namespace};
+use crate::bed::{NAMESPACE as CRI_NAMESPACE, eventually, in_namespace};
 
 /// The namespace that Secateur is installed in.
 pub(crate) const NAMESPACE: &str = "secateur-system";
@@ -98,11 +98,17 @@ impl Node {
         self.signal_container(NAMESPACE, "agent", signal).await;
     }
 
-    /// Sends a signal to the process of a running container, by the name that it has in its pod.
+    /// Sends a signal to the process of a running container, by the name that it has in its pod. One that is killed has ended then.
     pub(crate) async fn signal_container(&self, namespace: &str, name: &str, signal: Signal) {
         let running = self.container_pids(namespace, name).await;
         let [pid] = running[..] else { panic!("{} runs {} containers {name}", self.name(), running.len()) };
         kill(Pid::from_raw(pid), signal).expect("the container's process takes signals");
+        if signal == Signal::SIGKILL {
+            eventually("containerd to hear that the container was killed", async || {
+                (!self.container_pids(namespace, name).await.contains(&pid)).then_some(())
+            })
+            .await;
+        }
     }
 
     /// The processes of the running containers that have a name in their pods.
