@@ -1,18 +1,17 @@
-//! The agent: the library's own, in a thread that can be killed.
+//! The agent: the library's own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use kube::Config;
 use prometheus::Registry;
 use secateur::agent::{self, Settings};
 use secateur::telemetry::health::Health;
 use secateur::telemetry::metrics::AgentMetrics;
-use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use super::http;
+use super::killable::Killable;
 use super::trap::Trap;
 use crate::bed::eventually;
 use crate::cluster::NAMESPACE;
@@ -29,9 +28,8 @@ pub(crate) struct Seat {
 
 /// A running agent.
 pub(crate) struct Agent {
-    killed: CancellationToken,
     health: Health,
-    thread: JoinHandle<()>,
+    thread: Killable,
 }
 
 impl Agent {
@@ -47,27 +45,19 @@ impl Agent {
             protect: Vec::new(),
         };
         let health = Health::missing(agent::PARTS);
-        let killed = CancellationToken::new();
-        let (told, ends, trap) = (health.clone(), killed.clone(), Arc::clone(&seat.trap));
-        let thread = thread::spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build().expect("tokio starts");
-            runtime.block_on(async {
-                let client = http::client(&config, trap);
-                let metrics = AgentMetrics::register(&Registry::new()).expect("the registry is new");
-                let work = agent::run(settings, client, metrics, told, CancellationToken::new());
-                tokio::select! {
-                    () = work => panic!("the agent has ended by itself"),
-                    () = ends.cancelled() => {}
-                }
-            });
+        let (told, trap) = (health.clone(), Arc::clone(&seat.trap));
+        let thread = Killable::start(async move || {
+            let client = http::client(&config, trap);
+            let metrics = AgentMetrics::register(&Registry::new()).expect("the registry is new");
+            agent::run(settings, client, metrics, told, CancellationToken::new()).await;
         });
-        Self { killed, health, thread }
+        Self { health, thread }
     }
 
     /// Waits until it is ready.
     pub(crate) async fn ready(&self) {
         eventually("the agent to be ready", async || {
-            assert!(!self.thread.is_finished(), "the agent has ended");
+            assert!(!self.thread.has_ended(), "the agent has ended");
             self.health.complaint().is_none().then_some(())
         })
         .await;
@@ -75,7 +65,6 @@ impl Agent {
 
     /// Ends it wherever it is.
     pub(crate) fn kill(self) {
-        self.killed.cancel();
-        self.thread.join().expect("the agent has not panicked");
+        self.thread.kill();
     }
 }

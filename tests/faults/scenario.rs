@@ -49,6 +49,8 @@ pub(crate) struct Scenario {
     pub(crate) act: Option<Act>,
     /// What others do once the deletion is held.
     pub(crate) release: Option<Act>,
+    /// Whether the agent starts when the deletion is there, so that faults are also at what it does first.
+    pub(crate) begins: bool,
 }
 
 impl Scenario {
@@ -63,6 +65,7 @@ impl Scenario {
             options: json!({}),
             act: None,
             release: None,
+            begins: false,
         }
     }
 
@@ -170,6 +173,14 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario {
             release: Some(Act::Free(STOPPED.id)),
             ..one("one_that_is_waited_for").used_by(STOPPED).with(json!({"onConflict": "Wait"}))
+        },
+        Scenario { begins: true, ..one("one_that_an_agent_begins_with") },
+        Scenario {
+            begins: true,
+            release: Some(Act::Free(STOPPED.id)),
+            ..one("one_that_an_agent_begins_with_and_waits_for")
+                .used_by(STOPPED)
+                .with(json!({"onConflict": "Wait"}))
         },
         one("a_dry_run").with(json!({"dryRun": true})),
         one("others_move_the_tag").of(TWO).while_others(Act::Move { name: APP, like: OTHER }),

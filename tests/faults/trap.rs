@@ -44,6 +44,10 @@ pub(crate) enum Kind {
     MeddleAndBreak,
     /// The same, and then the agent is killed before the call arrives.
     MeddleAndKill,
+    /// The API server has not done it, and answers with this status.
+    Answer(u16),
+    /// The API server has done it, and answers with this status all the same.
+    AnswerAfter(u16),
 }
 
 impl Kind {
@@ -61,9 +65,22 @@ impl Kind {
     /// What goes wrong where somebody else is.
     pub(crate) const MEDDLED: [Self; 3] = [Self::Meddle, Self::MeddleAndBreak, Self::MeddleAndKill];
 
-    /// Whether the same call can succeed later, so that the outcome is as without a fault.
-    pub(crate) fn passes(self) -> bool {
-        self != Self::Refuse
+    /// What else goes wrong at a request to the API server: the token or a right is not known yet, another writer was faster, what
+    /// is watched from is too old, it has too much to do, it ends, and its etcd does not answer in time.
+    pub(crate) const OF_REQUESTS: [Self; 8] = [
+        Self::Answer(401),
+        Self::Answer(403),
+        Self::Answer(409),
+        Self::Answer(410),
+        Self::Answer(429),
+        Self::Answer(503),
+        Self::AnswerAfter(500),
+        Self::AnswerAfter(504),
+    ];
+
+    /// Whether the call may be done, and the caller does not learn that.
+    pub(crate) fn hides_the_answer(self) -> bool {
+        matches!(self, Self::Lose | Self::Repeat | Self::AnswerAfter(_))
     }
 
     /// Whether the agent ends with it.
@@ -79,6 +96,13 @@ pub(crate) struct Site {
     pub(crate) earlier: usize,
 }
 
+impl Site {
+    /// Whether it is a request to the API server: those have a method.
+    pub(crate) fn is_request(&self) -> bool {
+        self.call.contains(' ')
+    }
+}
+
 /// One fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
@@ -90,6 +114,11 @@ impl Fault {
     /// Whether others act between the look at a record and its removal. containerd 1.6 does not look itself.
     pub(crate) fn is_after_the_look(&self, version: Version) -> bool {
         version == Version::V1 && self.kind == Kind::Meddle && self.site.call == "Images/Delete"
+    }
+
+    /// Whether the same call can succeed later, so that the outcome is as without a fault. Of the API server nothing is taken for final.
+    pub(crate) fn passes(&self) -> bool {
+        self.kind != Kind::Refuse || self.site.is_request()
     }
 
     /// Whether the daemon says that what was asked for had been done before, and by nobody knows whom: such a removal is not
@@ -123,6 +152,10 @@ pub(crate) enum Way {
     Hang,
     /// Passes it on, tells [`Trap::die`], and does nothing ever.
     PassAndHang,
+    /// Answers with this status.
+    Answer(u16),
+    /// Passes it on, and answers with this status.
+    AnswerAfter(u16),
 }
 
 /// Where calls come by. It is set for one fault, and tells when that has happened.
@@ -131,6 +164,7 @@ pub(crate) struct Trap {
     state: Mutex<State>,
     fired: Notify,
     resumed: Notify,
+    broken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -199,7 +233,11 @@ impl Trap {
     pub(crate) async fn enter(&self, call: &str) -> Way {
         let Some(kind) = self.note(call) else { return self.usual() };
         match kind {
-            Kind::Break | Kind::Outage => Way::Break,
+            Kind::Break => Way::Break,
+            Kind::Outage => {
+                self.broken.notify_waiters();
+                Way::Break
+            }
             Kind::Lose => Way::Lose,
             Kind::Refuse => Way::Refuse,
             Kind::Repeat => Way::PassTwice,
@@ -212,6 +250,8 @@ impl Trap {
                 Way::Hang
             }
             Kind::KillAfter => Way::PassAndHang,
+            Kind::Answer(status) => Way::Answer(status),
+            Kind::AnswerAfter(status) => Way::AnswerAfter(status),
             Kind::Meddle | Kind::MeddleAndBreak | Kind::MeddleAndKill => {
                 let resumed = self.resumed.notified();
                 if kind.kills() {
@@ -226,6 +266,11 @@ impl Trap {
                 }
             }
         }
+    }
+
+    /// Returns when everything breaks off that is open.
+    pub(crate) async fn broken(&self) {
+        self.broken.notified().await;
     }
 
     /// Whether nothing comes through, also of what began before.
