@@ -11,7 +11,7 @@ use super::delete::show;
 use super::error::Error;
 use super::exit::Exit;
 use super::session::Session;
-use crate::image::{Entry, Idle, Request, Rules, Scope};
+use crate::image::{Idle, Request, Rules, Scope};
 
 /// Deletes the images that nothing uses.
 pub async fn prune(global: &Global, arguments: Prune) -> Result<Exit, Error> {
@@ -36,13 +36,9 @@ pub async fn prune(global: &Global, arguments: Prune) -> Result<Exit, Error> {
         show(&results);
         confirm::ask(&format!("Delete {}?", images(idle.len())))?;
         // A person takes time to answer: only what was shown and is still unused goes, by the names that it had.
-        let shown: HashMap<_, _> = idle.into_iter().map(|idle| (idle.image, idle.entries)).collect();
+        let shown: HashMap<_, _> = idle.into_iter().map(|idle| (idle.image, idle.names)).collect();
         idle = selection.make(&session).await?;
-        idle.retain(|idle| {
-            shown.get(&idle.image).is_some_and(|shown| {
-                idle.entries.iter().all(|entry| shown.iter().any(|shown| shown.text == entry.text))
-            })
-        });
+        idle.retain(|idle| shown.get(&idle.image).is_some_and(|names| names.is_superset(&idle.names)));
     }
     if idle.is_empty() {
         session.note("nothing to prune");
@@ -67,8 +63,7 @@ impl Selection {
     }
 
     fn request(&self, idle: &[Idle]) -> Request {
-        let entries: Vec<Entry> = idle.iter().flat_map(|idle| idle.entries.iter().cloned()).collect();
-        Request { entries, rules: self.rules.clone() }
+        Request { entries: idle.iter().map(Idle::entry).collect(), rules: self.rules.clone() }
     }
 }
 

@@ -140,6 +140,16 @@ pub(super) fn against_deletion(
     Ok(about(image, image.short(), doubt, causes))
 }
 
+/// The image has names that were not meant.
+pub(super) fn several_references(image: &ImageId) -> Conflict {
+    Conflict {
+        image: image.clone(),
+        subject: image.short().into(),
+        cause: Cause::MultipleReferences,
+        doubt: None,
+    }
+}
+
 /// What has come to hold an image since its deletion was decided, and blocks it. Several references do not: they were all
 /// meant. Where its last name was meant any container does, forced or not: had it been there before, only the name would go.
 pub fn since(

@@ -1,13 +1,14 @@
 //! Images that nothing uses: what pruning a node selects.
 
+use std::sync::Arc;
+
 use super::backlog::Extent;
 use super::batch::{Entry, Selector};
 use super::digest::ImageId;
 use super::inventory::Inventory;
 use super::planner::{NoPlan, plan};
-use super::query::Query;
-use super::record::{Kind, Record};
-use super::reference::Reference;
+use super::query::{Names, Query};
+use super::record::Record;
 use super::rules::Rules;
 use super::unread::Unread;
 
@@ -26,9 +27,28 @@ pub enum Scope {
 pub struct Idle {
     /// The image.
     pub image: ImageId,
-    /// One entry for each of its references, or one for the image itself where it has none. Deleted one by one, each
-    /// finds out anew whether the image is used. They hold for this image only, so a name that is moved meanwhile is safe.
-    pub entries: Vec<Entry>,
+    /// What people call it: its first reference, or its ID where it has none.
+    pub text: String,
+    /// The names of its records.
+    pub names: Names,
+}
+
+impl Idle {
+    /// What to ask for. All of its names go or none does: it may have come into use meanwhile, and then it keeps what it is called by.
+    /// It holds for this image and these names only, so one that is moved or made meanwhile is safe.
+    pub fn entry(&self) -> Entry {
+        let (image, names) = (self.image.clone(), self.names.clone());
+        Entry { text: self.text.clone(), selector: Selector::One(Query::Whole { image, names }) }
+    }
+
+    fn of(inventory: &Inventory, image: &ImageId) -> Self {
+        let reference = inventory.records_of(image).find_map(|record| record.reference());
+        Self {
+            image: image.clone(),
+            text: reference.map_or_else(|| image.to_string(), |reference| reference.familiar().to_string()),
+            names: inventory.records_of(image).map(|record| Arc::clone(&record.name)).collect(),
+        }
+    }
 }
 
 /// The images within `scope` that no container uses and nothing holds, in the order of their IDs. `may_go` says of a
@@ -77,63 +97,14 @@ fn all_may_go(
         && !inventory.records_of(image).any(|record| is_guarded(record)))
 }
 
-/// What to ask for so that the image goes; none if something of it would stay. `left` is what earlier selections leave.
+/// The image, where its deletion leaves nothing of it. `left` is what earlier selections leave.
 fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Idle>, Unread> {
-    let before: Vec<_> = left.records_of(image).cloned().collect();
-    let entries = take(left, image, rules)?;
-    if entries.is_none() {
-        // An image that stays is still a child of its parent.
-        let now: Vec<_> = left.records_of(image).cloned().collect();
-        if now != before {
-            now.iter().for_each(|record| left.remove(&record.name));
-            before.into_iter().for_each(|record| left.insert(record));
-        }
+    let idle = Idle::of(left, image);
+    let Selector::One(query) = idle.entry().selector else { return Ok(None) };
+    match plan(left, &query, rules) {
+        Ok(plan) => left.apply(&plan),
+        Err(NoPlan::Refused(_)) => return Ok(None),
+        Err(NoPlan::Unread(unread)) => return Err(unread),
     }
-    Ok(entries.map(|entries| Idle { image: image.clone(), entries }))
-}
-
-/// Takes an image out of what is left, entry by entry; none if one of them can't go.
-fn take(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Vec<Entry>>, Unread> {
-    let mut entries = Vec::new();
-    while let Some(entry) = next_entry(left, image) {
-        let Selector::One(query) = &entry.selector else {
-            return Ok(None);
-        };
-        match plan(left, query, rules) {
-            Ok(plan) if plan.removed().next().is_some() => left.apply(&plan),
-            Ok(_) | Err(NoPlan::Refused(_)) => return Ok(None),
-            Err(NoPlan::Unread(unread)) => return Err(unread),
-        }
-        entries.push(entry);
-    }
-    Ok(Some(entries))
-}
-
-/// The entry for the first reference that the image still has, or for the image itself.
-fn next_entry(left: &Inventory, image: &ImageId) -> Option<Entry> {
-    if !left.has_image(image) {
-        return None;
-    }
-    Some(match left.records_of(image).find_map(|record| record.reference()) {
-        Some(reference) => Entry {
-            text: reference.familiar().to_string(),
-            selector: Selector::One(Query::Name(of_image(reference, image))),
-        },
-        None => Entry { text: image.to_string(), selector: Selector::One(query_of(left, image)) },
-    })
-}
-
-/// The reference as long as it names this image.
-fn of_image(reference: &Reference, image: &ImageId) -> Reference {
-    match reference.digest() {
-        Some(_) => reference.clone(),
-        None => reference.clone().at(image.digest().clone()),
-    }
-}
-
-fn query_of(left: &Inventory, image: &ImageId) -> Query {
-    match left.records_of(image).any(|record| record.kind == Kind::Dangling) {
-        true => Query::Dangling(image.clone()),
-        false => Query::Digest(image.digest().clone()),
-    }
+    Ok(Some(idle))
 }

@@ -72,7 +72,7 @@ pub enum Removal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Other records name the image, so only names go.
-    OtherReferences(Vec<String>),
+    OtherReferences(Others),
     /// A container uses the image, so its content stays.
     KeptForContainer(Box<str>),
     /// Other images were built on it, so its content stays.
@@ -85,6 +85,25 @@ pub enum Reason {
     ParentHeld(Conflict),
     /// The image goes although not all of it can be read.
     Illegible(Illegible),
+}
+
+/// Some of the other names of an image, and how many more there are: thousands of plans may each have a reason to list thousands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Others {
+    some: Vec<String>,
+    more: usize,
+}
+
+impl Others {
+    /// How many are kept.
+    pub const MOST: usize = 5;
+
+    /// The names that people type for these records.
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Arc<Record>>) -> Self {
+        let mut records = records.into_iter();
+        let some = records.by_ref().take(Self::MOST).map(|record| record.familiar()).collect();
+        Self { some, more: records.count() }
+    }
 }
 
 /// Why nothing is done.
@@ -181,12 +200,20 @@ impl fmt::Display for Candidate {
     }
 }
 
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.some.join(", "))?;
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OtherReferences(names) => {
-                write!(f, "only the name goes: the image is also {}", names.join(", "))
-            }
+            Self::OtherReferences(names) => write!(f, "only the name goes: the image is also {names}"),
             Self::KeptForContainer(id) => write!(f, "only the name goes: container {id} uses the image"),
             Self::KeptForChildren => f.write_str("only the name goes: other images were built on this one"),
             Self::Unparsable(name) => write!(f, "{name:?} is no reference and goes with the image"),

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use super::conflict::{ActiveReference, Conflict, against_deletion, against_last_name, against_removal};
+use super::conflict::{
+    ActiveReference, Conflict, against_deletion, against_last_name, against_removal, several_references,
+};
 use super::digest::ImageId;
 use super::inventory::{Inventory, Parts};
 use super::lineage;
-use super::plan::{Candidate, Fate, Meant, Plan, Reason, Refusal, Step};
+use super::plan::{Candidate, Fate, Meant, Others, Plan, Reason, Refusal, Step};
 use super::query::Query;
 use super::record::{Kind, Record};
 use super::resolve::{By, Resolved, Unresolved, resolve};
@@ -45,7 +47,7 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
     })?;
     let parts = inventory.parts(&image)?;
     let meant = match by {
-        By::Id | By::Digest(_) => Meant::Image,
+        By::Id | By::Digest(_) | By::Names(_) => Meant::Image,
         By::Record(..) => Meant::Name,
     };
     let planner = Planner { inventory, rules, image: &image, meant, parts: &parts };
@@ -53,6 +55,12 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
         By::Id => {
             let same = same_references(&parts.named, None);
             planner.delete_image(planner.active_reference(same.len() == parts.named.len()))
+        }
+        By::Names(names) => {
+            if !parts.named.iter().all(|record| names.contains(&record.name)) {
+                planner.refuse(vec![several_references(&image)])?;
+            }
+            planner.delete_image(ActiveReference::Ignore)
         }
         By::Digest(reference) => {
             let same = same_references(&parts.named, Some(&reference));
@@ -104,7 +112,7 @@ impl Planner<'_> {
     fn untag(&self, same: Vec<Arc<Record>>) -> Result<Plan, NoPlan> {
         self.refuse(against_removal(self.image, same.iter(), self.rules))?;
         let others = self.parts.named.iter().filter(|record| !same.contains(record));
-        let mut reasons = vec![Reason::OtherReferences(others.map(|record| record.familiar()).collect())];
+        let mut reasons = vec![Reason::OtherReferences(Others::of(others))];
         reasons.extend(unparsable(&same));
         let steps = same.into_iter().map(Step::remove).collect();
         Ok(self.plan(Fate::Untagged, steps, reasons))

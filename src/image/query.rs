@@ -1,7 +1,9 @@
 //! What a person wrote to say which image is meant.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::digest::{Digest, ImageId, is_lower_hex};
 use super::record::parse_dangling_name;
@@ -28,7 +30,17 @@ pub enum Query {
     Dangling(ImageId),
     /// A reference, complete.
     Name(Reference),
+    /// An image with all the names that it had when it was found. Nobody writes it.
+    Whole {
+        /// The image.
+        image: ImageId,
+        /// The names of its records.
+        names: Names,
+    },
 }
+
+/// The names of records.
+pub type Names = BTreeSet<Arc<str>>;
 
 impl FromStr for Query {
     type Err = InvalidReference;
@@ -56,6 +68,7 @@ impl fmt::Display for Query {
             Self::Prefix { hex, .. } => f.write_str(hex),
             Self::Dangling(image) => f.write_str(&super::record::dangling_name(image)),
             Self::Name(reference) => reference.familiar().fmt(f),
+            Self::Whole { image, .. } => image.fmt(f),
         }
     }
 }

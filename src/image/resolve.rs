@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::backlog::Extent;
 use super::digest::ImageId;
 use super::inventory::Inventory;
-use super::query::Query;
+use super::query::{Names, Query};
 use super::record::{Kind, Record};
 use super::reference::Reference;
 use super::unread::Unread;
@@ -29,6 +29,8 @@ pub enum By {
     Record(Arc<Record>, Reference),
     /// By a digest in a reference of which there is no record.
     Digest(Reference),
+    /// By what was found before: the image is meant with these names, and no others.
+    Names(Names),
 }
 
 /// Why there is no one image.
@@ -67,6 +69,10 @@ pub fn resolve(inventory: &Inventory, query: &Query) -> Result<Resolved, Unresol
             }
         }
         Query::Name(reference) => by_name(inventory, reference),
+        Query::Whole { image, names } => match inventory.has_image(image) {
+            true => Ok(Resolved { image: image.clone(), by: By::Names(names.clone()) }),
+            false => Err(Unresolved::NoSuchImage),
+        },
     }
 }
 

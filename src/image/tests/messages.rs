@@ -1,5 +1,8 @@
 //! What people read: refusals of what was written, and the reasons behind a plan.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::fixture::*;
 use crate::image::*;
 
@@ -32,10 +35,17 @@ fn an_invalid_entry_says_why_and_what_to_write() {
 
 #[test]
 fn reasons_are_sentences() {
+    let others = |count: usize| {
+        let record = |tag: usize| {
+            Arc::new(Record::new(&format!("docker.io/library/app:v{tag}"), image("a1"), &HashMap::new()))
+        };
+        Reason::OtherReferences(Others::of(&(0..count).map(record).collect::<Vec<_>>()))
+    };
     let rows = [
+        (others(2), "only the name goes: the image is also app:v0, app:v1"),
         (
-            Reason::OtherReferences(vec!["app:v2".into(), "x.io/a:1".into()]),
-            "only the name goes: the image is also app:v2, x.io/a:1",
+            others(1_000),
+            "only the name goes: the image is also app:v0, app:v1, app:v2, app:v3, app:v4 and 995 more",
         ),
         (Reason::KeptForContainer("0d3f".into()), "only the name goes: container 0d3f uses the image"),
         (Reason::KeptForChildren, "only the name goes: other images were built on this one"),

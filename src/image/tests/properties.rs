@@ -154,7 +154,7 @@ proptest! {
                 let is_elsewhere = |digest: &Digest| digest != record.target.digest();
                 name.digest().is_some_and(|digest| case.node.rules.force || is_elsewhere(digest))
             }),
-            Selector::One(Query::Dangling(_)) => false,
+            Selector::One(Query::Dangling(_) | Query::Whole { .. }) => false,
             // A pattern is several entries, and what a later one takes away can be what an earlier one was refused for.
             Selector::Pattern(_) => true,
         };
