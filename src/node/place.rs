@@ -118,7 +118,7 @@ impl Place {
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
         let blob = Digest::sha256(&Sha256::digest(text));
-        let labels = labels(blob.as_str(), owner);
+        let labels = labels(blob.as_str(), owner, expiry());
         let held = containerd.create_lease(lease, labels).await?;
         stop_at("journal-half");
         held.write_blob(&blob, text.as_bytes(), images.iter()).await?;
@@ -144,13 +144,15 @@ impl Place {
         images: &BTreeSet<ImageId>,
     ) -> Result<Self, CallError> {
         let (lease, holder) = (format!("{stem}-labels"), format!("{stem}-holds"));
+        // Both end at one time: a journal without the lease that holds its content is one whose outcome is certain.
+        let expires = expiry();
         let written = async {
-            containerd.create_lease(&holder, labels(HOLDS, owner)).await?;
+            containerd.create_lease(&holder, labels(HOLDS, owner, expires.clone())).await?;
             for image in images {
                 containerd.hold_content(&holder, image.digest()).await?;
             }
             stop_at("journal-half");
-            let mut labels = labels(IN_LABELS, owner);
+            let mut labels = labels(IN_LABELS, owner, expires);
             labels.insert(HOLDER_LABEL.to_owned(), holder.clone());
             labels.extend(parts(text));
             containerd.create_lease(&lease, labels).await
@@ -227,7 +229,7 @@ impl Place {
     ) -> Result<(), CallError> {
         self.has_note = true;
         let lease = self.note_lease();
-        let mut labels = labels(NOTES, owner);
+        let mut labels = labels(NOTES, owner, expiry());
         labels.extend(parts(kept));
         patiently(async || containerd.create_lease(&lease, labels.clone()).await).await.map(drop)
     }
@@ -264,11 +266,11 @@ impl Place {
     }
 }
 
-fn labels(journal: &str, owner: &str) -> HashMap<String, String> {
+fn labels(journal: &str, owner: &str, expires: (String, String)) -> HashMap<String, String> {
     HashMap::from([
         (JOURNAL_LABEL.to_owned(), journal.to_owned()),
         (OWNER_LABEL.to_owned(), owner.to_owned()),
-        expiry(),
+        expires,
     ])
 }
 
@@ -299,7 +301,7 @@ mod tests {
             let parts = parts(text);
             assert!(parts.iter().all(|(key, part)| key.len() + part.len() <= 4_096));
             let mut labels: HashMap<_, _> = parts.into_iter().collect();
-            labels.extend(super::labels(IN_LABELS, "drop/uid"));
+            labels.extend(super::labels(IN_LABELS, "drop/uid", expiry()));
             assert_eq!(joined(&labels), text.as_bytes());
         }
     }
