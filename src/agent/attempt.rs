@@ -194,7 +194,7 @@ impl Attempts {
             self.pods().await?;
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
-        let done = link.node.recover(turn, &self.unwatched()).await?;
+        let done = link.node.recover(turn, &self.protected(link), &self.unwatched()).await?;
         let others = self.report_recovered(&done.recovered, None).await?;
         self.acknowledge(link, done, &others).await;
         Ok(())
@@ -252,12 +252,15 @@ impl Attempts {
 
     /// The image of the pods' sandboxes and those of the agent's own pod are protected always.
     fn rules(&self, link: &Link, deletion: &ImageDeletion) -> Rules {
+        Rules { force: deletion.spec.force, prune: deletion.spec.prune, protect: self.protected(link) }
+    }
+
+    fn protected(&self, link: &Link) -> Vec<Pattern> {
         if self.own.get().is_none() {
             tracing::warn!("the agent's own pod is unknown, so its image is protected by the rules only");
         }
         let own = self.own.get().into_iter().flatten().cloned();
-        let protect = self.protect.iter().cloned().chain(link.sandbox.clone()).chain(own).collect();
-        Rules { force: deletion.spec.force, prune: deletion.spec.prune, protect }
+        self.protect.iter().cloned().chain(link.sandbox.clone()).chain(own).collect()
     }
 
     fn is_own(&self, pod: &Pod) -> bool {

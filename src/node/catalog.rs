@@ -76,19 +76,19 @@ impl Node {
         Ok(Catalog { images, refused })
     }
 
-    /// The images that nothing uses, as far as their records are older than `created_before`.
+    /// The images that nothing uses, as far as their records were made or moved before `changed_before`.
     pub async fn idle(
         &self,
         scope: Scope,
         rules: &Rules,
-        created_before: Option<Timestamp>,
+        changed_before: Option<Timestamp>,
     ) -> Result<Vec<Idle>, Error> {
         let mut survey = self.survey(Vec::new()).await?;
-        let created: HashMap<String, i64> =
-            survey.rows.values().map(|row| (row.name.clone(), row.created)).collect();
+        let changed: HashMap<String, i64> =
+            survey.rows.values().map(|row| (row.name.clone(), row.changed)).collect();
         let is_old = |name: &str| {
-            created_before
-                .is_none_or(|limit| created.get(name).is_some_and(|created| *created < limit.as_second()))
+            changed_before
+                .is_none_or(|limit| changed.get(name).is_some_and(|changed| *changed < limit.as_second()))
         };
         let question = |inventory: &_| idle(inventory, scope, rules, |record| is_old(&record.name));
         Ok(self.ask(&mut survey, question).await?)
@@ -126,7 +126,7 @@ fn newest(rows: &HashMap<String, Row>, records: &[Arc<Record>]) -> Timestamp {
             .iter()
             .filter(|record| matches!(record.kind, Kind::Digest(_)) == identity)
             .filter_map(|record| rows.get(&*record.name))
-            .map(|row| row.created)
+            .map(|row| row.changed)
             .max()
     };
     let seconds = times(false).or_else(|| times(true)).unwrap_or_default();

@@ -35,9 +35,10 @@ pub struct Row {
     /// Its labels.
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub labels: HashMap<String, String>,
-    /// When it was made, in seconds since the epoch. A record that is made anew gets a new time.
+    /// When it was made or changed last, in seconds since the epoch: whoever loads an image under a name that is there moves the name,
+    /// and containerd keeps the time at which that was made. A record that is made anew gets a new time.
     #[serde(skip)]
-    pub created: i64,
+    pub changed: i64,
 }
 
 /// The descriptor of a record's target.
@@ -186,7 +187,12 @@ impl Row {
                 annotations: target.annotations,
             },
             labels: image.labels,
-            created: image.created_at.map_or(0, |time| time.seconds),
+            changed: [image.created_at, image.updated_at]
+                .into_iter()
+                .flatten()
+                .map(|time| time.seconds)
+                .max()
+                .unwrap_or(0),
             name: image.name,
         })
     }

@@ -17,7 +17,7 @@ use super::sandboxes::Sandboxes;
 use super::stop::stop_at;
 use super::survey::{LeftAlone, Survey};
 use super::trees::Trees;
-use crate::image::{Decision, Fate, Pod, Request};
+use crate::image::{Decision, Fate, Pattern, Pod, Request};
 
 /// A node: the daemon, and what was read of it that does not change.
 #[derive(Debug)]
@@ -171,7 +171,8 @@ impl Node {
         let (killed, of_others): (Vec<_>, Vec<_>) = killed.into_iter().partition(|open| operation.ends(open));
         done.left_alone = of_others.iter().map(|open| open.journal.owner.clone()).collect();
         if !killed.is_empty() {
-            Box::pin(self.end_killed(killed, watch, &mut done)).await.map_err(Error::unfinished)?;
+            let protect = &operation.request.rules.protect;
+            Box::pin(self.end_killed(killed, protect, watch, &mut done)).await.map_err(Error::unfinished)?;
             survey = look().await?;
         }
         let left_alone = LeftAlone::of(&of_others);
@@ -209,15 +210,16 @@ impl Node {
         Ok((results, journal))
     }
 
-    /// Finishes or puts back what killed operations had begun, and does nothing else.
+    /// Finishes or puts back what killed operations had begun, and does nothing else. What these patterns protect is put back as far
+    /// as it can be.
     ///
     /// # Errors
     ///
     /// As [`delete`](Self::delete).
-    pub async fn recover(&self, turn: Turn, watch: &Watch<'_>) -> Result<Done, Error> {
+    pub async fn recover(&self, turn: Turn, protect: &[Pattern], watch: &Watch<'_>) -> Result<Done, Error> {
         let killed = OpenJournal::abandoned(&self.containerd, &turn.0).await?;
         let mut done = Done::begin(turn);
-        self.end_killed(killed, watch, &mut done).await.map_err(Error::unfinished)?;
+        self.end_killed(killed, protect, watch, &mut done).await.map_err(Error::unfinished)?;
         Ok(done)
     }
 

@@ -15,7 +15,7 @@ use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::result::EntryResult;
 use super::survey::Survey;
 use super::traces::Traces;
-use crate::image::{Plan, Record, Request, Rules};
+use crate::image::{Pattern, Plan, Record, Removal, Request, Rules};
 
 impl Node {
     /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
@@ -23,6 +23,7 @@ impl Node {
     pub(super) async fn end_killed(
         &self,
         killed: Vec<OpenJournal>,
+        protect: &[Pattern],
         watch: &Watch<'_>,
         done: &mut Done,
     ) -> Result<(), Error> {
@@ -35,14 +36,16 @@ impl Node {
                 break;
             }
             let OpenJournal { journal, stage, .. } = open.clone();
-            let mut execution = self.resume(&journal, &stage).await?;
+            let mut execution = self.resume(&journal, &stage, protect).await?;
             let entries = execution.carried.iter().map(|carried| carried.entry.clone()).collect();
             let holdings = execution.measure().await?;
             let (results, open) = match stage {
                 Stage::Settled { kept } => {
                     execution.look_back(&kept, &holdings, &watch).await?;
                     let collection = open.collection(&self.containerd).await?;
-                    (execution.let_go(holdings, collection, &watch).await?, open)
+                    let mut results = execution.let_go(holdings, collection, &watch).await?;
+                    results.iter_mut().for_each(doubt_size);
+                    (results, open)
                 }
                 Stage::Begun => {
                     execution.look_again(&holdings, &watch).await?;
@@ -61,7 +64,12 @@ impl Node {
 
     /// The operation as it was when it was killed: the records that it had removed count as removed by it. A plan of which nothing
     /// is gone was not begun, and is not begun now: nobody may want it any more.
-    async fn resume(&self, journal: &Journal, stage: &Stage) -> Result<Execution<'_>, Error> {
+    async fn resume(
+        &self,
+        journal: &Journal,
+        stage: &Stage,
+        protect: &[Pattern],
+    ) -> Result<Execution<'_>, Error> {
         let mut survey = self.survey(Vec::new()).await?;
         let records: HashMap<&str, Arc<Record>> = journal
             .rows
@@ -91,7 +99,8 @@ impl Node {
         let operation = Operation {
             owner: journal.owner.clone(),
             request: Request {
-                rules: Rules { force: journal.force, ..Rules::default() },
+                // What is protected now is put back, as far as it can be, whatever was so when this was begun.
+                rules: Rules { force: journal.force, protect: protect.to_vec(), ..Rules::default() },
                 ..Request::default()
             },
             ..Operation::default()
@@ -117,6 +126,15 @@ impl Node {
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let images = records.values().map(|record| record.target.clone());
         Ok(self.read(survey, images.collect()).await?)
+    }
+}
+
+/// What was collected before it was killed could only have been measured then.
+fn doubt_size(result: &mut EntryResult) {
+    let has_deleted = result.removals.iter().any(|removal| matches!(removal, Removal::Deleted(_)));
+    if has_deleted && result.reclaimed_bytes == 0 {
+        let message = "it was interrupted before it was reported, so how many bytes that freed is not known";
+        result.messages.push(message.to_owned());
     }
 }
 

@@ -17,7 +17,8 @@ use crate::image::{ChainId, Config, Content, Digest, Flaw, Illegible, ImageId};
 const CACHE_BYTES: u64 = 8 << 20;
 /// Many documents of at most this size are read at once, in bytes; of larger ones only one.
 const SMALL: usize = 128 << 10;
-/// The most manifests and indexes that are read of one image, at whatever depth. Official images have about twenty.
+/// The most manifests, indexes and configs that are asked for of one image, at whatever depth and whether they are there or not.
+/// Official images have about forty.
 const DOCUMENTS_MAX: usize = 1_000;
 /// The most bytes that are read of one image.
 const BYTES_MAX: usize = 4 * DOCUMENT_MAX;
@@ -56,7 +57,8 @@ impl Weighter<(Digest, Role), Arc<Read>> for ByWeight {
 pub struct Tree {
     /// Its configs and their root file systems.
     pub content: Content,
-    /// Every blob that is named, the target among them. A blob may not be there.
+    /// The manifests, indexes and configs that are there, the target among them, and the layers that those name. A layer may not be
+    /// there.
     pub blobs: Vec<Digest>,
 }
 
@@ -82,7 +84,8 @@ impl Trees {
             match &read.document {
                 Ok(Document::Index(manifests)) => due.extend(walk.go_to(&digest, manifests)),
                 Ok(Document::Manifest { config, layers }) => {
-                    walk.go_to(&digest, layers);
+                    let layers = walk.go_to(&digest, layers);
+                    walk.tree.blobs.extend(layers);
                     for config in walk.go_to(&digest, std::slice::from_ref(config)) {
                         self.walk_to_config(containerd, &mut walk, config).await?;
                     }
@@ -121,6 +124,7 @@ impl Trees {
             return Ok(None);
         }
         let read = self.document(containerd, digest, role).await?;
+        walk.documents += 1;
         match &read {
             Some(read) => walk.take_note(digest, read),
             None => walk.tree.content.partial |= role == Role::Manifest,
@@ -180,7 +184,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Names what a document leads to, each blob once. Returns what was not seen before.
+    /// What a document leads to and was not seen before, each blob once.
     fn go_to(&mut self, document: &Digest, digests: &[Digest]) -> Vec<Digest> {
         let mut fresh = Vec::new();
         for digest in digests.iter().filter(|digest| self.seen.insert((*digest).clone())) {
@@ -191,7 +195,6 @@ impl Walk {
             self.parts += 1;
             fresh.push(digest.clone());
         }
-        self.tree.blobs.extend_from_slice(&fresh);
         fresh
     }
 
@@ -206,7 +209,7 @@ impl Walk {
     }
 
     fn take_note(&mut self, digest: &Digest, read: &Read) {
-        self.documents += 1;
+        self.tree.blobs.push(digest.clone());
         self.bytes += read.bytes;
         if let Err(flaw) = read.document {
             self.doubt(digest, flaw);

@@ -2,9 +2,8 @@
 //! server, with one fault in turn at each of its calls, and what must hold after each.
 //!
 //! A run of an agent begins with a node in a known state and an `ImageDeletion`, and ends with a report; one of the controller ends
-//! when the deletion is removed. `cargo test` makes faults at some of
-//! the calls of every scenario; `make faults` at all. `SITES=9` says at how many for each
-//! kind of fault.
+//! when the deletion is removed. `cargo test` makes faults at some of the calls of every scenario; `make faults` at all. `SITES=9` says
+//! at how many for each kind of fault.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a run that cannot go on stops and says why")]
 

@@ -11,6 +11,8 @@ mod engine;
 #[path = "../faults/grpc.rs"]
 mod grpc;
 mod smoke;
+#[path = "../faults/stream.rs"]
+mod stream;
 #[allow(dead_code, reason = "the tests of faults use the rest")]
 #[path = "../faults/trap.rs"]
 mod trap;

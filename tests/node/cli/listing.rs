@@ -1,5 +1,9 @@
 //! `secateur images` and `secateur prune`.
 
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+
 use super::*;
 use crate::bed::both;
 
@@ -7,6 +11,8 @@ both!(
     images_are_listed_with_their_users,
     prune_takes_dangling_images_alone,
     prune_takes_unused_images_but_kept_and_young_ones,
+    prune_takes_no_name_of_what_came_into_use,
+    prune_goes_by_when_a_name_was_moved,
 );
 
 async fn images_are_listed_with_their_users(version: Version) {
@@ -105,10 +111,50 @@ async fn prune_takes_unused_images_but_kept_and_young_ones(version: Version) {
         .iter()
         .map(|result| (result["image"].as_str().unwrap(), result["outcome"].as_str().unwrap()))
         .collect();
-    assert_eq!(told, [("app:v1", "Untagged"), ("ghcr.io/acme/app:v2", "Deleted")]);
+    assert_eq!(told, [("app:v1", "Deleted")], "one row for an image, whatever names it has");
+    let records = &document["results"][0]["records"];
+    assert_eq!(records[0], json!({"untagged": "app:v1"}));
+    assert_eq!(records[1], json!({"untagged": "ghcr.io/acme/app:v2"}));
     let records = node.records().await;
     for stays in ["used", "held", "kept", "pinned"] {
         assert!(records.contains_key(&image(stays)), "{stays}");
     }
     assert!(records.contains_key("registry.k8s.io/pause:bed"), "a sandbox uses it");
+}
+
+async fn prune_takes_no_name_of_what_came_into_use(version: Version) {
+    for place in ["journal-open", "removing:2"] {
+        let node = Node::start(version).await;
+        node.import(&Image::new(APP).layer("one")).await;
+        node.tag(APP, "ghcr.io/acme/app:v2").await;
+        let names = async || node.records().await.into_keys().collect::<Vec<_>>();
+        let before = names().await;
+        let mut command = secateur(&node, &["prune", "--unused", "--yes", "-o", "json"]);
+        command.env("SECATEUR_STOP_AT", place);
+        let child = begin(command, "");
+        let pid = stops(&child).await;
+        node.plain_container("plain", APP, State::Stopped).await;
+        kill(pid, Signal::SIGCONT).unwrap();
+        let answer = end(child).await;
+        let document = answer.json();
+        let told = [&document["results"][0]["image"], &document["results"][0]["outcome"]];
+        assert_eq!((answer.exit, told), (4, [&json!("app:v1"), &json!("Conflict")]), "{place}: {answer:?}");
+        assert_eq!(names().await, before, "{place}");
+    }
+}
+
+/// containerd keeps the time at which a name was made, when somebody loads another image under it.
+async fn prune_goes_by_when_a_name_was_moved(version: Version) {
+    let node = Node::start(version).await;
+    let old = node.import(&Image::new(APP).layer("one")).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    const NEW: &str = "docker.io/library/new:v1";
+    let new = node.import(&Image::new(NEW).layer("two")).await;
+    node.move_record(APP, NEW).await;
+    node.delete_record(NEW).await;
+
+    let answer = call(&node, &["prune", "--unused", "--older-than", "3s"]).await;
+    assert_eq!(answer.exit, 0, "{answer:?}");
+    assert!(is_gone(&node, &old).await && !is_gone(&node, &new).await, "{answer:?}");
+    assert!(node.records().await.contains_key(APP));
 }

@@ -7,6 +7,7 @@ both!(
     a_terminated_command_says_what_it_did,
     a_killed_command_is_reported_by_the_next,
     what_a_killed_command_could_not_do_is_said_by_the_next,
+    what_is_protected_by_now_comes_back_after_a_kill,
     what_a_killed_agent_had_begun_is_left_to_it,
     a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next,
     what_is_recovered_before_a_wait_is_said_at_once,
@@ -33,6 +34,28 @@ async fn killed(command: Command) {
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Whoever has deleted what should have stayed protects it, and that ends what was begun.
+async fn what_is_protected_by_now_comes_back_after_a_kill(version: Version) {
+    let node = Node::start(version).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    let names = async || node.records().await.into_keys().collect::<Vec<_>>();
+    let before = names().await;
+    let mut command = secateur(&node, &["delete", "app:v1"]);
+    command.env("SECATEUR_STOP_AT", "removing:2");
+    killed(command).await;
+    assert_ne!(names().await, before);
+
+    let answer = call(&node, &["delete", "none:v1", "--protect", "app:*", "-o", "json"]).await;
+    let recovered = &answer.json()["recovered"][0]["results"][0];
+    assert_eq!(
+        [&recovered["image"], &recovered["outcome"]],
+        [&json!("app:v1"), &json!("Conflict")],
+        "{answer:?}"
+    );
+    assert!(recovered.to_string().contains("image is protected by app:*"), "{answer:?}");
+    assert_eq!(names().await, before);
 }
 
 async fn a_killed_command_is_reported_by_the_next(version: Version) {

@@ -166,6 +166,12 @@ async fn write(node: &Node, number: usize) -> Option<Case> {
             Case::new("labels and annotations of 100 KiB", target, None)
         }
         20 => Case::new("no content at all", Digest::of(b"nowhere"), None),
+        21 => {
+            let absent = |number: usize| descriptor(MANIFEST, &Digest::of(&number.to_le_bytes()));
+            let target = node.put_strange(&index(&(0..5_000).map(absent).collect::<Vec<_>>()), &[]).await;
+            let flaw = "is one of more than 1000 manifests, indexes and configs";
+            Case::new("5,000 manifests that are not there", target, flaw)
+        }
         _ => return None,
     })
 }
