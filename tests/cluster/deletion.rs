@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use secateur::api::result::{Outcome, Record};
 use secateur::api::status::{ImageDeletionStatus, Phase};
 
-use crate::bed::{Image, Imported};
-use crate::cluster::Cluster;
+use crate::bed::{Image, Imported, eventually};
+use crate::cluster::{Cluster, Node};
 use crate::suite::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -68,6 +68,14 @@ fn assert_complete(status: &ImageDeletionStatus) {
     assert_eq!(status.phase, Phase::Complete, "{status:#?}");
     assert_eq!(condition(status, "Complete").status, "True");
     assert_eq!(condition(status, "Failed").status, "False");
+}
+
+/// Waits until nothing is left on a node of any deletion: an agent ends what it has there once it has reported.
+async fn until_no_lease(node: &Node) {
+    eventually("leases to end", async || {
+        (!node.leases().await.keys().any(|lease| lease.starts_with("secateur-"))).then_some(())
+    })
+    .await;
 }
 
 #[track_caller]

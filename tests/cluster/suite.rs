@@ -85,8 +85,9 @@ impl Suite {
             Use::Alone | Use::Long => {
                 let _turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
                 let result = self.try_on(cluster, test);
-                self.runtime.block_on(cluster.recover());
-                result
+                // What has failed before is what there is to tell.
+                let recovered = self.try_to("recover", || self.runtime.block_on(cluster.recover()));
+                result.and(recovered)
             }
         }
     }
@@ -104,11 +105,15 @@ impl Suite {
     }
 
     fn try_on(&self, cluster: &Cluster, test: &Test) -> Result<(), Failed> {
+        self.try_to(test.name, || self.runtime.block_on((test.body)(cluster)))
+    }
+
+    fn try_to(&self, what: &str, act: impl FnOnce()) -> Result<(), Failed> {
         let mark = Mark::now(&self.home);
-        catch_unwind(AssertUnwindSafe(|| self.runtime.block_on((test.body)(cluster)))).map_err(|panic| {
+        catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
-            Failed::from(format!("{message}\n{}", mark.since()))
+            Failed::from(format!("{what}: {message}\n{}", mark.since()))
         })
     }
 }

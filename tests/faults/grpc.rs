@@ -74,6 +74,7 @@ async fn answer(request: Request<Incoming>, mut sender: SendRequest<Full<Bytes>>
         true => passed_on(answer, |body| until_broken(body, Arc::clone(&trap))),
         false => passed(answer),
     };
+    let _open = trap.open();
     match trap.enter(&call).await {
         Way::Pass => passed(send().await),
         Way::PassTwice => {

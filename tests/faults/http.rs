@@ -72,6 +72,7 @@ async fn answer<C: Connect + Clone + Send + Sync + 'static>(
         true => answer.map(|body| until_broken(body, Arc::clone(&trap))),
         false => answer.map(|body| body.map_err(BoxError::from).boxed_unsync()),
     };
+    let _open = trap.open();
     match trap.enter(&name(&request)).await {
         Way::Pass => Ok(passed(send().await?)),
         Way::PassTwice => {

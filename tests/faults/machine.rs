@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::bed::{Containerd, Daemon, Digest, Imported, NAMESPACE, Setup, Version, cgroup, eventually};
 use crate::scenario::{Act, Container, Scenario};
 
+/// How long it may take until nothing is left that a scenario has put on the node.
+const CLEARED: Duration = Duration::from_secs(30);
 /// What the IDs of our leases start with.
 const LEASES: &str = "secateur-";
 
@@ -147,8 +150,9 @@ impl Machine {
             self.containerd.ctr(["containers", "rm", &container]).await;
         }
         // The CRI hears of each and may write records of its own meanwhile.
+        let end = Instant::now() + CLEARED;
         let mut left = self.kept().await;
-        for _ in 0..20 {
+        while Instant::now() < end {
             if left == self.empty {
                 return Ok(());
             }

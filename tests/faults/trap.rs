@@ -158,6 +158,16 @@ pub(crate) enum Way {
     AnswerAfter(u16),
 }
 
+/// A call that has not been answered.
+pub(crate) struct Open<'a>(&'a Trap);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.open = state.open.saturating_sub(1);
+    }
+}
+
 /// Where calls come by. It is set for one fault, and tells when that has happened.
 #[derive(Debug, Default)]
 pub(crate) struct Trap {
@@ -171,6 +181,8 @@ pub(crate) struct Trap {
 struct State {
     is_watching: bool,
     seen: Vec<Site>,
+    /// The calls that have not been answered yet.
+    open: usize,
     counts: HashMap<String, usize>,
     fault: Option<Fault>,
     has_fired: bool,
@@ -184,7 +196,8 @@ impl Trap {
     pub(crate) fn set(&self, fault: Option<Fault>) {
         // An earlier fault may have happened when nobody waited for it any more.
         let _ = self.fired.notified().now_or_never();
-        *self.state() = State { is_watching: true, fault, ..State::default() };
+        let mut state = self.state();
+        *state = State { is_watching: true, fault, open: state.open, ..State::default() };
     }
 
     /// Refuses every call of that name from here on.
@@ -193,23 +206,36 @@ impl Trap {
         self.state().refused = Some(call);
     }
 
-    /// Waits until nothing has come by for a while: an agent that is ready may still end what was killed before it.
+    /// Waits until nothing has come by for a while and everything is answered: an agent that is ready may still end what was killed
+    /// before it.
     pub(crate) async fn quiet(&self) {
         self.set(None);
         let mut seen = 0;
         loop {
             sleep(QUIET).await;
-            let now = self.state().seen.len();
-            if now == seen {
+            let (now, open) = {
+                let state = self.state();
+                (state.seen.len(), state.open)
+            };
+            if now == seen && open == 0 {
                 return;
             }
             seen = now;
         }
     }
 
+    /// A call that is open until this is dropped.
+    pub(crate) fn open(&self) -> Open<'_> {
+        self.state().open += 1;
+        Open(self)
+    }
+
     /// Lets everything pass, and returns the calls since it was set, and whether the fault has happened.
     pub(crate) fn clear(&self) -> (Vec<Site>, bool) {
-        let state = std::mem::take(&mut *self.state());
+        let mut now = self.state();
+        let state = State { open: now.open, ..State::default() };
+        let state = std::mem::replace(&mut *now, state);
+        drop(now);
         self.resumed.notify_waiters();
         (state.seen, state.has_fired)
     }

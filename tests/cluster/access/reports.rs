@@ -146,9 +146,12 @@ async fn a_time_in_managed_fields_keeps_nobody_from_anything(cluster: &Cluster) 
     let spec = || json!({"images": ["access/none:v1"]});
     cluster.delete("strange", spec()).await;
     patch("imagedeletion/strange", &entry("secateur.dev/v1alpha1", json!({"f:spec": {"f:images": {}}})));
-    let all = cluster.kubectl(["get", "imgdelrep,pods", "-n", SECATEUR, "-o", "name"]);
-    let (reports, pods): (Vec<&str>, _) = all.lines().partition(|name| name.contains("imagedeletionreport"));
-    assert!(!reports.is_empty() && !pods.is_empty(), "{all}");
+    // Reports on deletions that there are not go by themselves.
+    let of_it = ["get", "imgdelrep", "--field-selector", "imageDeletion=strange", "-o", "name"];
+    let (reports, pods) =
+        (cluster.kubectl(of_it), cluster.kubectl(["get", "pods", "-n", SECATEUR, "-o", "name"]));
+    let (reports, pods): (Vec<&str>, Vec<&str>) = (reports.lines().collect(), pods.lines().collect());
+    assert!(reports.len() == 2 && !pods.is_empty(), "{reports:?} {pods:?}");
     reports.iter().for_each(|name| patch(name, &entry("secateur.dev/v1alpha1", json!({"f:outcome": {}}))));
     pods.iter().for_each(|name| patch(name, &entry("v1", json!({"f:spec": {"f:restartPolicy": {}}}))));
     let lease = "lease/secateur-controller";

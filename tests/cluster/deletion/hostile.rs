@@ -7,6 +7,7 @@ use secateur::api::result::{Outcome, Record};
 use serde_json::{Value, json};
 
 use super::{assert_complete, on_both};
+use crate::bed::eventually;
 use crate::cluster::{Cluster, Pod, fetch};
 use crate::suite::{Test, tests};
 
@@ -44,12 +45,16 @@ async fn a_hostile_name_is_data_in_the_report_and_stays_in_its_line_elsewhere(cl
     told.for_each(|result| assert_prints(result.message.as_deref().unwrap_or_default()));
     status.conditions.iter().for_each(|condition| assert_prints(&condition.message));
 
-    let events = cluster.kubectl(["get", "events", "--all-namespaces", "-o", "json"]);
-    let events: Value = serde_json::from_str(&events).unwrap();
-    let messages = events["items"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
-    let ours: Vec<_> = messages.filter(|message| message.contains("hostile/app")).collect();
-    assert!(!ours.is_empty());
-    ours.into_iter().for_each(assert_prints);
+    let ours = eventually("an Event about the image", async || {
+        let events = cluster.kubectl(["get", "events", "--all-namespaces", "-o", "json"]);
+        let events: Value = serde_json::from_str(&events).unwrap();
+        let messages =
+            events["items"].as_array().unwrap().iter().filter_map(|event| event["message"].as_str());
+        let ours = messages.filter(|message| message.contains("hostile/app")).map(str::to_owned);
+        Some(ours.collect::<Vec<_>>()).filter(|ours| !ours.is_empty())
+    })
+    .await;
+    ours.iter().for_each(|message| assert_prints(message));
     for (pod, address) in cluster.secateur_pods() {
         let metrics = fetch(&format!("http://{address}/metrics")).expect("the pod serves metrics");
         assert!(!metrics.contains("hostile"), "{pod}: a name is in a metric: {metrics}");

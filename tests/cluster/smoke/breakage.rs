@@ -34,7 +34,12 @@ async fn a_restart_of_containerd_keeps_pods(cluster: &Cluster) {
         node.restart_containerd().await;
         assert!(node.has_image(name).await);
         let exec = ["exec", node.name(), "-n", "smoke-kept", "--", "/bin/busybox", "echo", "here"];
-        eventually("the pod to answer", async || (cluster.kubectl(exec) == "here\n").then_some(())).await;
+        // The kubelet may not have found its way back to containerd yet.
+        eventually("the pod to answer", async || {
+            let answer = cluster.kubectl_command(&exec).output().expect("kubectl starts");
+            (answer.status.success() && answer.stdout == b"here\n").then_some(())
+        })
+        .await;
         let restarts = "jsonpath={.status.containerStatuses[0].restartCount}";
         assert_eq!(cluster.kubectl(["get", "pod", node.name(), "-n", "smoke-kept", "-o", restarts]), "0");
     }
