@@ -51,7 +51,7 @@ soak: root tools image ## Do everything at once on the two-node cluster, and kil
 	SEED='$(SEED)' MINUTES='$(MINUTES)' $(CARGO) test --locked --all-features --test cluster -- soak:: --ignored --nocapture
 
 .PHONY: races
-races: root tools image ## Delete images while pods of them start, 200 times on each containerd, and print what came of it (SEED=)
+races: root tools image ## Delete images while pods of them start, 400 times on each containerd, and print what came of it (SEED=)
 	SEED='$(SEED)' $(CARGO) test --locked --all-features --test cluster -- races:: --ignored --nocapture
 
 SITES ?= all

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use containerd_client::services::v1::{CreateImageRequest, GetImageRequest, Image as ImageMessage};
 use futures::{StreamExt, stream};
+use k8s_cri::v1::ListImagesRequest;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use secateur::api::deletion::ImageDeletion;
@@ -20,6 +21,10 @@ use crate::suite::{Test, tests};
 const IMAGES: usize = 64;
 /// Names of each image.
 const TAGS: usize = 200;
+/// Images of a node that has very many.
+const MANY: usize = 10_000;
+/// The most memory that an agent may take, in KiB: what the chart gives it.
+const AGENT: u64 = 256 << 10;
 /// Deletions that are kept.
 const KEPT: usize = 1_000;
 /// Requests that are under way at once.
@@ -30,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const CONTROLLER: u64 = 32 << 10;
 
 pub(crate) fn tests() -> Vec<Test> {
-    tests![Long: sixty_four_images_of_two_hundred_tags_go_at_once, a_thousand_deletions_are_kept]
+    tests![Long: sixty_four_images_of_two_hundred_tags_go_at_once, a_thousand_deletions_are_kept,
+        an_agent_has_ten_thousand_images]
 }
 
 async fn sixty_four_images_of_two_hundred_tags_go_at_once(cluster: &Cluster) {
@@ -77,6 +83,53 @@ async fn sixty_four_images_of_two_hundred_tags_go_at_once(cluster: &Cluster) {
             node.records().await.into_keys().filter(|name| name.starts_with("docker.io/limits/")).count();
         assert_eq!(left, 0, "{}", node.name());
     }
+}
+
+async fn an_agent_has_ten_thousand_images(cluster: &Cluster) {
+    let cluster = cluster.with_secateur().await;
+    for node in cluster.nodes() {
+        let begin = Instant::now();
+        node.stock("docker.io/many/app", MANY).await;
+        until("the CRI to know all images", async || {
+            let known = node.image_service().list_images(ListImagesRequest::default()).await.ok()?.into_inner();
+            (known.images.len() >= MANY).then_some(())
+        })
+        .await;
+        eprintln!("limits: {MANY} images on {} in {:.1} s", node.name(), begin.elapsed().as_secs_f64());
+    }
+    // 1,111 images have a number that begins with 9.
+    let rows = [
+        ("limits-one", "many/app-17:v1", MANY - 1),
+        ("limits-ninth", "many/app-9*:v1", MANY - 1 - 1_111),
+        ("limits-rest", "many/**", 0),
+    ];
+    for (name, entry, left) in rows {
+        let begin = Instant::now();
+        cluster.post_deletion(name, json!({"images": [entry], "activeDeadlineSeconds": 600})).await;
+        let status = until("the deletion to come to its end", async || {
+            let deletion = cluster.deletion(name).await;
+            deletion.is_finished().then_some(deletion.status?)
+        })
+        .await;
+        let took = begin.elapsed().as_secs_f64();
+        assert_eq!((status.nodes.deleted, status.nodes.failed), (2, 0), "{status:#?}");
+        for node in cluster.nodes() {
+            let records = node.records().await;
+            let there = records.keys().filter(|name| name.starts_with("docker.io/many/")).count();
+            assert_eq!(there, left, "{name} on {}", node.name());
+            let peak = peak(node).await;
+            eprintln!("limits: {entry} took {took:.2} s; the agent on {} had {peak} KiB at most", node.name());
+            assert!(peak < AGENT, "{peak} KiB are too much");
+        }
+    }
+}
+
+/// The most memory that the agent of a node ever had, in KiB.
+async fn peak(node: &Node) -> u64 {
+    let agents = node.container_pids(SECATEUR, "agent").await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agents[0])).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
 /// Makes the images with all their tags.

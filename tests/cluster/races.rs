@@ -1,8 +1,9 @@
 //! Races with the kubelet: a pod starts while its image is deleted.
 //!
-//! Each of [`ROUNDS`] rounds has an image of its own on both nodes, a pod of it on each, and one deletion of it. Between the
-//! creation of the pods and that of the deletion is another time in each round: they go evenly through the range in which the
-//! two can meet, which is measured first. [`ALONG`] rounds are under way at once.
+//! Each round has an image of its own on both nodes, a pod of it on each, and one deletion of it. Between the creation of the pods and
+//! that of the deletion is another time in each: the first [`ROUNDS`] go evenly through the range in which the two can meet, which is
+//! measured first, and as many more go millisecond by millisecond through the middle of the part in which the outcome turns. [`ALONG`]
+//! rounds are under way at once.
 //!
 //! `SEED=` repeats the order of the rounds. What the two nodes then do to each other's times cannot be repeated.
 
@@ -20,7 +21,7 @@ use crate::cluster::Cluster;
 use crate::sight::Sight;
 use crate::suite::{Test, tests};
 
-/// Rounds on each containerd.
+/// Rounds on each containerd, through the whole range and through its middle.
 const ROUNDS: usize = 200;
 /// Rounds that are under way at once.
 const ALONG: usize = 6;
@@ -47,23 +48,65 @@ async fn an_image_is_deleted_while_a_pod_of_it_starts(cluster: &Cluster) {
         offsets.iter().max().expect("there are rounds"),
         begin.elapsed().as_secs_f64(),
     );
-    let images = import(cluster, "app", ROUNDS).await;
-    let rounds = images.into_iter().zip(&offsets).enumerate().map(|(number, (image, offset))| Round {
+    let mut fates = play(cluster, &sight, 0, &offsets, seed).await;
+    print(cluster, &fates);
+    let turn = turn(&fates);
+    let offsets = every_millisecond(turn, seed);
+    eprintln!(
+        "races: the outcome turns at about {turn} ms, {ROUNDS} more deletions at every millisecond around that"
+    );
+    let more = play(cluster, &sight, ROUNDS, &offsets, seed).await;
+    print(cluster, &more);
+    fates.extend(more);
+    eprintln!("races: {} rounds on each of 2 nodes in {:.1} s", fates.len(), begin.elapsed().as_secs_f64());
+    let of = |wanted: Fate| fates.iter().flat_map(|(_, fates)| fates).filter(|fate| **fate == wanted).count();
+    assert!(of(Fate::Gone) > 0, "no image was deleted before its pod needed it");
+    assert!(of(Fate::Used) > 0, "no image was found in use");
+}
+
+/// Plays a round with each of these offsets, and says what came of it on each node. They are counted from `first`.
+async fn play(
+    cluster: &Cluster,
+    sight: &Sight,
+    first: usize,
+    offsets: &[Offset],
+    seed: u64,
+) -> Vec<(Offset, [Fate; 2])> {
+    let images = import(cluster, &format!("app-{first}"), offsets.len()).await;
+    let rounds = images.into_iter().zip(offsets).zip(first..).map(|((image, offset), number)| Round {
         number,
         image,
         offset: *offset,
         seed,
     });
-    let fates: Vec<_> = stream::iter(rounds)
-        .map(async |round| (round.offset, round.play(cluster, &sight).await))
+    stream::iter(rounds)
+        .map(async |round| (round.offset, round.play(cluster, sight).await))
         .buffer_unordered(ALONG)
         .collect()
-        .await;
-    print(cluster, &fates);
-    eprintln!("races: {} rounds on each of 2 nodes in {:.1} s", ROUNDS, begin.elapsed().as_secs_f64());
-    let of = |wanted: Fate| fates.iter().flat_map(|(_, fates)| fates).filter(|fate| **fate == wanted).count();
-    assert!(of(Fate::Gone) > 0, "no image was deleted before its pod needed it");
-    assert!(of(Fate::Used) > 0, "no image was found in use");
+        .await
+}
+
+/// The offset, in milliseconds, that lies in the middle between the last image that went before its pod needed it and the first that did
+/// not.
+fn turn(fates: &[(Offset, [Fate; 2])]) -> i64 {
+    let offsets = |gone: bool| {
+        fates.iter().filter_map(move |(offset, fates)| match offset {
+            Offset::Milliseconds(offset) if fates.iter().any(|fate| (*fate == Fate::Gone) == gone) => {
+                Some(*offset)
+            }
+            _ => None,
+        })
+    };
+    let (last, first) = (offsets(true).max().unwrap_or_default(), offsets(false).min().unwrap_or_default());
+    (last + first) / 2
+}
+
+/// So many milliseconds, one after the other around that one, in the order in which they are played.
+fn every_millisecond(around: i64, seed: u64) -> Vec<Offset> {
+    let first = around - ROUNDS as i64 / 2;
+    let mut offsets: Vec<_> = (first..).take(ROUNDS).map(Offset::Milliseconds).collect();
+    Chance::of(seed).shuffle(&mut offsets);
+    offsets
 }
 
 /// The longest time from the creation of a pod until its container runs.
