@@ -91,7 +91,8 @@ async fn an_agent_has_ten_thousand_images(cluster: &Cluster) {
         let begin = Instant::now();
         node.stock("docker.io/many/app", MANY).await;
         until("the CRI to know all images", async || {
-            let known = node.image_service().list_images(ListImagesRequest::default()).await.ok()?.into_inner();
+            let known =
+                node.image_service().list_images(ListImagesRequest::default()).await.ok()?.into_inner();
             (known.images.len() >= MANY).then_some(())
         })
         .await;
@@ -118,7 +119,10 @@ async fn an_agent_has_ten_thousand_images(cluster: &Cluster) {
             let there = records.keys().filter(|name| name.starts_with("docker.io/many/")).count();
             assert_eq!(there, left, "{name} on {}", node.name());
             let peak = peak(node).await;
-            eprintln!("limits: {entry} took {took:.2} s; the agent on {} had {peak} KiB at most", node.name());
+            eprintln!(
+                "limits: {entry} took {took:.2} s; the agent on {} had {peak} KiB at most",
+                node.name()
+            );
             assert!(peak < AGENT, "{peak} KiB are too much");
         }
     }
