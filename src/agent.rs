@@ -14,6 +14,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod known;
+mod look;
 mod membership;
 mod owner;
 mod pods;

@@ -13,6 +13,7 @@ use super::did::Did;
 use super::draft::Draft;
 use super::error::{ApiError, AttemptError, Failed};
 use super::known::Known;
+use super::look::Seen;
 use super::membership::Membership;
 use super::owner::Owner;
 use super::pods::Pod;
@@ -108,6 +109,7 @@ impl Attempts {
         let Some(deletion) = self.look(key, known).await? else {
             return Ok(Prepared::Idle(Standing::Done));
         };
+        let seen = Seen::now(known);
         if self.membership.joined_after(&deletion).await? {
             // An earlier node of this name may have left a report. Nobody waits for that any more.
             return Ok(Prepared::Idle(Standing::Done));
@@ -129,25 +131,10 @@ impl Attempts {
         let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
         let asked = Asked::read(due);
         let operation = self.operation(link, &deletion, &asked).await?;
+        let Some(deletion) = self.still_due(key, known, &seen, deletion, draft).await? else {
+            return Ok(Prepared::Idle(Standing::Done));
+        };
         Ok(Prepared::Due(Box::new(Due { turn, deletion, asked, operation })))
-    }
-
-    /// The deletion as it is; `None` if it has come to its end, or is gone. What the watch has told of is not read again, and
-    /// of a deletion that has left the watch no more is read than whether it has changed: its status may be long.
-    async fn look(&self, key: &Key, known: &Known) -> Result<Option<ImageDeletion>, ApiError> {
-        if let Some(deletion) = known.current() {
-            return Ok(Some(deletion.clone()));
-        }
-        let owner = key.owner();
-        let Some(last) = known.last() else {
-            return self.cluster.deletion(&owner).await;
-        };
-        let Some(now) = self.cluster.unfinished_one(&owner).await? else {
-            return Ok(None);
-        };
-        let has_changed = now.metadata.generation != last.metadata.generation
-            || now.metadata.deletion_timestamp != last.metadata.deletion_timestamp;
-        if has_changed { self.cluster.deletion(&owner).await } else { Ok(Some(last.clone())) }
     }
 
     async fn carry_out(&self, link: &Link, due: Due, draft: &mut Draft) -> Result<Standing, AttemptError> {
@@ -178,7 +165,7 @@ impl Attempts {
     }
 
     /// At its deadline a deletion that waits has come to its end here, as it was reported.
-    async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
+    pub(super) async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
         let is_waited_for = !deletion.is_finished() && deletion.metadata.deletion_timestamp.is_none();
         if draft.has_reported() && is_waited_for {
             self.report(deletion, draft, Standing::Done).await?;
