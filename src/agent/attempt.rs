@@ -157,7 +157,7 @@ impl Attempts {
             OnConflict::Wait if draft.has_conflict() => Standing::Held,
             OnConflict::Wait | OnConflict::Report => Standing::Done,
         };
-        self.report(&deletion, draft, standing).await?;
+        let standing = self.report(&deletion, draft, standing).await?;
         let held = HeldImages::of(&done.results);
         self.acknowledge(link, done, &others).await;
         draft.hold(operation, held, deletion.deadline());

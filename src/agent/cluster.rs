@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::owner::Owner;
 use super::pods::{Pod, Pods};
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::{ImageDeletionReport, name_of};
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec, name_of};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, timed};
 use crate::lenient::{Lenient, understood};
@@ -53,6 +53,15 @@ pub enum Heard {
     New(Box<ImageDeletion>),
     /// This one has a status now, was removed, or can't be understood any more: no more is heard of it.
     Left(Box<ObjectMeta>),
+}
+
+/// What became of a report that was to be written.
+#[derive(Debug)]
+pub enum Written {
+    /// It is there.
+    Taken,
+    /// It is not: this one of the same node on the same deletion was there before, and nothing was changed.
+    Not(Box<ImageDeletionReportSpec>),
 }
 
 /// The cluster, as the agent of one node sees it.
@@ -177,26 +186,38 @@ impl Cluster {
         answer("get the node", &self.node, found).await
     }
 
-    /// Writes a report that is probably not there yet, or probably is; both are right either way. Only the metadata come back.
+    /// Writes a report. Only the metadata come back.
     ///
     /// A report is created and then replaced, and not applied: of all that an agent could ask the API server for, an apply is by
     /// far the most work for it.
-    pub async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<(), ApiError> {
+    pub async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<Written, ApiError> {
         let name = report.name_any();
         let written = async {
             if is_new {
                 match self.create(report).await {
-                    Err(kube::Error::Api(status)) if status.is_already_exists() => self.replace(report).await,
-                    created => created,
+                    Err(kube::Error::Api(status)) if status.is_already_exists() => self.meet(report).await,
+                    created => created.map(|()| Written::Taken),
                 }
             } else {
                 match self.replace(report).await {
                     Err(kube::Error::Api(status)) if status.is_not_found() => self.create(report).await,
                     replaced => replaced,
                 }
+                .map(|()| Written::Taken)
             }
         };
         answer("write the ImageDeletionReport", &name, written).await
+    }
+
+    /// A report is there that nobody knew of. One that can't be understood says nothing that could be lost.
+    async fn meet(&self, report: &ImageDeletionReport) -> kube::Result<Written> {
+        let reports: Api<Lenient<ImageDeletionReport>> = Api::all(self.client.clone());
+        let found = reports.get_opt(&report.name_any()).await?.and_then(Lenient::understood);
+        let uid = &report.spec.image_deletion_uid;
+        match found.filter(|found| found.spec.image_deletion_uid == *uid) {
+            Some(earlier) => Ok(Written::Not(Box::new(earlier.spec))),
+            None => self.replace(report).await.map(|()| Written::Taken),
+        }
     }
 
     async fn create(&self, report: &ImageDeletionReport) -> kube::Result<()> {

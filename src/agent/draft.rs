@@ -69,6 +69,23 @@ impl Draft {
         self.results = report.results.into_iter().map(|result| (result.image.clone(), result)).collect();
     }
 
+    /// Another agent of this node has reported before: what came of entries here is behind that.
+    pub fn come_after(&mut self, report: ImageDeletionReportSpec) {
+        let own = std::mem::take(&mut self.results);
+        self.resume(report);
+        let own = own.into_values().filter(|result| !self.has(result)).collect::<Vec<_>>();
+        self.add(own);
+    }
+
+    /// Whether a report has all that was done here and is in no other.
+    pub fn is_told_in(&self, report: &ImageDeletionReportSpec) -> bool {
+        let is_told = |did: &ImageResult| {
+            let mut told = report.results.iter().filter(|told| told.image == did.image);
+            told.any(|told| did.records.iter().all(|record| told.records.contains(record)))
+        };
+        self.uncounted.results.iter().all(is_told)
+    }
+
     /// Forgets what an attempt that failed may have left half known. The API server has what was reported.
     pub fn reset(&mut self) {
         *self = Self { started: self.started.take(), ..Self::new(true) };

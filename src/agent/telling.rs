@@ -6,13 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::attempt::{Attempts, Standing};
+use super::cluster::Written;
 use super::did::Did;
 use super::draft::Draft;
 use super::error::ApiError;
 use super::membership::is_over;
 use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::ImageDeletionReport;
+use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 use crate::api::result::{ImageResult, Outcome};
 use crate::backoff::Backoff;
 use crate::node::Recovered;
@@ -22,8 +23,25 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// After so long without an answer the report is left to the node's journal, and others have their turn.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A report that is being written.
+struct Telling<'a> {
+    deletion: &'a ImageDeletion,
+    started: Time,
+    completed: Option<Time>,
+    /// Whether there is probably none of this node yet.
+    is_new: bool,
+}
+
+impl Telling<'_> {
+    fn report(&self, node: &str, results: Vec<ImageResult>) -> ImageDeletionReport {
+        let (started, completed) = (self.started.clone(), self.completed.clone());
+        ImageDeletionReport::of(self.deletion, node, results, started, completed)
+    }
+}
+
 impl Attempts {
-    /// Reports what came of a deletion, if there is something new to say.
+    /// Reports what came of a deletion, if there is something new to say. Says where it stands by that: another agent of this node may
+    /// have ended it.
     ///
     /// # Errors
     ///
@@ -33,43 +51,70 @@ impl Attempts {
         deletion: &ImageDeletion,
         draft: &mut Draft,
         standing: Standing,
-    ) -> Result<(), ApiError> {
-        let results = draft.listed(deletion);
+    ) -> Result<Standing, ApiError> {
+        let mut results = draft.listed(deletion);
         if standing == Standing::Held && draft.reported == results {
             self.count(&std::mem::take(&mut draft.uncounted));
-            return Ok(());
+            return Ok(standing);
         }
-        let started = draft.begin(self.cluster.now()).clone();
-        let completed = (standing == Standing::Done).then(|| Time(self.cluster.now()));
-        let told = |results: Vec<ImageResult>| {
-            ImageDeletionReport::of(
-                deletion,
-                self.cluster.node_name(),
-                results,
-                started.clone(),
-                completed.clone(),
-            )
+        let mut telling = Telling {
+            deletion,
+            started: draft.begin(self.cluster.now()).clone(),
+            completed: (standing == Standing::Done).then(|| Time(self.cluster.now())),
+            is_new: !draft.has_reported(),
         };
-        let is_new = !draft.has_reported();
-        match self.write(&told(results.clone()), is_new).await {
-            Err(error) if error.is_final() => {
-                self.write(&told(refused(&results, &error)), is_new).await?;
+        let mut is_ended_by_other = false;
+        if let Some(earlier) = self.tell(&telling, &results).await? {
+            is_ended_by_other = earlier.completion_time.is_some();
+            if is_ended_by_other && draft.is_told_in(&earlier) {
+                self.count(&std::mem::take(&mut draft.uncounted));
+                return Ok(Standing::Done);
             }
-            written => written?,
+            telling = Telling {
+                started: earlier.start_time.clone(),
+                completed: telling.completed.or_else(|| earlier.completion_time.clone()),
+                is_new: false,
+                ..telling
+            };
+            draft.come_after(*earlier);
+            results = draft.listed(deletion);
+            self.tell(&telling, &results).await?;
         }
         if !deletion.spec.dry_run {
             draft.new_conflicts(&results).for_each(|conflict| self.metrics.held(conflict));
         }
-        if standing == Standing::Done {
+        if standing == Standing::Done && !is_ended_by_other {
             if !deletion.spec.dry_run {
                 self.metrics.ended(&results);
             }
-            let took = self.cluster.now().duration_since(started.0);
+            let took = self.cluster.now().duration_since(telling.started.0);
             self.metrics.took(took.try_into().unwrap_or_default());
         }
         self.count(&std::mem::take(&mut draft.uncounted));
         draft.reported = results;
-        Ok(())
+        Ok(if is_ended_by_other { Standing::Done } else { standing })
+    }
+
+    /// Writes a report. Returns the one of another agent that was there before; then nothing was written.
+    async fn tell(
+        &self,
+        telling: &Telling<'_>,
+        results: &[ImageResult],
+    ) -> Result<Option<Box<ImageDeletionReportSpec>>, ApiError> {
+        let told = telling.report(self.cluster.node_name(), results.to_vec());
+        let written = match self.write(&told, telling.is_new).await {
+            Err(error) if error.is_final() => {
+                let told = telling.report(self.cluster.node_name(), refused(results, &error));
+                self.write(&told, telling.is_new).await?
+            }
+            written => written?,
+        };
+        Ok(match written {
+            // It was written with an answer that got lost.
+            Written::Not(earlier) if earlier.says_the_same(&told.spec) => None,
+            Written::Not(earlier) => Some(earlier),
+            Written::Taken => None,
+        })
     }
 
     /// Reports what came of operations that were killed. What came of those for `own` is added to its draft; the report of any
@@ -118,7 +163,7 @@ impl Attempts {
                 return Ok(());
             }
         }
-        self.report(deletion, &mut draft, standing).await
+        self.report(deletion, &mut draft, standing).await.map(drop)
     }
 
     /// Counts what was done.
@@ -127,15 +172,16 @@ impl Attempts {
         self.metrics.put_back(did.put_back);
     }
 
-    async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<(), ApiError> {
+    async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<Written, ApiError> {
         let (mut backoff, deadline) = (Backoff::up_to(LONGEST), Instant::now() + PATIENCE);
         loop {
             match self.cluster.write(report, is_new).await {
-                Ok(()) => {
+                Ok(Written::Taken) => {
                     let outcome = report.spec.outcome;
                     tracing::info!(?outcome, completed = report.spec.completion_time.is_some(), "reported");
-                    return Ok(());
+                    return Ok(Written::Taken);
                 }
+                Ok(other) => return Ok(other),
                 Err(error) => {
                     self.metrics.error("api");
                     if error.is_final() || Instant::now() > deadline {

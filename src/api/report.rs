@@ -103,6 +103,11 @@ impl ImageDeletionReport {
 }
 
 impl ImageDeletionReportSpec {
+    /// Whether two reports say the same, whenever they were written.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.results == other.results && self.completion_time.is_some() == other.completion_time.is_some()
+    }
+
     /// Whether it says more than [`of`](ImageDeletionReport::of) ever writes.
     pub fn is_too_long(&self) -> bool {
         let record = |record: &Record| match record {

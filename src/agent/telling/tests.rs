@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::future::ready;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -104,4 +105,86 @@ async fn what_a_dry_run_foretells_is_no_outcome() {
         let outcomes = counted(&registry, "secateur_image_outcomes_total");
         assert_eq!(outcomes, if dry_run { 0.0 } else { 1.0 }, "dry run: {dry_run}");
     }
+}
+
+/// An API server that has a report already, and keeps what replaces it.
+fn having(report: &ImageDeletionReport, metrics: &AgentMetrics) -> (Attempts, Arc<Mutex<Vec<Value>>>) {
+    let (there, replaced) = (json!(report), Arc::new(Mutex::new(Vec::new())));
+    let kept = Arc::clone(&replaced);
+    let answer = move |request: Request<kube::client::Body>| {
+        let (there, kept) = (there.clone(), Arc::clone(&kept));
+        async move {
+            let (status, body) = match *request.method() {
+                Method::POST => (StatusCode::CONFLICT, refusal(409, "AlreadyExists")),
+                Method::GET => (StatusCode::OK, there),
+                _ => {
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    kept.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                    (StatusCode::OK, json!({"metadata": {}}))
+                }
+            };
+            let body = Body::from(body.to_string());
+            Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+        }
+    };
+    (fixture::attempts(Client::new(service_fn(answer), "default"), metrics.clone()), replaced)
+}
+
+/// Two live beside each other where a pod was removed by force, or the DaemonSet has another name.
+#[tokio::test]
+async fn what_another_agent_of_the_node_has_reported_is_not_lost() {
+    use node::Outcome::*;
+    let result = |outcome| {
+        let removals = match outcome {
+            Deleted => recovered("").results[0].removals.clone(),
+            _ => Vec::new(),
+        };
+        EntryResult { entry: "app:v1".to_owned(), outcome, removals, ..EntryResult::default() }
+    };
+    let at = |second| Time(jiff::Timestamp::from_second(second).unwrap());
+    // What the other has reported, and whether it was final; what came of it here; what replaces the report, and how often an outcome
+    // is counted.
+    let rows = [
+        ("the other has ended it", Deleted, true, Absent, None, 0.0),
+        ("it was written here, and the answer was lost", Deleted, true, Deleted, None, 1.0),
+        ("the other waits", Conflict, false, Deleted, Some("Deleted"), 1.0),
+        ("the other waits for less", Deleted, false, Absent, Some("Deleted"), 1.0),
+        ("the other has ended it, and more was removed here", Absent, true, Deleted, Some("Deleted"), 0.0),
+    ];
+    for (case, theirs, is_final, ours, replaced_by, outcomes) in rows {
+        let registry = Registry::new();
+        let metrics = AgentMetrics::register(&registry).unwrap();
+        let deletion = fixture::deletion("drop", "5f2c");
+        let told = Did::of(&[result(theirs)]).results;
+        let earlier = ImageDeletionReport::of(&deletion, "node-a", told, at(1), is_final.then(|| at(2)));
+        let (attempts, replaced) = having(&earlier, &metrics);
+        let mut draft = Draft::new(false);
+        draft.take_in(Did::of(&[result(ours)]));
+        let standing = attempts.report(&deletion, &mut draft, Standing::Done).await.unwrap();
+        assert_eq!(standing, Standing::Done, "{case}");
+        let replaced = replaced.lock().unwrap();
+        let outcome = replaced.first().map(|report| report["results"][0]["outcome"].as_str().unwrap());
+        assert_eq!(outcome, replaced_by, "{case}");
+        for report in replaced.iter() {
+            let times = (report["startTime"].as_str().unwrap(), report["completionTime"].is_string());
+            assert_eq!(times, ("1970-01-01T00:00:01Z", true), "{case}");
+        }
+        assert_eq!(counted(&registry, "secateur_image_outcomes_total"), outcomes, "{case}");
+        let removed = f64::from(u8::from(ours == Deleted));
+        assert_eq!(counted(&registry, "secateur_images_deleted_total"), removed, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_is_done_where_another_of_its_node_was() {
+    let registry = Registry::new();
+    let deletion = fixture::deletion("drop", "5f2c");
+    let time = Time(jiff::Timestamp::UNIX_EPOCH);
+    let earlier = ImageDeletionReport::of(&deletion, "node-a", Vec::new(), time.clone(), Some(time));
+    let (attempts, replaced) = having(&earlier, &AgentMetrics::register(&registry).unwrap());
+    let mut draft = Draft::new(false);
+    let held = EntryResult { outcome: node::Outcome::Conflict, ..EntryResult::default() };
+    draft.add(Did::of(&[held]).results);
+    let standing = attempts.report(&deletion, &mut draft, Standing::Held).await.unwrap();
+    assert_eq!((standing, replaced.lock().unwrap().len()), (Standing::Done, 0));
 }
