@@ -10,6 +10,7 @@ mod cluster;
 mod connection;
 mod did;
 mod draft;
+mod ending;
 mod error;
 #[cfg(test)]
 mod fixture;

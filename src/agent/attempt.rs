@@ -99,6 +99,7 @@ impl Attempts {
             let now = Instant::now();
             if draft.is_to_be_looked_at(now) {
                 if self.look(key, known).await?.is_none() {
+                    self.end(draft).await?;
                     return Ok(Prepared::Idle(Standing::Done));
                 }
                 draft.looked = now;
@@ -107,8 +108,10 @@ impl Attempts {
         }
         let turn = link.node.turn(&CancellationToken::new()).await?;
         let Some(deletion) = self.look(key, known).await? else {
+            self.end(draft).await?;
             return Ok(Prepared::Idle(Standing::Done));
         };
+        draft.see(&deletion);
         let seen = Seen::now(known);
         if self.membership.joined_after(&deletion).await? {
             // An earlier node of this name may have left a report. Nobody waits for that any more.
@@ -162,15 +165,6 @@ impl Attempts {
         self.acknowledge(link, done, &others).await;
         draft.hold(operation, held, deletion.deadline());
         Ok(standing)
-    }
-
-    /// At its deadline a deletion that waits has come to its end here, as it was reported.
-    pub(super) async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
-        let is_waited_for = !deletion.is_finished() && deletion.metadata.deletion_timestamp.is_none();
-        if draft.has_reported() && is_waited_for {
-            self.report(deletion, draft, Standing::Done).await?;
-        }
-        Ok(())
     }
 
     /// Ends what killed operations have begun on this node, and reports it.

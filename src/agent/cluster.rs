@@ -62,6 +62,19 @@ pub enum Written {
     Taken,
     /// It is not: this one of the same node on the same deletion was there before, and nothing was changed.
     Not(Box<ImageDeletionReportSpec>),
+    /// Its earlier one is gone, as its deletion is.
+    Gone,
+}
+
+/// Where a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// There is probably none of this node yet.
+    Free,
+    /// There is probably one, which it replaces.
+    Taken,
+    /// There is one that it replaces, or the deletion is gone, and so are its reports.
+    Last,
 }
 
 /// The cluster, as the agent of one node sees it.
@@ -190,20 +203,22 @@ impl Cluster {
     ///
     /// A report is created and then replaced, and not applied: of all that an agent could ask the API server for, an apply is by
     /// far the most work for it.
-    pub async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<Written, ApiError> {
+    pub async fn write(&self, report: &ImageDeletionReport, place: Place) -> Result<Written, ApiError> {
         let name = report.name_any();
         let written = async {
-            if is_new {
-                match self.create(report).await {
+            let taken = |()| Written::Taken;
+            match place {
+                Place::Free => match self.create(report).await {
                     Err(kube::Error::Api(status)) if status.is_already_exists() => self.meet(report).await,
-                    created => created.map(|()| Written::Taken),
-                }
-            } else {
-                match self.replace(report).await {
-                    Err(kube::Error::Api(status)) if status.is_not_found() => self.create(report).await,
-                    replaced => replaced,
-                }
-                .map(|()| Written::Taken)
+                    created => created.map(taken),
+                },
+                Place::Taken | Place::Last => match self.replace(report).await {
+                    Err(kube::Error::Api(status)) if status.is_not_found() => match place {
+                        Place::Last => Ok(Written::Gone),
+                        _ => self.create(report).await.map(taken),
+                    },
+                    replaced => replaced.map(taken),
+                },
             }
         };
         answer("write the ImageDeletionReport", &name, written).await

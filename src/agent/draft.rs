@@ -26,6 +26,8 @@ const BETWEEN_PODS: Duration = Duration::from_secs(60);
 pub struct Draft {
     /// Whether the API server may have an earlier report that was not read yet.
     pub may_have_report: bool,
+    /// The deletion as it was when it was looked at last: what is written of it may be asked for when it is over.
+    pub deletion: Option<Box<ImageDeletion>>,
     /// When the first attempt began, once its turn had come.
     started: Option<Time>,
     /// What was reported already.
@@ -47,6 +49,7 @@ impl Draft {
     pub fn new(may_have_report: bool) -> Self {
         Self {
             may_have_report,
+            deletion: None,
             started: None,
             reported: Vec::new(),
             held: None,
@@ -60,6 +63,12 @@ impl Draft {
     /// An attempt begins now. Says when the first one did.
     pub fn begin(&mut self, now: Timestamp) -> &Time {
         self.started.get_or_insert(Time(now))
+    }
+
+    /// The deletion is this. Its status may be long, and is of no use here.
+    pub fn see(&mut self, deletion: &ImageDeletion) {
+        let ImageDeletion { metadata, spec, .. } = deletion.clone();
+        self.deletion = Some(Box::new(ImageDeletion { metadata, spec, status: None }));
     }
 
     /// Goes on from a report that has not been completed.
@@ -88,7 +97,8 @@ impl Draft {
 
     /// Forgets what an attempt that failed may have left half known. The API server has what was reported.
     pub fn reset(&mut self) {
-        *self = Self { started: self.started.take(), ..Self::new(true) };
+        let (started, deletion) = (self.started.take(), self.deletion.take());
+        *self = Self { started, deletion, ..Self::new(true) };
     }
 
     /// Whether an entry is to be tried: it was not yet, or something held it, or it failed.

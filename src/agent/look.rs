@@ -29,6 +29,11 @@ impl Seen {
     pub(super) fn now(known: &Known) -> Self {
         Self { at: Instant::now(), was_told: known.current().is_some() }
     }
+
+    #[cfg(test)]
+    pub(super) fn long_ago(known: &Known) -> Self {
+        Self { at: Instant::now() - SOON, ..Self::now(known) }
+    }
 }
 
 impl Attempts {
@@ -65,7 +70,10 @@ impl Attempts {
             true => self.look(key, known).await?,
             false => Some(deletion),
         };
-        let Some(deletion) = now else { return Ok(None) };
+        let Some(deletion) = now else {
+            self.end(draft).await?;
+            return Ok(None);
+        };
         if is_over(&deletion, self.cluster.now()) {
             self.conclude(&deletion, draft).await?;
             return Ok(None);

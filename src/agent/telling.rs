@@ -6,14 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::attempt::{Attempts, Standing};
-use super::cluster::Written;
+use super::cluster::{Place, Written};
 use super::did::Did;
 use super::draft::Draft;
 use super::error::ApiError;
 use super::membership::is_over;
 use super::owner::Owner;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+use crate::api::report::ImageDeletionReport;
 use crate::api::result::{ImageResult, Outcome};
 use crate::backoff::Backoff;
 use crate::node::Recovered;
@@ -28,8 +28,7 @@ struct Telling<'a> {
     deletion: &'a ImageDeletion,
     started: Time,
     completed: Option<Time>,
-    /// Whether there is probably none of this node yet.
-    is_new: bool,
+    place: Place,
 }
 
 impl Telling<'_> {
@@ -52,6 +51,18 @@ impl Attempts {
         draft: &mut Draft,
         standing: Standing,
     ) -> Result<Standing, ApiError> {
+        let place = if draft.has_reported() { Place::Taken } else { Place::Free };
+        self.report_at(place, deletion, draft, standing).await
+    }
+
+    /// The same where it is known what is there. A report that is gone counts for nothing.
+    pub(super) async fn report_at(
+        &self,
+        place: Place,
+        deletion: &ImageDeletion,
+        draft: &mut Draft,
+        standing: Standing,
+    ) -> Result<Standing, ApiError> {
         let mut results = draft.listed(deletion);
         if standing == Standing::Held && draft.reported == results {
             self.count(&std::mem::take(&mut draft.uncounted));
@@ -61,10 +72,15 @@ impl Attempts {
             deletion,
             started: draft.begin(self.cluster.now()).clone(),
             completed: (standing == Standing::Done).then(|| Time(self.cluster.now())),
-            is_new: !draft.has_reported(),
+            place,
         };
         let mut is_ended_by_other = false;
-        if let Some(earlier) = self.tell(&telling, &results).await? {
+        let written = self.tell(&telling, &results).await?;
+        if let Written::Gone = written {
+            self.count(&std::mem::take(&mut draft.uncounted));
+            return Ok(Standing::Done);
+        }
+        if let Written::Not(earlier) = written {
             is_ended_by_other = earlier.completion_time.is_some();
             if is_ended_by_other && draft.is_told_in(&earlier) {
                 self.count(&std::mem::take(&mut draft.uncounted));
@@ -73,7 +89,7 @@ impl Attempts {
             telling = Telling {
                 started: earlier.start_time.clone(),
                 completed: telling.completed.or_else(|| earlier.completion_time.clone()),
-                is_new: false,
+                place: Place::Taken,
                 ..telling
             };
             draft.come_after(*earlier);
@@ -95,25 +111,20 @@ impl Attempts {
         Ok(if is_ended_by_other { Standing::Done } else { standing })
     }
 
-    /// Writes a report. Returns the one of another agent that was there before; then nothing was written.
-    async fn tell(
-        &self,
-        telling: &Telling<'_>,
-        results: &[ImageResult],
-    ) -> Result<Option<Box<ImageDeletionReportSpec>>, ApiError> {
+    /// Writes a report, or that it was not taken.
+    async fn tell(&self, telling: &Telling<'_>, results: &[ImageResult]) -> Result<Written, ApiError> {
         let told = telling.report(self.cluster.node_name(), results.to_vec());
-        let written = match self.write(&told, telling.is_new).await {
+        let written = match self.write(&told, telling.place).await {
             Err(error) if error.is_final() => {
                 let told = telling.report(self.cluster.node_name(), refused(results, &error));
-                self.write(&told, telling.is_new).await?
+                self.write(&told, telling.place).await?
             }
             written => written?,
         };
         Ok(match written {
             // It was written with an answer that got lost.
-            Written::Not(earlier) if earlier.says_the_same(&told.spec) => None,
-            Written::Not(earlier) => Some(earlier),
-            Written::Taken => None,
+            Written::Not(earlier) if earlier.says_the_same(&told.spec) => Written::Taken,
+            written => written,
         })
     }
 
@@ -172,10 +183,10 @@ impl Attempts {
         self.metrics.put_back(did.put_back);
     }
 
-    async fn write(&self, report: &ImageDeletionReport, is_new: bool) -> Result<Written, ApiError> {
+    async fn write(&self, report: &ImageDeletionReport, place: Place) -> Result<Written, ApiError> {
         let (mut backoff, deadline) = (Backoff::up_to(LONGEST), Instant::now() + PATIENCE);
         loop {
-            match self.cluster.write(report, is_new).await {
+            match self.cluster.write(report, place).await {
                 Ok(Written::Taken) => {
                     let outcome = report.spec.outcome;
                     tracing::info!(?outcome, completed = report.spec.completion_time.is_some(), "reported");
