@@ -117,15 +117,9 @@ impl Attempts {
             // An earlier node of this name may have left a report. Nobody waits for that any more.
             return Ok(Prepared::Idle(Standing::Done));
         }
-        if draft.may_have_report
-            && let Some(report) = self.cluster.report(&key.uid).await?
-        {
-            if report.spec.completion_time.is_some() {
-                return Ok(Prepared::Idle(Standing::Done));
-            }
-            draft.resume(report.spec);
+        if self.catch_up(key, draft).await? == Standing::Done {
+            return Ok(Prepared::Idle(Standing::Done));
         }
-        draft.may_have_report = false;
         draft.begin(self.cluster.now());
         if !self.membership.acts_on(&deletion, draft.has_reported()).await? {
             self.conclude(&deletion, draft).await?;

@@ -14,12 +14,19 @@ use crate::api::report::ImageDeletionReportSpec;
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::image::Pattern;
 use crate::node::{HeldImages, Operation, Sandboxes};
+use crate::plain::plain;
 
 /// How long a deletion that is held is taken to be wanted still.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 
 /// How long what is known of pods is taken to be true while only pods change that hold nothing.
 const BETWEEN_PODS: Duration = Duration::from_secs(60);
+
+/// What is said of an entry that was not tried.
+const UNTRIED: &str = "interrupted before it was reported: nothing is known to be removed";
+
+/// What is said of an entry that is not done.
+const INTERRUPTED: &str = "this was interrupted, and goes on";
 
 /// A report in the making.
 #[derive(Debug)]
@@ -34,8 +41,14 @@ pub struct Draft {
     pub reported: Vec<ImageResult>,
     /// What something held at the last attempt, and the images.
     pub held: Option<(Operation, HeldImages)>,
-    /// Until when that is waited for.
+    /// Until when the deletion is to be done, or is waited for.
     pub until: Option<Timestamp>,
+    /// Why it could not be done at the last attempt.
+    pub failure: Option<String>,
+    /// When it may be concluded, where that has failed.
+    pub concluded_from: Option<Instant>,
+    /// Whether the report is final.
+    pub has_ended: bool,
     /// When it was asked last whether the deletion is still wanted.
     pub looked: Instant,
     /// What was done and is counted once it was reported.
@@ -54,6 +67,9 @@ impl Draft {
             reported: Vec::new(),
             held: None,
             until: None,
+            failure: None,
+            concluded_from: None,
+            has_ended: false,
             looked: Instant::now(),
             uncounted: Did::default(),
             results: HashMap::new(),
@@ -68,12 +84,14 @@ impl Draft {
     /// The deletion is this. Its status may be long, and is of no use here.
     pub fn see(&mut self, deletion: &ImageDeletion) {
         let ImageDeletion { metadata, spec, .. } = deletion.clone();
+        self.until = Some(deletion.deadline().unwrap_or(Timestamp::MAX));
         self.deletion = Some(Box::new(ImageDeletion { metadata, spec, status: None }));
     }
 
     /// Goes on from a report that has not been completed.
     pub fn resume(&mut self, report: ImageDeletionReportSpec) {
         self.started = Some(report.start_time);
+        self.has_ended = report.completion_time.is_some();
         self.reported.clone_from(&report.results);
         self.results = report.results.into_iter().map(|result| (result.image.clone(), result)).collect();
     }
@@ -97,8 +115,8 @@ impl Draft {
 
     /// Forgets what an attempt that failed may have left half known. The API server has what was reported.
     pub fn reset(&mut self) {
-        let (started, deletion) = (self.started.take(), self.deletion.take());
-        *self = Self { started, deletion, ..Self::new(true) };
+        let (started, deletion, failure) = (self.started.take(), self.deletion.take(), self.failure.take());
+        *self = Self { started, deletion, failure, until: self.until, ..Self::new(true) };
     }
 
     /// Whether an entry is to be tried: it was not yet, or something held it, or it failed.
@@ -136,6 +154,32 @@ impl Draft {
     pub fn listed(&self, deletion: &ImageDeletion) -> Vec<ImageResult> {
         let images = deletion.spec.images.iter().map(|image| image.as_str());
         images.map(|image| self.results.get(image).cloned().unwrap_or_else(|| untried(image))).collect()
+    }
+
+    /// Says of every entry of which nothing is known, or which was to go on, why it was not done.
+    pub fn give_up(&mut self, deletion: &ImageDeletion, cause: &str) {
+        let message = format!("this could not be done before the deadline: {}", plain(cause));
+        for image in deletion.spec.images.iter().map(|image| image.as_str()) {
+            let result = self.results.entry(image.to_owned()).or_insert_with(|| untried(image));
+            if matches!(result.message.as_deref(), Some(UNTRIED | INTERRUPTED)) {
+                result.message = Some(message.clone());
+            }
+        }
+    }
+
+    /// From when on the deletion is to be concluded: at its deadline, where there is something to say. Where nothing can be done on the
+    /// node and the deadline is not known, that is to be read.
+    pub fn concludes(
+        &self,
+        is_hindered: bool,
+        instant_of: impl FnOnce(Timestamp) -> Instant,
+    ) -> Option<Instant> {
+        let has_to_say = is_hindered || self.failure.is_some() || self.has_reported();
+        if !has_to_say || (self.until.is_none() && !is_hindered) {
+            return None;
+        }
+        let over = self.until.map_or_else(Instant::now, instant_of);
+        Some(self.concluded_from.map_or(over, |from| from.max(over)))
     }
 
     /// Whether what is held is waited for no longer, as far as is known.
@@ -188,7 +232,7 @@ impl Draft {
         for (image, result) in &mut self.results {
             if Pattern::is_pattern(image) && result.outcome != Outcome::Conflict {
                 result.outcome = Outcome::Failed;
-                result.message = Some("this was interrupted, and goes on".to_owned());
+                result.message = Some(INTERRUPTED.to_owned());
             }
         }
     }
@@ -240,7 +284,7 @@ fn untried(image: &str) -> ImageResult {
         records: Vec::new(),
         conflicts: Vec::new(),
         reclaimed_bytes: 0,
-        message: Some("interrupted before it was reported: nothing is known to be removed".to_owned()),
+        message: Some(UNTRIED.to_owned()),
     }
 }
 

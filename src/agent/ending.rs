@@ -4,15 +4,72 @@ use super::attempt::{Attempts, Standing};
 use super::cluster::Place;
 use super::draft::Draft;
 use super::error::ApiError;
+use super::known::Known;
+use super::membership::is_over;
+use super::queue::Key;
 use crate::api::deletion::ImageDeletion;
 
 impl Attempts {
-    /// At its deadline a deletion that waits has come to its end here, as it was reported.
+    /// The deadline of a deletion has passed, as far as is known: says so where it was reported before, and why where it could not be
+    /// done. That takes neither containerd nor a turn on the node, which may be what is missing. `Held` where it is not over.
+    pub(super) async fn give_up(
+        &self,
+        key: &Key,
+        known: &Known,
+        draft: &mut Draft,
+        hindrance: Option<String>,
+    ) -> Result<Standing, ApiError> {
+        let Some(deletion) = self.look(key, known).await? else {
+            self.end(draft).await?;
+            return Ok(Standing::Done);
+        };
+        draft.see(&deletion);
+        if !is_over(&deletion, self.cluster.now()) {
+            return Ok(Standing::Held);
+        }
+        draft.failure = hindrance.or(draft.failure.take());
+        if self.membership.joined_after(&deletion).await?
+            || self.catch_up(key, draft).await? == Standing::Done
+        {
+            return Ok(Standing::Done);
+        }
+        self.conclude(&deletion, draft).await?;
+        Ok(Standing::Done)
+    }
+
+    /// Goes on from the report that may be there. `Done` where that is final.
+    pub(super) async fn catch_up(&self, key: &Key, draft: &mut Draft) -> Result<Standing, ApiError> {
+        if draft.may_have_report
+            && let Some(report) = self.cluster.report(&key.uid).await?
+        {
+            if report.spec.completion_time.is_some() {
+                return Ok(Standing::Done);
+            }
+            draft.resume(report.spec);
+        }
+        draft.may_have_report = false;
+        Ok(Standing::Held)
+    }
+
+    /// At its deadline a deletion that waits has come to its end here, as it was reported; one that could not be done, with the reason.
     pub(super) async fn conclude(&self, deletion: &ImageDeletion, draft: &mut Draft) -> Result<(), ApiError> {
-        if deletion.metadata.deletion_timestamp.is_some() || !draft.has_reported() {
+        let is_going = deletion.metadata.deletion_timestamp.is_some();
+        if is_going || !is_over(deletion, self.cluster.now()) {
             return Ok(());
         }
-        let place = if deletion.is_finished() { Place::Last } else { Place::Taken };
+        let place = match (draft.has_reported(), deletion.is_finished()) {
+            (true, true) => Place::Last,
+            (true, false) => Place::Taken,
+            (false, true) => return Ok(()),
+            (false, false) if draft.failure.is_none() || !self.membership.selects(deletion).await? => {
+                return Ok(());
+            }
+            (false, false) => Place::Free,
+        };
+        if let Some(cause) = draft.failure.take() {
+            draft.give_up(deletion, &cause);
+            draft.failure = Some(cause);
+        }
         self.report_at(place, deletion, draft, Standing::Done).await.map(drop)
     }
 

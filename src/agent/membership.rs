@@ -33,7 +33,12 @@ impl Membership {
         if is_over(deletion, self.cluster.now()) {
             return Ok(false);
         }
-        if has_reported || deletion.spec.node_selector.is_none() {
+        Ok(has_reported || self.selects(deletion).await?)
+    }
+
+    /// Whether the deletion selects the node by its labels.
+    pub async fn selects(&self, deletion: &ImageDeletion) -> Result<bool, ApiError> {
+        if deletion.spec.node_selector.is_none() {
             return Ok(true);
         }
         Ok(NodeSelector::of(&deletion.spec).selects(self.cluster.node().await?.labels()))

@@ -74,15 +74,16 @@ impl Attempts {
             completed: (standing == Standing::Done).then(|| Time(self.cluster.now())),
             place,
         };
-        let mut is_ended_by_other = false;
+        // It was counted then.
+        let mut had_ended = draft.has_ended;
         let written = self.tell(&telling, &results).await?;
         if let Written::Gone = written {
             self.count(&std::mem::take(&mut draft.uncounted));
             return Ok(Standing::Done);
         }
         if let Written::Not(earlier) = written {
-            is_ended_by_other = earlier.completion_time.is_some();
-            if is_ended_by_other && draft.is_told_in(&earlier) {
+            had_ended = earlier.completion_time.is_some();
+            if had_ended && draft.is_told_in(&earlier) {
                 self.count(&std::mem::take(&mut draft.uncounted));
                 return Ok(Standing::Done);
             }
@@ -99,7 +100,7 @@ impl Attempts {
         if !deletion.spec.dry_run {
             draft.new_conflicts(&results).for_each(|conflict| self.metrics.held(conflict));
         }
-        if standing == Standing::Done && !is_ended_by_other {
+        if standing == Standing::Done && !had_ended {
             if !deletion.spec.dry_run {
                 self.metrics.ended(&results);
             }
@@ -108,7 +109,8 @@ impl Attempts {
         }
         self.count(&std::mem::take(&mut draft.uncounted));
         draft.reported = results;
-        Ok(if is_ended_by_other { Standing::Done } else { standing })
+        draft.has_ended |= standing == Standing::Done;
+        Ok(if had_ended { Standing::Done } else { standing })
     }
 
     /// Writes a report, or that it was not taken.
@@ -154,25 +156,31 @@ impl Attempts {
         Ok(others)
     }
 
-    async fn report_for(&self, deletion: &ImageDeletion, did: Did) -> Result<(), ApiError> {
+    async fn report_for(&self, deletion: &ImageDeletion, mut did: Did) -> Result<(), ApiError> {
         let mut draft = Draft::new(false);
         if let Some(report) = self.cluster.report(&Owner::of(deletion).uid).await? {
             if report.spec.completion_time.is_some() {
-                return Ok(());
+                // An entry may have been given up before it was known what was removed of it. Of the others all was told.
+                let told = &report.spec.results;
+                did.results.retain(|did| {
+                    let is_given_up =
+                        |told: &ImageResult| told.image == did.image && told.outcome == Outcome::Failed;
+                    !did.records.is_empty() && told.iter().any(is_given_up)
+                });
             }
             draft.resume(report.spec);
         }
-        let standing = match is_over(deletion, self.cluster.now()) {
+        let standing = match draft.has_ended || is_over(deletion, self.cluster.now()) {
             true => Standing::Done,
             false => Standing::Held,
         };
         draft.take_in_recovered(did);
         if standing == Standing::Held {
             draft.leave_patterns_due();
-            if draft.listed(deletion) == draft.reported {
-                // It was reported before, and counted then.
-                return Ok(());
-            }
+        }
+        if (standing == Standing::Held || draft.has_ended) && draft.listed(deletion) == draft.reported {
+            // It was reported before, and counted then.
+            return Ok(());
         }
         self.report(deletion, &mut draft, standing).await.map(drop)
     }

@@ -17,13 +17,13 @@ use tracing::{Instrument, error_span};
 use super::attempt::{Attempts, Standing};
 use super::changed::Changed;
 use super::cluster::Heard;
-use super::connection::{Connection, Link};
+use super::connection::{CONTAINERD, Connection, Link};
 use super::draft::Draft;
 use super::error::Failed;
 use super::known::Known;
 use super::queue::{Key, Queue};
 use crate::backoff::Backoff;
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, NOT_YET};
 
 /// What `readyz` calls it.
 pub const API_SERVER: &str = "API server";
@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(20);
 enum Job {
     /// Ending what was killed before this connection.
     Recover { link: u64 },
+    /// Saying what came of a deletion whose deadline has passed.
+    Conclude { key: Key, draft: Box<Draft> },
     /// Trying a deletion.
     Attempt { key: Key, draft: Box<Draft>, tried: Instant },
 }
@@ -62,6 +64,8 @@ pub struct Worker<'a> {
     recovered: u64,
     recover_at: Instant,
     recover_failures: Backoff,
+    /// Why that could not be done.
+    recover_failure: Option<String>,
 }
 
 impl<'a> Worker<'a> {
@@ -81,6 +85,7 @@ impl<'a> Worker<'a> {
             recovered: 0,
             recover_at: Instant::now(),
             recover_failures: Backoff::up_to(LONGEST),
+            recover_failure: None,
         }
     }
 
@@ -128,6 +133,9 @@ impl<'a> Worker<'a> {
             Ok(Heard::New(deletion)) => {
                 let key = key(&deletion.metadata);
                 self.see(key.clone(), false);
+                if let Some(draft) = self.drafts.get_mut(&key) {
+                    draft.see(&deletion);
+                }
                 if let Some(before) = self.known.insert(key, Known::told(*deletion)) {
                     // An attempt that waits for its turn has a copy.
                     before.unwatch();
@@ -178,8 +186,15 @@ impl<'a> Worker<'a> {
 
     /// What to do next, if there is a connection and something to do.
     fn next_job(&mut self) -> Option<Doing<'a>> {
-        let link = self.connection.link().filter(|_| self.has_listed)?;
+        // A time that has passed is told as now.
+        let concludes = self.concludes();
         let now = Instant::now();
+        if let Some((_, key)) = concludes.filter(|(at, _)| self.has_listed && *at <= now) {
+            let draft = self.drafts.remove(&key)?;
+            let known = self.known.get(&key).cloned().unwrap_or_default();
+            return Some(conclude(self.attempts, key, known, draft, self.hindrance()));
+        }
+        let link = self.connection.link().filter(|_| self.has_listed)?;
         if self.recovered != link.number {
             let due = self.recover_at <= now;
             return due.then(|| recover(self.attempts, link));
@@ -191,13 +206,38 @@ impl<'a> Worker<'a> {
         Some(attempt(self.attempts, link, key, known, draft))
     }
 
+    /// Which deletion is concluded next, and when.
+    fn concludes(&self) -> Option<(Instant, Key)> {
+        let is_hindered = self.hindrance().is_some();
+        let instant_of = |time| self.attempts.cluster.instant_of(time);
+        let concludes = |(key, draft): (&'_ Key, &'_ Draft)| {
+            Some((draft.concludes(is_hindered, instant_of)?, key.clone()))
+        };
+        self.drafts.iter().filter_map(concludes).min()
+    }
+
+    /// Why nothing can be done on the node now, whatever it is.
+    fn hindrance(&self) -> Option<String> {
+        match self.connection.link() {
+            Some(link) => self.recover_failure.clone().filter(|_| self.recovered != link.number),
+            None => {
+                let why = self.health.lack(CONTAINERD).filter(|why| why != NOT_YET)?;
+                Some(format!("no connection to containerd: {why}"))
+            }
+        }
+    }
+
     /// When there may be something to do that nothing else tells of.
     fn wakes(&self) -> Option<Instant> {
-        let link = self.connection.link().filter(|_| self.has_listed)?;
-        if self.recovered != link.number {
-            return Some(self.recover_at);
+        if !self.has_listed {
+            return None;
         }
-        self.queue.wakes()
+        let work = self.connection.link().and_then(|link| match self.recovered == link.number {
+            true => self.queue.wakes(),
+            false => Some(self.recover_at),
+        });
+        let concludes = self.concludes().map(|(at, _)| at);
+        work.into_iter().chain(concludes).min()
     }
 
     fn settle(&mut self, job: Job, result: Result<Standing, Failed>) {
@@ -208,15 +248,37 @@ impl<'a> Worker<'a> {
             Job::Recover { link } => match result {
                 Ok(_) => {
                     self.recovered = link;
+                    self.recover_failure = None;
                     self.recover_failures = Backoff::up_to(LONGEST);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot end what was killed on this node; it is tried again");
                     self.recover_at = Instant::now() + self.recover_failures.pause();
+                    self.recover_failure = Some(error.to_string());
                 }
             },
+            Job::Conclude { key, draft } => self.settle_conclusion(key, *draft, result),
             Job::Attempt { key, draft, tried } => self.settle_attempt(key, *draft, tried, result),
         }
+    }
+
+    fn settle_conclusion(&mut self, key: Key, mut draft: Draft, result: Result<Standing, Failed>) {
+        match result {
+            Ok(Standing::Done) => {
+                self.failures.remove(&key);
+                self.waiting_for_pods.remove(&key);
+                self.queue.done(&key);
+            }
+            // Its deadline is later by now.
+            Ok(Standing::Held) => drop(self.drafts.insert(key, draft)),
+            Err(error) => {
+                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause();
+                tracing::warn!(deletion = key.name, %error, ?delay, "the end of the deletion is told again");
+                draft.concluded_from = Some(Instant::now() + delay);
+                self.drafts.insert(key, draft);
+            }
+        }
+        self.forget_drafts();
     }
 
     fn settle_attempt(
@@ -235,6 +297,7 @@ impl<'a> Worker<'a> {
             }
             Ok(Standing::Held) => {
                 self.failures.remove(&key);
+                draft.failure = None;
                 match draft.waits_for_pod() {
                     true => self.waiting_for_pods.insert(key.clone()),
                     false => self.waiting_for_pods.remove(&key),
@@ -247,6 +310,7 @@ impl<'a> Worker<'a> {
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
                 let now = Instant::now();
                 self.queue.again(&key, now + delay);
+                draft.failure = Some(error.to_string());
                 if let Failed::Within(_) = error {
                     draft.reset();
                     // What it had begun is ended first, and reported: what it had decided is not decided anew. Every other deletion
@@ -297,6 +361,22 @@ fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
     async move {
         let result = attempts.recover(&link).await.map(|()| Standing::Done).map_err(Failed::Within);
         (Job::Recover { link: link.number }, result)
+    }
+    .instrument(span)
+    .boxed_local()
+}
+
+fn conclude(
+    attempts: &Attempts,
+    key: Key,
+    known: Known,
+    mut draft: Draft,
+    hindrance: Option<String>,
+) -> Doing<'_> {
+    let span = error_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
+    async move {
+        let result = attempts.give_up(&key, &known, &mut draft, hindrance).await;
+        (Job::Conclude { key, draft: Box::new(draft) }, result.map_err(|error| Failed::Before(error.into())))
     }
     .instrument(span)
     .boxed_local()

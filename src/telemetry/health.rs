@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::plain::plain;
 
+/// Why a part is missing of which nothing was heard yet.
+pub const NOT_YET: &str = "not there yet";
+
 /// What stands in the way of the work, by what is missing; shared by everything that can be missing something.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<&'static str, String>>>);
@@ -14,7 +17,7 @@ impl Health {
     pub fn missing(parts: impl IntoIterator<Item = &'static str>) -> Self {
         let health = Self::default();
         for part in parts {
-            health.lacks(part, "not there yet");
+            health.lacks(part, NOT_YET);
         }
         health
     }
@@ -27,6 +30,11 @@ impl Health {
     /// The part is there.
     pub fn has(&self, part: &'static str) {
         self.reasons().remove(part);
+    }
+
+    /// Why the part is missing, if it is.
+    pub fn lack(&self, part: &'static str) -> Option<String> {
+        self.reasons().get(part).cloned()
     }
 
     /// What is missing, a line each; `None` if the process is ready.
@@ -52,6 +60,7 @@ mod tests {
         health.has("API server");
         health.lacks("containerd", "no\nsocket");
         assert_eq!(health.complaint().unwrap(), "containerd: no\\nsocket\n");
+        assert_eq!(health.lack("containerd").as_deref(), Some("no\\nsocket"));
         health.clone().has("containerd");
         assert_eq!(health.complaint(), None);
     }

@@ -156,3 +156,45 @@ fn a_failed_attempt_leaves_only_what_the_api_server_has() {
     assert_eq!(draft.begin(Timestamp::MAX), &Time(Timestamp::UNIX_EPOCH));
     assert!(draft.is_due("a"));
 }
+
+#[test]
+fn what_is_given_up_has_the_reason_and_what_was_done_keeps_its_own() {
+    let mut draft = Draft::new(false);
+    draft.add([result("a:*", Outcome::Deleted), result("b", Outcome::Conflict)]);
+    draft.leave_patterns_due();
+    let deletion = ImageDeletion::new("drop", ImageDeletionSpec::of(["a:*", "b", "c"]));
+    draft.give_up(&deletion, "the disk\nis full");
+    let why = Some("this could not be done before the deadline: the disk\\nis full");
+    let listed = draft.listed(&deletion);
+    let told: Vec<_> =
+        listed.iter().map(|it| (it.outcome, it.records.len(), it.message.as_deref())).collect();
+    assert_eq!(told, [(Outcome::Failed, 1, why), (Outcome::Conflict, 0, None), (Outcome::Failed, 0, why)]);
+}
+
+#[test]
+fn a_deletion_is_concluded_at_its_deadline_where_there_is_something_to_say() {
+    let deadline = Instant::now() + Duration::from_secs(600);
+    // Whether it failed or was reported, and whether nothing can be done on the node.
+    let rows = [
+        (false, false, false, None),
+        (true, false, false, Some(deadline)),
+        (false, true, false, Some(deadline)),
+        (false, false, true, Some(deadline)),
+    ];
+    for (has_failed, has_reported, is_hindered, expected) in rows {
+        let mut draft = Draft::new(false);
+        draft.see(&deletion());
+        draft.failure = has_failed.then(String::new);
+        draft.reported.extend(has_reported.then(|| result("a", Outcome::Conflict)));
+        let case = format!("failed: {has_failed}, reported: {has_reported}, hindered: {is_hindered}");
+        assert_eq!(draft.concludes(is_hindered, |_| deadline), expected, "{case}");
+    }
+    let mut draft = Draft::new(true);
+    assert!(draft.concludes(true, |_| deadline).unwrap() < deadline, "its deadline is to be read");
+    assert_eq!(draft.concludes(false, |_| deadline), None, "an attempt reads it");
+    draft.concluded_from = Some(deadline);
+    assert_eq!(draft.concludes(true, |_| deadline), Some(deadline));
+    draft.failure = Some(String::new());
+    draft.reset();
+    assert!(draft.failure.is_some(), "why it failed is known still");
+}

@@ -1,14 +1,13 @@
 use std::convert::Infallible;
-use std::future::ready;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use prometheus::Registry;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::*;
@@ -25,6 +24,7 @@ use crate::telemetry::metrics::AgentMetrics;
 struct Bench {
     attempts: Attempts,
     asked: Arc<Mutex<Vec<String>>>,
+    created: Arc<Mutex<Vec<Value>>>,
     registry: Registry,
 }
 
@@ -33,25 +33,34 @@ impl Bench {
     fn new(has_report: bool) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&asked);
-        let answer = move |request: Request<_>| {
-            heard.lock().unwrap().push(request.method().to_string());
-            let (status, body) = match *request.method() {
-                Method::PATCH if !has_report => (
-                    StatusCode::NOT_FOUND,
-                    json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "no"}),
-                ),
-                _ => (StatusCode::OK, json!({"metadata": {}, "items": []})),
-            };
-            let body = Body::from(body.to_string());
-            ready(Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap()))
+        let created = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&created);
+        let answer = move |request: Request<kube::client::Body>| {
+            let (heard, kept) = (Arc::clone(&heard), Arc::clone(&kept));
+            async move {
+                heard.lock().unwrap().push(request.method().to_string());
+                if request.method() == Method::POST {
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    kept.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                    return Ok::<_, Infallible>(Response::new(Body::from(
+                        json!({"metadata": {}}).to_string(),
+                    )));
+                }
+                let (status, body) = match *request.method() {
+                    Method::PATCH if !has_report => (
+                        StatusCode::NOT_FOUND,
+                        json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "no"}),
+                    ),
+                    _ => (StatusCode::OK, json!({"metadata": {}, "items": []})),
+                };
+                let body = Body::from(body.to_string());
+                Ok::<_, Infallible>(Response::builder().status(status).body(body).unwrap())
+            }
         };
         let registry = Registry::new();
         let metrics = AgentMetrics::register(&registry).unwrap();
-        Self {
-            attempts: fixture::attempts(Client::new(service_fn(answer), "default"), metrics),
-            asked,
-            registry,
-        }
+        let attempts = fixture::attempts(Client::new(service_fn(answer), "default"), metrics);
+        Self { attempts, asked, created, registry }
     }
 
     /// How many outcomes and durations were counted.
@@ -66,6 +75,10 @@ impl Bench {
         let durations = metrics("secateur_deletion_duration_seconds");
         [outcomes as u64, durations[0].get_histogram().get_sample_count()]
     }
+}
+
+fn key() -> Key {
+    Key { created: Timestamp::MIN, name: "drop".to_owned(), uid: "5f2c".to_owned() }
 }
 
 /// A draft of a deletion that waits, and has reported.
@@ -122,11 +135,56 @@ async fn what_was_finished_while_pods_were_listed_is_reported_to_its_end() {
     let known = Known::told(deletion.clone());
     let seen = Seen::long_ago(&known);
     known.unwatch();
-    let key = Key { created: Timestamp::MIN, name: "drop".to_owned(), uid: "5f2c".to_owned() };
-    let due = bench.attempts.still_due(&key, &known, &seen, deletion, &mut draft).await.unwrap();
+    let due = bench.attempts.still_due(&key(), &known, &seen, deletion, &mut draft).await.unwrap();
     assert!(due.is_none());
     assert_eq!(
         (&**bench.asked.lock().unwrap(), bench.ended()),
         (&["GET".to_owned(), "PATCH".to_owned()][..], [1, 1])
     );
+}
+
+#[tokio::test]
+async fn a_node_that_failed_until_the_deadline_says_why() {
+    const REFUSED: &str = "leases.Create: no space left on device (Unknown)";
+    const AWAY: &str = "no connection to containerd: nobody listens";
+    // How old the deletion is, what the last attempt failed for, what stands in the way now, and what is said.
+    let rows = [
+        (600, Some(REFUSED), None, Standing::Done, Some(REFUSED)),
+        (600, None, Some(AWAY), Standing::Done, Some(AWAY)),
+        (600, Some(REFUSED), Some(AWAY), Standing::Done, Some(AWAY)),
+        (600, None, None, Standing::Done, None),
+        (590, Some(REFUSED), None, Standing::Held, None),
+    ];
+    for (age, failure, hindrance, standing, said) in rows {
+        let case = format!("{age} s old, {failure:?}, {hindrance:?}");
+        let bench = Bench::new(false);
+        let mut deletion = fixture::deletion("drop", "5f2c");
+        deletion.metadata.creation_timestamp = Some(Time(Timestamp::now() - SignedDuration::from_secs(age)));
+        let mut draft = Draft::new(false);
+        draft.failure = failure.map(str::to_owned);
+        let (known, hindrance) = (Known::told(deletion), hindrance.map(str::to_owned));
+        let found = bench.attempts.give_up(&key(), &known, &mut draft, hindrance).await.unwrap();
+        assert_eq!(found, standing, "{case}");
+        let created = bench.created.lock().unwrap();
+        let told = created.first().map(|report| {
+            assert!(report["completionTime"].is_string() && report["outcome"] == "Failed", "{report}");
+            report["results"][0]["message"].as_str().unwrap().to_owned()
+        });
+        let said = said.map(|why| format!("this could not be done before the deadline: {why}"));
+        assert_eq!(told, said, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_selected_says_nothing_of_its_failure() {
+    let bench = Bench::new(false);
+    let mut deletion = fixture::deletion("drop", "5f2c");
+    deletion.metadata.creation_timestamp = Some(Time(Timestamp::now() - SignedDuration::from_secs(600)));
+    let labels = json!({"matchLabels": {"pool": "other"}});
+    deletion.spec.node_selector = Some(serde_json::from_value(labels).unwrap());
+    let mut draft = Draft::new(false);
+    draft.failure = Some("away".to_owned());
+    let known = Known::told(deletion);
+    let standing = bench.attempts.give_up(&key(), &known, &mut draft, None).await.unwrap();
+    assert_eq!((standing, bench.created.lock().unwrap().len()), (Standing::Done, 0));
 }

@@ -116,6 +116,9 @@ fn having(report: &ImageDeletionReport, metrics: &AgentMetrics) -> (Attempts, Ar
         async move {
             let (status, body) = match *request.method() {
                 Method::POST => (StatusCode::CONFLICT, refusal(409, "AlreadyExists")),
+                Method::GET if request.uri().path().ends_with("/imagedeletions/drop") => {
+                    (StatusCode::OK, json!(fixture::deletion("drop", "5f2c")))
+                }
                 Method::GET => (StatusCode::OK, there),
                 _ => {
                     let body = request.into_body().collect_bytes().await.unwrap();
@@ -187,4 +190,28 @@ async fn an_agent_that_waits_is_done_where_another_of_its_node_was() {
     draft.add(Did::of(&[held]).results);
     let standing = attempts.report(&deletion, &mut draft, Standing::Held).await.unwrap();
     assert_eq!((standing, replaced.lock().unwrap().len()), (Standing::Done, 0));
+}
+
+/// What could not be ended on the node before the deadline is found when it can be.
+#[tokio::test]
+async fn what_was_removed_of_an_entry_that_was_given_up_is_added_to_the_report() {
+    let time = Time(jiff::Timestamp::UNIX_EPOCH);
+    for (outcome, replaced_by) in [(node::Outcome::Failed, Some("Deleted")), (node::Outcome::Conflict, None)]
+    {
+        let registry = Registry::new();
+        let metrics = AgentMetrics::register(&registry).unwrap();
+        let given_up = EntryResult { entry: "app:v1".to_owned(), outcome, ..EntryResult::default() };
+        let told = Did::of(&[given_up]).results;
+        let deletion = fixture::deletion("drop", "5f2c");
+        let report = ImageDeletionReport::of(&deletion, "node-a", told, time.clone(), Some(time.clone()));
+        let (attempts, replaced) = having(&report, &metrics);
+        attempts.report_recovered(&[recovered("drop/5f2c")], None).await.unwrap();
+        let replaced = replaced.lock().unwrap();
+        let found = replaced.first().map(|report| {
+            assert!(report["completionTime"].is_string(), "{report}");
+            report["results"][0]["outcome"].as_str().unwrap()
+        });
+        assert_eq!(found, replaced_by, "{outcome:?}");
+        assert_eq!(counted(&registry, "secateur_image_outcomes_total"), 0.0, "it was counted: {outcome:?}");
+    }
 }

@@ -3,6 +3,7 @@ use std::future::pending;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use kube::core::PartialObjectMetaExt;
 use prometheus::Registry;
@@ -150,5 +151,44 @@ async fn what_was_told_before_the_watch_broke_or_left_it_is_read_again() {
         assert!(copy.current().is_none() && copy.last().is_some(), "{name}");
         worker.hear(Ok(Heard::New(Box::new(told.clone()))));
         assert!(worker.known[&key(&told.metadata)].current().is_some(), "{name}");
+    }
+}
+
+/// It waits for no connection: that may be what is missing.
+#[tokio::test]
+async fn what_failed_is_concluded_at_the_deadline_without_containerd() {
+    for (age, is_over) in [(0, false), (600, true)] {
+        let attempts = attempts();
+        let mut worker = worker(&attempts);
+        worker.hear(Ok(Heard::Unfinished(Vec::new())));
+        let mut told = deletion("told");
+        told.metadata.creation_timestamp =
+            Some(Time(Timestamp::now() - jiff::SignedDuration::from_secs(age)));
+        worker.hear(Ok(Heard::New(Box::new(told.clone()))));
+        worker.health.lacks(CONTAINERD, "nobody listens");
+        assert_eq!(worker.next_job().is_some(), is_over, "{age} s old");
+        if !is_over {
+            let remains = worker.wakes().unwrap() - Instant::now();
+            assert!((590..=600).contains(&remains.as_secs()), "{remains:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_that_is_later_by_now_is_waited_for() {
+    let attempts = attempts();
+    let mut worker = worker(&attempts);
+    let told = deletion("told");
+    worker.hear(Ok(Heard::New(Box::new(told.clone()))));
+    let key = key(&told.metadata);
+    let rows = [(Ok(Standing::Held), true), (Ok(Standing::Done), false)];
+    for (result, is_kept) in rows {
+        let case = format!("{result:?}");
+        worker.settle_conclusion(key.clone(), Draft::new(false), result);
+        assert_eq!(
+            (worker.drafts.contains_key(&key), worker.queue.is_open(&key)),
+            (is_kept, is_kept),
+            "{case}"
+        );
     }
 }
