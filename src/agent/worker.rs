@@ -1,5 +1,7 @@
 //! The loop of an agent: hear of deletions, and try one after another.
 
+mod conclusion;
+
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
@@ -17,13 +19,13 @@ use tracing::{Instrument, error_span};
 use super::attempt::{Attempts, Standing};
 use super::changed::Changed;
 use super::cluster::Heard;
-use super::connection::{CONTAINERD, Connection, Link};
+use super::connection::{Connection, Link};
 use super::draft::Draft;
 use super::error::Failed;
 use super::known::Known;
 use super::queue::{Key, Queue};
 use crate::backoff::Backoff;
-use crate::telemetry::health::{Health, NOT_YET};
+use crate::telemetry::health::Health;
 
 /// What `readyz` calls it.
 pub const API_SERVER: &str = "API server";
@@ -186,14 +188,10 @@ impl<'a> Worker<'a> {
 
     /// What to do next, if there is a connection and something to do.
     fn next_job(&mut self) -> Option<Doing<'a>> {
-        // A time that has passed is told as now.
-        let concludes = self.concludes();
-        let now = Instant::now();
-        if let Some((_, key)) = concludes.filter(|(at, _)| self.has_listed && *at <= now) {
-            let draft = self.drafts.remove(&key)?;
-            let known = self.known.get(&key).cloned().unwrap_or_default();
-            return Some(conclude(self.attempts, key, known, draft, self.hindrance()));
+        if let Some(conclusion) = self.conclusion() {
+            return Some(conclusion);
         }
+        let now = Instant::now();
         let link = self.connection.link().filter(|_| self.has_listed)?;
         if self.recovered != link.number {
             let due = self.recover_at <= now;
@@ -204,27 +202,6 @@ impl<'a> Worker<'a> {
         let known = self.known.get(&key).cloned().unwrap_or_default();
         self.pods_changed = Changed::none();
         Some(attempt(self.attempts, link, key, known, draft))
-    }
-
-    /// Which deletion is concluded next, and when.
-    fn concludes(&self) -> Option<(Instant, Key)> {
-        let is_hindered = self.hindrance().is_some();
-        let instant_of = |time| self.attempts.cluster.instant_of(time);
-        let concludes = |(key, draft): (&'_ Key, &'_ Draft)| {
-            Some((draft.concludes(is_hindered, instant_of)?, key.clone()))
-        };
-        self.drafts.iter().filter_map(concludes).min()
-    }
-
-    /// Why nothing can be done on the node now, whatever it is.
-    fn hindrance(&self) -> Option<String> {
-        match self.connection.link() {
-            Some(link) => self.recover_failure.clone().filter(|_| self.recovered != link.number),
-            None => {
-                let why = self.health.lack(CONTAINERD).filter(|why| why != NOT_YET)?;
-                Some(format!("no connection to containerd: {why}"))
-            }
-        }
     }
 
     /// When there may be something to do that nothing else tells of.
@@ -260,25 +237,6 @@ impl<'a> Worker<'a> {
             Job::Conclude { key, draft } => self.settle_conclusion(key, *draft, result),
             Job::Attempt { key, draft, tried } => self.settle_attempt(key, *draft, tried, result),
         }
-    }
-
-    fn settle_conclusion(&mut self, key: Key, mut draft: Draft, result: Result<Standing, Failed>) {
-        match result {
-            Ok(Standing::Done) => {
-                self.failures.remove(&key);
-                self.waiting_for_pods.remove(&key);
-                self.queue.done(&key);
-            }
-            // Its deadline is later by now.
-            Ok(Standing::Held) => drop(self.drafts.insert(key, draft)),
-            Err(error) => {
-                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause();
-                tracing::warn!(deletion = key.name, %error, ?delay, "the end of the deletion is told again");
-                draft.concluded_from = Some(Instant::now() + delay);
-                self.drafts.insert(key, draft);
-            }
-        }
-        self.forget_drafts();
     }
 
     fn settle_attempt(
@@ -361,22 +319,6 @@ fn recover(attempts: &Attempts, link: Link) -> Doing<'_> {
     async move {
         let result = attempts.recover(&link).await.map(|()| Standing::Done).map_err(Failed::Within);
         (Job::Recover { link: link.number }, result)
-    }
-    .instrument(span)
-    .boxed_local()
-}
-
-fn conclude(
-    attempts: &Attempts,
-    key: Key,
-    known: Known,
-    mut draft: Draft,
-    hindrance: Option<String>,
-) -> Doing<'_> {
-    let span = error_span!("deletion", deletion = key.name, node = attempts.cluster.node_name());
-    async move {
-        let result = attempts.give_up(&key, &known, &mut draft, hindrance).await;
-        (Job::Conclude { key, draft: Box::new(draft) }, result.map_err(|error| Failed::Before(error.into())))
     }
     .instrument(span)
     .boxed_local()
