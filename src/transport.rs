@@ -5,6 +5,9 @@
 //! notices there that the other side is dead before a watch is over, which takes five minutes; here it is asked every now and then.
 //! One that answers that and nothing else is [given up](demand) too.
 //!
+//! What it refuses for now is asked again at once, and a few times only: whoever asks has pauses of its own, and says in the log and
+//! counts what went wrong. kube's own client would ask for minutes without a word, and for as long as the API server says.
+//!
 //! One connection carries a hundred requests at a time, more than a controller ever has: its watches, the lists of reports and
 //! what it writes.
 
@@ -31,6 +34,12 @@ use demand::{Demand, PATIENCE, demanding};
 /// What Kubernetes' own clients do.
 const PINGS: Pings = Pings { after: Duration::from_secs(30), patience: Duration::from_secs(15) };
 
+/// How often what the API server refuses for now (429, 503, 504) is asked again before whoever has asked learns of it.
+const AGAIN: u32 = 3;
+/// The pauses before that, whatever the refusal says (`Retry-After`): a second and a half in all, and of each agent others.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// How it is noticed that the API server is dead.
 #[derive(Debug, Clone, Copy)]
 struct Pings {
@@ -48,8 +57,9 @@ pub type Http<C, B> = HttpClient<TimeoutConnector<HttpsConnector<C>>, B>;
 /// # Errors
 ///
 /// Where the configuration's certificates or credentials can't be used.
-pub fn client(config: Config, given_up: GivenUp) -> kube::Result<Client> {
+pub fn client(mut config: Config, given_up: GivenUp) -> kube::Result<Client> {
     if is_for_kube(&config) {
+        config.default_retry = false;
         return Client::try_from(config);
     }
     demanding_over(&config, http(&config, tcp())?, Demand { patience: PATIENCE, given_up })
@@ -86,11 +96,16 @@ where
 {
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
+        .option_layer(again())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .service(demanding(http, demand));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Asks a few times what is refused for now.
+fn again() -> Option<RetryLayer<RetryPolicy>> {
+    RetryPolicy::new(SHORTEST_PAUSE, LONGEST_PAUSE, AGAIN, false).ok().map(RetryLayer::new)
 }
 
 /// Makes connections without TLS, which is put on top of them.

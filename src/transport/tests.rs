@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body as Answer;
-use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
 use futures::{StreamExt, stream};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Node;
@@ -33,6 +34,8 @@ enum Server {
     Silent,
     /// It begins to answer, and no more.
     Stuck,
+    /// It can't for now, and nobody is to ask again for hours.
+    Busy(StatusCode),
 }
 
 /// An API server that has one node, and where nothing happens. On its first connection it is `first`.
@@ -45,14 +48,17 @@ async fn api_server(first: Server) -> SocketAddr {
             let server = match (connection, first) {
                 (0, _) => first,
                 (_, Server::Once) => Server::Silent,
-                (_, Server::Answers | Server::Silent | Server::Stuck) => Server::Answers,
+                (_, Server::Answers | Server::Silent | Server::Stuck | Server::Busy(_)) => Server::Answers,
             };
             let is_early = Arc::new(AtomicBool::new(server == Server::Once));
             let answer = move |request| {
                 let is_early = Arc::clone(&is_early);
                 async move {
                     match server {
-                        Server::Once if is_early.swap(false, Ordering::Relaxed) => Ok(too_early()),
+                        Server::Once if is_early.swap(false, Ordering::Relaxed) => {
+                            Ok(refusal(StatusCode::TOO_MANY_REQUESTS))
+                        }
+                        Server::Busy(status) => Ok(refusal(status)),
                         Server::Answers | Server::Once => answer(request).await,
                         Server::Silent => pending().await,
                         Server::Stuck => Ok(Response::new(Answer::from_stream(
@@ -69,9 +75,10 @@ async fn api_server(first: Server) -> SocketAddr {
     address
 }
 
-fn too_early() -> Response<Answer> {
+fn refusal(status: StatusCode) -> Response<Answer> {
     let mut refusal = Response::new(Answer::from("come back"));
-    *refusal.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    *refusal.status_mut() = status;
+    refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("7200"));
     refusal
 }
 
@@ -186,6 +193,24 @@ async fn an_answer_or_a_refusal_leaves_its_connection_in_use() {
     let nodes = nodes(Server::Once, LONG, GivenUp::Leaves).await;
     for _ in 0..3 {
         timeout(LONG, nodes.get("node-a")).await.expect("by the first connection").unwrap();
+    }
+}
+
+/// They have pauses of their own, and say what went wrong: an agent that hears nothing for minutes would seem to be well.
+#[tokio::test]
+async fn whoever_asks_learns_within_seconds_that_the_api_server_refuses_for_now() {
+    for status in [429, 503, 504].map(|code| StatusCode::from_u16(code).unwrap()) {
+        let nodes = nodes(Server::Busy(status), LONG, GivenUp::Stays).await;
+        let few = Duration::from_secs(5);
+        let got = timeout(few, nodes.get("node-a")).await.expect("a request is not kept").map(drop);
+        let watched = timeout(few, nodes.watch(&WatchParams::default(), "0")).await.expect("nor a watch");
+        for answer in [got, watched.map(drop)] {
+            let code = answer.expect_err("it is refused");
+            assert!(
+                matches!(&code, kube::Error::Api(said) if said.code == status.as_u16()),
+                "{status}: {code:?}"
+            );
+        }
     }
 }
 
