@@ -68,7 +68,7 @@ pub fn aggregate(
         reclaimed: quantity::human(reclaimed_bytes),
         records,
         node_results,
-        truncated: some_records_left_out || some_nodes_left_out,
+        truncated: some_records_left_out || some_nodes_left_out || tally.is_cut(),
         conditions: conditions::all(deletion, &tally, standing, &now),
     }
 }
@@ -196,6 +196,11 @@ impl<'a> Tally<'a> {
         bytes.fold(0u64, u64::saturating_add).min(i64::MAX as u64)
     }
 
+    /// Whether something that a node said was too long to be repeated.
+    fn is_cut(&self) -> bool {
+        self.reports.iter().any(|(_, report)| report.is_cut)
+    }
+
     /// The records with the number of nodes that wrote them, and whether some were left out.
     fn records(&self) -> (Vec<MergedRecord>, bool) {
         let mut records: Vec<_> = self
@@ -228,26 +233,31 @@ impl<'a> Tally<'a> {
         nodes
     }
 
-    /// The nodes one by one, bad ones first, and whether anything was left out. Every node gets its outcome before any
-    /// gets its details. Those that have not reported are among them where they were given up after `silent_for` seconds.
+    /// The nodes one by one, bad ones first, and whether anything was left out. Every node gets its outcome before any gets its
+    /// details, and of these each gets one before any gets another, so that a node that says much hides no other: first what holds
+    /// images, and then what was removed. Those that have not reported are among them where they were given up after `silent_for`
+    /// seconds.
     fn node_results(&self, silent_for: Option<u64>) -> (Vec<NodeResult>, bool) {
         let mut budget = Budget::new(NODE_RESULTS_BYTES);
-        let (worst, mut truncated) = self.worst(silent_for);
+        let (worst, are_more) = self.worst(silent_for);
         let mut shown: Vec<_> =
             worst.iter().map_while(|(node, answer)| budget.admit(answer.outline(node))).collect();
-        for (result, (_, answer)) in shown.iter_mut().zip(worst) {
-            let Answer::Report(report) = answer else { continue };
-            let words = report.words.as_ref();
-            truncated |= words.is_none();
-            for conflict in words.iter().flat_map(|words| &words.conflicts) {
-                let message = cut(&conflict.message);
-                truncated |= message != conflict.message;
-                result.conflicts.extend(budget.admit(Conflict { message, ..conflict.clone() }));
-            }
-            let records = report.records.iter().filter_map(|id| self.all.records().get(*id));
-            result.records.extend(records.map_while(|record| budget.admit(record.clone())));
-        }
-        (shown, truncated || budget.is_exhausted())
+        let conflicts = worst.iter().map(|(_, answer)| answer.conflicts().iter());
+        let mut is_cut = false;
+        in_turns(&mut shown, conflicts.collect(), |result, conflict| {
+            let message = cut(&conflict.message);
+            is_cut |= message != conflict.message;
+            let admitted = budget.admit(Conflict { message, ..conflict.clone() });
+            admitted.map(|conflict| result.conflicts.push(conflict))
+        });
+        let records = worst.iter().map(|(_, answer)| answer.records().iter());
+        in_turns(&mut shown, records.collect(), |result, id| {
+            let admitted = budget.admit(self.all.records().get(*id)?.clone());
+            admitted.map(|record| result.records.push(record))
+        });
+        let lacks = |(_, answer): &(&str, Answer<'_>)| answer.lacks_words();
+        let truncated = are_more || is_cut || budget.is_exhausted() || worst.iter().any(lacks);
+        (shown, truncated)
     }
 
     /// The nodes to be shown, and whether there are more: the worst, and of equals those with the first names.
@@ -265,6 +275,25 @@ impl<'a> Tally<'a> {
         }
         worst.sort_unstable_by_key(rank);
         (worst, are_more)
+    }
+}
+
+/// Gives each of these its first detail, then each its second, until one is not taken.
+fn in_turns<T, I: Iterator>(
+    to: &mut [T],
+    mut details: Vec<I>,
+    mut take: impl FnMut(&mut T, I::Item) -> Option<()>,
+) {
+    let mut is_any_left = true;
+    while std::mem::take(&mut is_any_left) {
+        for (to, details) in to.iter_mut().zip(&mut details) {
+            if let Some(detail) = details.next() {
+                if take(to, detail).is_none() {
+                    return;
+                }
+                is_any_left = true;
+            }
+        }
     }
 }
 

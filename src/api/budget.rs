@@ -1,5 +1,7 @@
 //! A bound on the size of a list, in bytes of JSON.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::plain::plain;
@@ -36,6 +38,22 @@ impl Budget {
     }
 }
 
+/// The name as it prints, cut where it has more bytes than any that is real. Says whether it is another by that.
+pub(super) fn cut_name(bytes: usize, name: &mut String) -> bool {
+    let printed = match plain(name) {
+        Cow::Borrowed(_) if name.len() <= bytes => return false,
+        printed => printed,
+    };
+    *name = match printed.len() <= bytes {
+        true => printed.into_owned(),
+        false => {
+            let end = (0..=bytes).rev().find(|end| printed.is_char_boundary(*end)).unwrap_or_default();
+            format!("{}...", &printed[..end])
+        }
+    };
+    true
+}
+
 /// The message, cut to the length that a status repeats.
 pub(super) fn cut(message: &str) -> String {
     cut_to(MAX_MESSAGE, message)
@@ -47,5 +65,26 @@ pub(crate) fn cut_to(characters: usize, message: &str) -> String {
     match message.char_indices().nth(characters) {
         None => message.into_owned(),
         Some((end, _)) => format!("{}...", &message[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_between_characters_and_prints() {
+        let rows = [
+            ("app:v1", "app:v1", false),
+            ("app:v1.2", "app:v1.2", false),
+            ("app:v1.23", "app:v1.2...", true),
+            ("app:v1.\u{e9}", "app:v1....", true),
+            ("a\nb", "a\\nb", true),
+            ("a\u{1b}", "a\\u{1b}", true),
+        ];
+        for (name, expected, is_another) in rows {
+            let mut cut = name.to_owned();
+            assert_eq!((cut_name(8, &mut cut), &*cut), (is_another, expected), "{name:?}");
+        }
     }
 }

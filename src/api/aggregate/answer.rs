@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 
 use super::NodeReport;
+use super::records::RecordId;
 use crate::api::budget::cut;
-use crate::api::result::Outcome;
+use crate::api::result::{Conflict, Outcome};
 use crate::api::status::NodeResult;
 
 /// What a node has answered.
@@ -22,6 +23,27 @@ impl Answer<'_> {
             Self::Report(report) => (Reverse(report.outcome), false),
             Self::Silence(_) => (Reverse(Outcome::Failed), true),
         }
+    }
+
+    /// What holds images on the node, as far as that is known.
+    pub(super) fn conflicts(&self) -> &[Conflict] {
+        match self {
+            Self::Report(report) => report.words.as_ref().map(|words| &*words.conflicts).unwrap_or_default(),
+            Self::Silence(_) => &[],
+        }
+    }
+
+    /// Where the records of what it removed are.
+    pub(super) fn records(&self) -> &[RecordId] {
+        match self {
+            Self::Report(report) => &report.records,
+            Self::Silence(_) => &[],
+        }
+    }
+
+    /// Whether it has said more than is kept.
+    pub(super) fn lacks_words(&self) -> bool {
+        matches!(self, Self::Report(report) if report.words.is_none())
     }
 
     /// The node's outcome with the first message of that outcome, without details.

@@ -1,7 +1,8 @@
 //! The reports on one deletion, kept as small as the fold allows.
 //!
 //! Thousands of nodes say the same of up to 64 images each. So each record is kept once, and what a node says in words only
-//! where the status would repeat it.
+//! where the status would repeat it. What it says is cut on its way in to what any real name has: whoever has stolen a node's token
+//! may write as much as the API server takes, and a status has room for little.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +10,16 @@ use std::sync::Arc;
 
 use super::MAX_NODE_RESULTS;
 use super::records::{RecordId, Records};
+use crate::api::budget::cut_name;
 use crate::api::report::ImageDeletionReportSpec;
-use crate::api::result::{Conflict, ImageResult, Outcome};
+use crate::api::result::{Conflict, ImageResult, Outcome, Record};
+
+/// The longest name of a namespace (RFC 1123 label), in bytes.
+const MAX_NAMESPACE: usize = 63;
+/// The longest name of a pod (RFC 1123 subdomain). A container's is shorter, as is its ID.
+const MAX_POD: usize = 253;
+/// The longest entry of `images`. No name of an image is as long: 255 for its repository, with a registry, a tag and a digest.
+const MAX_IMAGE: usize = 1024;
 
 /// The reports on one deletion, one of each node.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +48,8 @@ pub(super) struct NodeReport {
     /// Whether it left an image alone.
     pub(super) conflicted: bool,
     pub(super) reclaimed_bytes: u64,
+    /// Whether something that it said was too long to be repeated.
+    pub(super) is_cut: bool,
     /// Where its records are, in their order.
     pub(super) records: Box<[RecordId]>,
     /// What it said in words; `None` where others have worse to say.
@@ -119,15 +130,37 @@ impl NodeReport {
         let reclaimed_bytes =
             results.iter().fold(0u64, |sum, result| sum.saturating_add(result.reclaimed_bytes));
         let message = first_message(&results, outcome);
-        let mut ids = Vec::new();
-        let mut conflicts = Vec::new();
+        let (mut ids, mut conflicts, mut is_cut) = (Vec::new(), Vec::new(), false);
         for result in results {
-            ids.extend(result.records.into_iter().map(|record| records.hold(record)));
-            conflicts.extend(result.conflicts);
+            for mut record in result.records {
+                is_cut |= cut_record(&mut record);
+                ids.push(records.hold(record));
+            }
+            for mut conflict in result.conflicts {
+                is_cut |= cut_conflict(&mut conflict);
+                conflicts.push(conflict);
+            }
         }
         let words = Some(Box::new(Words { message, conflicts }));
-        Self { outcome, stage, conflicted, reclaimed_bytes, records: ids.into(), words }
+        Self { outcome, stage, conflicted, reclaimed_bytes, is_cut, records: ids.into(), words }
     }
+}
+
+fn cut_record(record: &mut Record) -> bool {
+    let (Record::Untagged(name) | Record::Deleted(name)) = record;
+    cut_name(MAX_IMAGE, name)
+}
+
+/// But for its message: few are ever repeated.
+fn cut_conflict(conflict: &mut Conflict) -> bool {
+    let mut is_cut = false;
+    let Conflict { image, namespace, pod, container, .. } = conflict;
+    let named = [(namespace, MAX_NAMESPACE), (pod, MAX_POD), (container, MAX_POD)];
+    let named = named.into_iter().filter_map(|(name, bytes)| Some((name.as_mut()?, bytes)));
+    for (name, bytes) in named.chain([(image, MAX_IMAGE)]) {
+        is_cut |= cut_name(bytes, name);
+    }
+    is_cut
 }
 
 fn first_message(results: &[ImageResult], outcome: Outcome) -> Option<String> {

@@ -404,6 +404,41 @@ fn five_thousand_nodes_with_much_to_say_fit_the_bound() {
     );
 }
 
+/// Whoever has stolen the token of node `a` writes what the API server takes.
+#[test]
+fn a_node_that_says_much_hides_no_other() {
+    let conflict = || result(Outcome::Conflict).conflicts.remove(0);
+    let long = || "\u{1b}\"\u{e9}".repeat(10 << 10);
+    let conflicts = |conflicts| vec![ImageResult { conflicts, ..result(Outcome::Failed) }];
+    let records = |records| vec![ImageResult { records, ..result(Outcome::Failed) }];
+    let rows = [
+        ("container", conflicts(vec![Conflict { container: Some(long()), ..conflict() }])),
+        ("pod", conflicts(vec![Conflict { pod: Some(long()), ..conflict() }])),
+        ("namespace", conflicts(vec![Conflict { namespace: Some(long()), ..conflict() }])),
+        ("image", conflicts(vec![Conflict { image: long(), ..conflict() }])),
+        ("message", conflicts(vec![Conflict { message: long(), ..conflict() }])),
+        ("many conflicts", conflicts(vec![conflict(); 2_000])),
+        ("a long name", records(vec![Record::Untagged(long())])),
+        ("a long digest", records(vec![Record::Deleted(long())])),
+    ];
+    for (what, of_a) in rows {
+        let of_b = ImageResult { conflicts: vec![conflict()], ..result(Outcome::Deleted) };
+        let reports = [report_with("a", of_a), report_with("b", vec![of_b])];
+        let status = fold(&deletion(), &names(["a", "b"]), 0, &reports, at(5));
+        let [a, b] = &status.node_results[..] else { panic!("{what}: {status:#?}") };
+        assert_eq!((&*a.node, &*b.node, &b.conflicts), ("a", "b", &vec![conflict()]), "{what}");
+        assert!(!a.conflicts.is_empty() || !a.records.is_empty(), "{what}: it is cut and not left out");
+        assert!(status.truncated, "{what}");
+        assert!(serde_json::to_vec(&status).unwrap().len() < MAX_STATUS_BYTES, "{what}");
+        if what != "many conflicts" {
+            let removed = result(Outcome::Deleted).records;
+            assert_eq!(b.records, removed, "{what}");
+            let merged: Vec<_> = status.records.into_iter().map(|merged| merged.record).collect();
+            assert!(removed.iter().all(|record| merged.contains(record)), "{what}: {merged:?}");
+        }
+    }
+}
+
 #[test]
 fn at_most_100_nodes_are_shown_and_bad_ones_first() {
     let nodes: Vec<_> = (0..150).map(|n| format!("node-{n:03}")).collect();
