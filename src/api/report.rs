@@ -126,11 +126,13 @@ impl ImageDeletionReportSpec {
     }
 }
 
-/// The most bytes of text in a report that is read: in what must stand in every report `bounded` goes past its own bound.
-const MAX_TEXT_BYTES: usize = 2 * MAX_REPORT_BYTES;
+/// The most bytes of text in a report that is read: in what must stand in every report `bounded` goes past its own bound, and an agent of
+/// an earlier version has a wider one.
+pub(crate) const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
-/// The most bytes of JSON that the results of a report have; etcd takes 1.5 MiB at most.
-pub const MAX_REPORT_BYTES: usize = 512 * 1024;
+/// The most bytes of JSON that the results of a report have, but for the entries and their messages. Etcd would take more, of one report:
+/// of a deletion there is one for each node, and all of them are kept for as long as it is.
+pub const MAX_REPORT_BYTES: usize = 128 * 1024;
 
 /// The longest message of a result in a report, in characters.
 const MAX_MESSAGE: usize = 2048;
@@ -237,6 +239,43 @@ mod tests {
         let last = bounded[63].message.as_deref().unwrap();
         assert_eq!(last, "200 records and conflicts are not listed, because the report would be too long");
         assert_eq!(super::bounded(vec![result(200)]), [result(200)]);
+    }
+
+    /// What there may be of a deletion is this and the number of nodes: `docs/operations.md` counts with it.
+    #[test]
+    fn a_report_of_all_that_a_node_may_have_is_no_longer_than_is_counted_with() {
+        let digest = |index: usize| format!("sha256:{index:064x}");
+        let records = |index: usize| {
+            let repository = format!("registry.example.com/team/service-{index}");
+            [
+                Record::Untagged(format!("{repository}:v1.2.{index}")),
+                Record::Untagged(format!("{repository}@{}", digest(index))),
+                Record::Deleted(digest(index)),
+            ]
+        };
+        let report = |images: usize| {
+            let result = ImageResult {
+                image: "**".into(),
+                outcome: Outcome::Deleted,
+                records: (0..images).flat_map(records).collect(),
+                conflicts: vec![],
+                reclaimed_bytes: 0,
+                message: None,
+            };
+            let deletion = ImageDeletion::new("all", ImageDeletionSpec::of(["**"]));
+            let time = Time(Timestamp::UNIX_EPOCH);
+            ImageDeletionReport::of(&deletion, "node-a", vec![result], time.clone(), Some(time))
+        };
+        let bytes = |report: &ImageDeletionReport| serde_json::to_vec(report).unwrap().len();
+        let of_300 = report(300);
+        assert!((250 * 300..=310 * 300).contains(&bytes(&of_300)), "{} bytes", bytes(&of_300));
+        assert_eq!((of_300.spec.results[0].records.len(), &of_300.spec.results[0].message), (900, &None));
+        let of_5000 = report(5_000);
+        assert!(bytes(&of_5000) <= 129 << 10, "{} bytes", bytes(&of_5000));
+        let message = of_5000.spec.results[0].message.as_deref().unwrap();
+        assert!(
+            message.ends_with("records and conflicts are not listed, because the report would be too long")
+        );
     }
 
     #[test]

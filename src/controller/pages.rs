@@ -91,6 +91,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::report::MAX_TEXT_BYTES;
     use crate::controller::fixture::{Exchange, api_server, deletion, report};
 
     fn page(items: &[Value], token: &str) -> Vec<Value> {
@@ -139,7 +140,8 @@ mod tests {
             let item = format!("\"{}\"", "x".repeat(bytes - 2));
             (0..count).map(|_| RawValue::from_string(item.clone()).unwrap()).collect()
         };
-        assert_eq!(next(&page(16, MAX_REPORT_BYTES)), FIRST);
+        assert_eq!(next(&page(16, MAX_REPORT_BYTES)), 64);
+        assert_eq!(next(&page(16, MAX_TEXT_BYTES)), FIRST);
         assert_eq!(next(&page(16, 64 << 10)), 128);
         assert_eq!(next(&page(16, 2_000)), MOST);
         assert_eq!(next(&[]), FIRST);

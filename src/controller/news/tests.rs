@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::api::report::MAX_REPORT_BYTES;
+use crate::api::report::MAX_TEXT_BYTES;
 use crate::controller::fixture::{Exchange, Nobody, api_server, report};
 
 const LATEST: &str = "9999-12-31T23:00:00Z";
@@ -70,7 +70,7 @@ async fn it_goes_on_after_a_report_that_is_not_understood() {
     let mut too_long = event("ADDED", "d", "10");
     too_long["object"]["results"] = json!([{
         "image": "app:v1", "outcome": "Failed", "records": [], "conflicts": [], "reclaimedBytes": 0,
-        "message": "x".repeat(2 * MAX_REPORT_BYTES + 1),
+        "message": "x".repeat(MAX_TEXT_BYTES + 1),
     }]);
     // A time that the API server takes for who wrote a field, and that is none here.
     let mut changed = event("MODIFIED", "e", "11");
