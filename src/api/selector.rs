@@ -14,6 +14,8 @@ impl NodeSelector {
     /// The nodes that this deletion asks for. One without a `nodeSelector` asks for every node. A `nodeSelector` that is
     /// none, which the API server refuses, selects no node: the wrong images on too few nodes are better than on too many.
     pub fn of(spec: &ImageDeletionSpec) -> Self {
+        #[cfg(test)]
+        MADE.with(|made| made.set(made.get() + 1));
         Self(spec.node_selector.clone().unwrap_or_default().try_into().ok())
     }
 
@@ -21,6 +23,17 @@ impl NodeSelector {
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.as_ref().is_some_and(|selector| selector.matches(labels))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static MADE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How many this thread has made. Each costs a copy of the spec's.
+#[cfg(test)]
+pub(crate) fn made() -> usize {
+    MADE.with(std::cell::Cell::get)
 }
 
 #[cfg(test)]

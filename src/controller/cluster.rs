@@ -99,13 +99,12 @@ impl Cluster {
     }
 
     /// The selected nodes that were there when the deletion was created.
-    pub(super) fn select(&self, deletion: &ImageDeletion) -> Selected {
-        let selector = NodeSelector::of(&deletion.spec);
+    pub(super) fn select(&self, deletion: &ImageDeletion, selector: &NodeSelector) -> Selected {
         let with_agent: HashSet<&str> =
             self.agents.iter().flat_map(HashMap::values).map(String::as_str).collect();
         let mut selected = Selected::default();
         for node in self.nodes.iter().flat_map(HashMap::values) {
-            if !is_asked(node, &selector, deletion) {
+            if !is_asked(node, selector, deletion) {
                 continue;
             }
             let group = match with_agent.contains(node.name.as_str()) {
@@ -118,9 +117,8 @@ impl Cluster {
     }
 
     /// Whether the deletion is for this node: it was there when that was created, and has labels that are selected.
-    pub(super) fn is_asked(&self, node: &str, deletion: &ImageDeletion) -> bool {
-        let selector = NodeSelector::of(&deletion.spec);
-        self.node(node).is_some_and(|node| is_asked(node, &selector, deletion))
+    pub(super) fn is_asked(&self, node: &str, deletion: &ImageDeletion, selector: &NodeSelector) -> bool {
+        self.node(node).is_some_and(|node| is_asked(node, selector, deletion))
     }
 
     /// Whether an agent runs on this node.
@@ -191,6 +189,10 @@ mod tests {
         cluster
     }
 
+    fn select(cluster: &Cluster, deletion: &ImageDeletion) -> Selected {
+        cluster.select(deletion, &NodeSelector::of(&deletion.spec))
+    }
+
     #[test]
     fn it_is_known_once_nodes_and_agents_are() {
         let mut cluster = Cluster::default();
@@ -204,12 +206,12 @@ mod tests {
     #[test]
     fn selected_are_the_nodes_that_match_and_were_there() {
         let every = Selected { desired: names(["a", "b"]), without_agent: names(["d"]) };
-        assert_eq!(cluster().select(&created(10)), every);
+        assert_eq!(select(&cluster(), &created(10)), every);
 
         let mut in_zone_x = created(10);
         in_zone_x.spec.node_selector = serde_json::from_value(json!({"matchLabels": {"zone": "x"}})).unwrap();
         let selected = Selected { desired: names(["a"]), without_agent: names(["d"]) };
-        assert_eq!(cluster().select(&in_zone_x), selected);
+        assert_eq!(select(&cluster(), &in_zone_x), selected);
     }
 
     #[test]
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!(cluster.agents(Change::Listed(vec![next, agent("d")])), ["d", "c"]);
         assert!(cluster.runs_agent("d") && !cluster.runs_agent("b"));
         let selected = Selected { desired: names(["a", "d"]), without_agent: names(["b"]) };
-        assert_eq!(cluster.select(&created(10)), selected);
+        assert_eq!(select(&cluster, &created(10)), selected);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::recount::Recount;
 use super::roster::Roster;
 use crate::api::aggregate::{Reports, Stage, aggregate};
 use crate::api::deletion::ImageDeletion;
+use crate::api::selector::NodeSelector;
 use crate::api::status::{ImageDeletionStatus, NodeCounts, Phase};
 
 /// A deletion that is under way, or one that is over and whose status is of an earlier generation.
@@ -27,6 +28,8 @@ use crate::api::status::{ImageDeletionStatus, NodeCounts, Phase};
 pub(super) struct Tracked {
     /// As the API server has it, with the last status that was written. Before the first one its status has a start.
     deletion: ImageDeletion,
+    /// Its `nodeSelector`, made once: it is held against every node that changes, and thousands may at once.
+    selector: NodeSelector,
     /// `None` until the cluster is known and the reports are.
     roster: Option<Roster>,
     /// `None` until they have been listed.
@@ -52,6 +55,7 @@ impl Tracked {
             }
         };
         Self {
+            selector: NodeSelector::of(&deletion.spec),
             deletion,
             roster: None,
             reports: None,
@@ -94,6 +98,9 @@ impl Tracked {
         if is_another_generation && self.recount.is_done() {
             self.recount = Recount::Due;
         }
+        if deletion.spec.node_selector != known.spec.node_selector {
+            self.selector = NodeSelector::of(&deletion.spec);
+        }
         self.changed |= is_another_generation || deletion.status != known.status;
         self.deletion = deletion;
         self.forget_if_over();
@@ -103,7 +110,7 @@ impl Tracked {
     pub(super) fn start(&mut self, cluster: &Cluster) {
         let is_due = self.roster.is_none() && self.wants_reports() && cluster.is_known();
         if let Some(reports) = self.reports.as_ref().filter(|_| is_due) {
-            let selected = cluster.select(&self.deletion);
+            let selected = cluster.select(&self.deletion, &self.selector);
             let mut roster = Roster::new(match asks_all(&self.deletion, &selected) {
                 true => selected.all_asked(),
                 false => selected,
@@ -174,7 +181,9 @@ impl Tracked {
                 let is_there = cluster.has(node) && !cluster.is_too_late(node, &self.deletion);
                 !is_there && roster.gone(node)
             }
-            None if cluster.is_asked(node, &self.deletion) => roster.asked(node, || cluster.runs_agent(node)),
+            None if cluster.is_asked(node, &self.deletion, &self.selector) => {
+                roster.asked(node, || cluster.runs_agent(node))
+            }
             None => roster.gone(node),
         };
     }

@@ -3,6 +3,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::*;
 use crate::api::deletion::ImageDeletionSpec;
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
+use crate::api::selector::made;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -152,6 +153,26 @@ fn a_node_that_vanishes_ends_what_waits_for_it() {
     ledger.reports(&uid("one"), listed("one", 0));
     ledger.nodes(Change::Gone("a".into()));
     assert_eq!(only_write(ledger.due(at(1))).status.phase, Phase::Complete);
+}
+
+#[test]
+fn a_selector_is_made_once_however_many_nodes_change() {
+    let node = |number: usize| format!("node-{number}");
+    let nodes = |zone: &str| -> Vec<Node> {
+        let labels: BTreeMap<_, _> = [("zone".to_owned(), zone.to_owned())].into();
+        (0..1_000).map(|n| Node { name: node(n), labels: labels.clone(), created: at(0) }).collect()
+    };
+    let pods = |number: usize| -> Vec<AgentPod> {
+        (0..number).map(|n| AgentPod { name: format!("agent-{n}"), node: Some(node(n)) }).collect()
+    };
+    let mut ledger = ledger();
+    let before = made();
+    ledger.deletions(Change::Applied(open("one")), at(1));
+    ledger.reports(&uid("one"), listed("one", 0));
+    ledger.nodes(Change::Listed(nodes("x")));
+    ledger.nodes(Change::Listed(nodes("y")));
+    ledger.agents(Change::Listed(pods(1_000)));
+    assert_eq!(made() - before, 1);
 }
 
 #[test]
