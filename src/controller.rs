@@ -9,6 +9,7 @@
 //! [`clock`](crate::clock). Reports count for [`REPORT_GRACE_SECONDS`](crate::api::deletion::REPORT_GRACE_SECONDS) longer.
 
 mod agenda;
+mod agents;
 mod attempts;
 mod change;
 mod cluster;
@@ -175,7 +176,7 @@ impl Controller {
                 }
             }
             Input::Nodes(change) => self.ledger.nodes(change),
-            Input::Agents(change) => self.ledger.agents(change),
+            Input::Agents(change) => self.ledger.agents(change, self.clock.now()),
             Input::News(news) => {
                 if let Some((uid, change)) = self.listings.news(news) {
                     self.ledger.reports(&uid, change);
@@ -191,8 +192,10 @@ impl Controller {
 
     /// Gives out what is due, if that is for this controller to do.
     fn act(&mut self) {
-        if self.is_acting() {
-            self.ledger.due(self.clock.now()).into_iter().for_each(|order| self.desk.give(order));
+        let now = self.clock.now();
+        match self.is_acting() {
+            true => self.ledger.due(now).into_iter().for_each(|order| self.desk.give(order)),
+            false => self.ledger.pass(now),
         }
         let counts = match self.leads() {
             true => self.ledger.phases(),

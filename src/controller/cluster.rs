@@ -1,9 +1,10 @@
 //! The nodes of the cluster, and which of them run an agent: who is asked by a deletion. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use super::agents::{Agent, AgentPod, Agents};
 use super::change::Change;
 use crate::api::deletion::ImageDeletion;
 use crate::api::selector::NodeSelector;
@@ -19,20 +20,13 @@ pub(super) struct Node {
     pub(super) created: Timestamp,
 }
 
-/// A pod of the agents' DaemonSet.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct AgentPod {
-    /// Its name.
-    pub(super) name: String,
-    /// The node that it is bound to, or made for, and has not finished on.
-    pub(super) node: Option<String>,
-}
-
 /// The selected nodes of a deletion.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Selected {
     /// Those that run an agent.
     pub(super) desired: BTreeSet<String>,
+    /// Those of them whose agent has just gone, and is taken to be replaced.
+    pub(super) replaced: BTreeSet<String>,
     /// Those that run none.
     pub(super) without_agent: BTreeSet<String>,
 }
@@ -41,15 +35,16 @@ impl Selected {
     /// The same, where each of them is asked whether it runs an agent now or not.
     pub(super) fn all_asked(mut self) -> Self {
         self.desired.append(&mut self.without_agent);
+        self.replaced.clear();
         self
     }
 }
 
-/// The nodes and the agents' pods. A pod that is being deleted still counts: the next agent of its node does what it left.
+/// The nodes and the agents' pods.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     nodes: Option<HashMap<String, Node>>,
-    agents: Option<HashMap<String, String>>,
+    agents: Option<Agents>,
 }
 
 impl Cluster {
@@ -77,41 +72,37 @@ impl Cluster {
         }
     }
 
-    /// Takes a change of the agents' pods in, and names the nodes that may run an agent by it and have run none, or the other way round.
-    pub(super) fn agents(&mut self, change: Change<AgentPod>) -> Vec<String> {
-        let known = self.agents.get_or_insert_default();
-        match change {
-            Change::Listed(pods) => {
-                let listed = pods.into_iter().filter_map(|pod| Some((pod.name, pod.node?))).collect();
-                let before = std::mem::replace(known, listed);
-                let come = known.iter().filter(|(name, _)| !before.contains_key(*name));
-                let gone = before.iter().filter(|(name, _)| !known.contains_key(*name));
-                come.chain(gone).map(|(_, node)| node.clone()).collect()
-            }
-            Change::Applied(AgentPod { name, node: Some(node) }) => {
-                let before = known.insert(name, node.clone());
-                if before.is_none() { vec![node] } else { Vec::new() }
-            }
-            Change::Applied(AgentPod { name, node: None }) | Change::Gone(name) => {
-                known.remove(&name).into_iter().collect()
-            }
-        }
+    /// Takes a change of the agents' pods in, and names the nodes that may run an agent by it and have run none.
+    pub(super) fn agents(&mut self, change: Change<AgentPod>, now: Timestamp) -> Vec<String> {
+        self.agents.get_or_insert_default().take(change, now)
+    }
+
+    /// When a node is no longer taken for one whose agent is being replaced, if nothing happens.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.agents.as_ref()?.next()
+    }
+
+    /// It is so late now. Names the nodes whose agents have not been replaced in time.
+    pub(super) fn pass(&mut self, now: Timestamp) -> Vec<String> {
+        self.agents.as_mut().map(|agents| agents.pass(now)).unwrap_or_default()
     }
 
     /// The selected nodes that were there when the deletion was created.
     pub(super) fn select(&self, deletion: &ImageDeletion, selector: &NodeSelector) -> Selected {
-        let with_agent: HashSet<&str> =
-            self.agents.iter().flat_map(HashMap::values).map(String::as_str).collect();
         let mut selected = Selected::default();
         for node in self.nodes.iter().flat_map(HashMap::values) {
             if !is_asked(node, selector, deletion) {
                 continue;
             }
-            let group = match with_agent.contains(node.name.as_str()) {
-                true => &mut selected.desired,
-                false => &mut selected.without_agent,
+            let name = || node.name.clone();
+            match self.agent(node) {
+                Agent::There => selected.desired.insert(name()),
+                Agent::Replaced(_) => {
+                    selected.replaced.insert(name());
+                    selected.desired.insert(name())
+                }
+                Agent::Missing => selected.without_agent.insert(name()),
             };
-            group.insert(node.name.clone());
         }
         selected
     }
@@ -121,9 +112,17 @@ impl Cluster {
         self.node(node).is_some_and(|node| is_asked(node, selector, deletion))
     }
 
-    /// Whether an agent runs on this node.
+    /// Whether an agent runs on this node, or is being replaced.
     pub(super) fn runs_agent(&self, node: &str) -> bool {
-        self.agents.iter().flat_map(HashMap::values).any(|of| of == node)
+        self.node(node).is_some_and(|node| self.agent(node) != Agent::Missing)
+    }
+
+    /// What is known of the agent of this node. One that left before the node joined was another node's, by the same name.
+    fn agent(&self, node: &Node) -> Agent {
+        match self.agents.as_ref().map_or(Agent::Missing, |agents| agents.of(&node.name)) {
+            Agent::Replaced(left) if left < node.created => Agent::Missing,
+            agent => agent,
+        }
     }
 
     /// Whether there is a node of this name.
@@ -185,8 +184,16 @@ mod tests {
         let mut cluster = Cluster::default();
         let nodes = [node("a", "x", 1), node("b", "y", 10), node("c", "x", 11), node("d", "x", 2)];
         assert_eq!(cluster.nodes(Change::Listed(nodes.into())), [""; 0]);
-        cluster.agents(Change::Listed(["a", "b", "c"].map(agent).into()));
+        cluster.agents(Change::Listed(["a", "b", "c"].map(agent).into()), at(10));
         cluster
+    }
+
+    fn selected<const N: usize, const R: usize, const M: usize>(
+        desired: [&str; N],
+        replaced: [&str; R],
+        without_agent: [&str; M],
+    ) -> Selected {
+        Selected { desired: names(desired), replaced: names(replaced), without_agent: names(without_agent) }
     }
 
     fn select(cluster: &Cluster, deletion: &ImageDeletion) -> Selected {
@@ -197,7 +204,7 @@ mod tests {
     fn it_is_known_once_nodes_and_agents_are() {
         let mut cluster = Cluster::default();
         assert!(!cluster.is_known());
-        cluster.agents(Change::Listed(vec![]));
+        cluster.agents(Change::Listed(vec![]), at(0));
         assert!(!cluster.is_known());
         cluster.nodes(Change::Listed(vec![]));
         assert!(cluster.is_known());
@@ -205,28 +212,40 @@ mod tests {
 
     #[test]
     fn selected_are_the_nodes_that_match_and_were_there() {
-        let every = Selected { desired: names(["a", "b"]), without_agent: names(["d"]) };
+        let every = selected(["a", "b"], [], ["d"]);
         assert_eq!(select(&cluster(), &created(10)), every);
 
         let mut in_zone_x = created(10);
         in_zone_x.spec.node_selector = serde_json::from_value(json!({"matchLabels": {"zone": "x"}})).unwrap();
-        let selected = Selected { desired: names(["a"]), without_agent: names(["d"]) };
-        assert_eq!(select(&cluster(), &in_zone_x), selected);
+        assert_eq!(select(&cluster(), &in_zone_x), selected(["a"], [], ["d"]));
     }
 
     #[test]
-    fn an_agent_counts_while_a_pod_of_it_is_unfinished() {
+    fn a_node_whose_agent_is_being_replaced_runs_one_for_half_a_minute() {
         let mut cluster = cluster();
+        cluster.agents(Change::Gone("agent-a".into()), at(20));
+        assert_eq!((cluster.next(), cluster.pass(at(49))), (Some(at(50)), vec![]));
+        assert!(cluster.runs_agent("a"));
+        assert_eq!(select(&cluster, &created(10)), selected(["a", "b"], ["a"], ["d"]));
+        assert_eq!(cluster.pass(at(50)), ["a"]);
+        assert!(!cluster.runs_agent("a") && cluster.runs_agent("b"));
+        assert_eq!(select(&cluster, &created(10)), selected(["b"], [], ["a", "d"]));
+        assert_eq!(cluster.agents(Change::Applied(agent("a")), at(51)), ["a"]);
+        assert_eq!(select(&cluster, &created(10)), selected(["a", "b"], [], ["d"]));
+    }
+
+    #[test]
+    fn a_node_that_is_gone_runs_no_agent_nor_does_the_next_one_of_its_name() {
+        let mut cluster = cluster();
+        cluster.agents(Change::Gone("agent-a".into()), at(20));
+        cluster.nodes(Change::Gone("a".into()));
+        assert!(!cluster.runs_agent("a"));
+        assert_eq!(select(&cluster, &created(30)), selected(["b", "c"], [], ["d"]));
+        cluster.nodes(Change::Applied(node("a", "x", 25)));
+        assert!(!cluster.runs_agent("a"));
+        assert_eq!(select(&cluster, &created(30)), selected(["b", "c"], [], ["a", "d"]));
         let next = AgentPod { name: "next-agent-a".into(), ..agent("a") };
-        assert_eq!(cluster.agents(Change::Applied(next.clone())), ["a"]);
-        assert_eq!(cluster.agents(Change::Applied(next.clone())), [""; 0]);
-        assert_eq!(cluster.agents(Change::Gone("agent-a".into())), ["a"]);
-        assert_eq!(cluster.agents(Change::Gone("agent-a".into())), [""; 0]);
-        assert_eq!(cluster.agents(Change::Applied(AgentPod { node: None, ..agent("b") })), ["b"]);
-        assert_eq!(cluster.agents(Change::Listed(vec![next, agent("d")])), ["d", "c"]);
-        assert!(cluster.runs_agent("d") && !cluster.runs_agent("b"));
-        let selected = Selected { desired: names(["a", "d"]), without_agent: names(["b"]) };
-        assert_eq!(select(&cluster, &created(10)), selected);
+        assert_eq!(cluster.agents(Change::Applied(next), at(26)), ["a"], "it is waited for from now on");
     }
 
     #[test]

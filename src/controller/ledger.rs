@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::agenda::Agenda;
+use super::agents::AgentPod;
 use super::change::{Change, ReportChange};
-use super::cluster::{AgentPod, Cluster, Node};
+use super::cluster::{Cluster, Node};
 use super::order::{Order, StatusWrite, Target};
 use super::settled::Settled;
 use super::tracked::Tracked;
@@ -89,9 +90,9 @@ impl Ledger {
     }
 
     /// Takes a change of the agents' pods in.
-    pub(super) fn agents(&mut self, change: Change<AgentPod>) {
+    pub(super) fn agents(&mut self, change: Change<AgentPod>, now: Timestamp) {
         let was_known = self.cluster.is_known();
-        let changed = self.cluster.agents(change);
+        let changed = self.cluster.agents(change, now);
         self.nodes_changed(&changed);
         self.start_all(was_known);
     }
@@ -114,11 +115,18 @@ impl Ledger {
 
     /// When something is due; `None`: not before something happens.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.agenda.first()
+        self.agenda.first().into_iter().chain(self.cluster.next()).min()
+    }
+
+    /// It is so late now: what is not due but happens by itself does. Also where nobody is to carry out what is due.
+    pub(super) fn pass(&mut self, now: Timestamp) {
+        let changed = self.cluster.pass(now);
+        self.nodes_changed(&changed);
     }
 
     /// Everything that is due.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Order> {
+        self.pass(now);
         if self.next().is_none_or(|next| next > now) {
             return Vec::new();
         }

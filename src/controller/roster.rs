@@ -13,15 +13,16 @@ pub(super) struct Roster {
     awaited: HashSet<String>,
     /// Nodes that were part of it and are not now. Their labels may come back.
     gone: HashSet<String>,
-    /// The desired nodes that ran no agent at first.
+    /// The desired nodes that ran no agent at first, or had one that was being replaced.
     late: HashSet<String>,
 }
 
 impl Roster {
     /// These nodes, none of which has reported.
-    pub(super) fn new(selected: Selected) -> Self {
+    pub(super) fn new(mut selected: Selected) -> Self {
         let awaited = selected.desired.iter().cloned().collect();
-        Self { selected, awaited, gone: HashSet::new(), late: HashSet::new() }
+        let late = std::mem::take(&mut selected.replaced).into_iter().collect();
+        Self { selected, awaited, gone: HashSet::new(), late }
     }
 
     /// The nodes whose reports count.
@@ -67,10 +68,10 @@ impl Roster {
         was_part
     }
 
-    /// The node is selected, and has not reported. If it was part of it and is not, it is again; one that ran no agent at first is
-    /// awaited as long as it runs one. Says whether anything is new by that.
+    /// The node is selected, and has not reported. If it was part of it and is not, it is again; one that ran no agent at first,
+    /// or had one that was being replaced, is awaited as long as it runs one. Says whether anything is new by that.
     pub(super) fn asked(&mut self, node: &str, runs_agent: impl FnOnce() -> bool) -> bool {
-        let Selected { desired, without_agent } = &mut self.selected;
+        let Selected { desired, without_agent, .. } = &mut self.selected;
         let was_gone = self.gone.remove(node);
         if !was_gone && !without_agent.contains(node) && !self.late.contains(node) {
             return false;
@@ -99,7 +100,8 @@ mod tests {
 
     fn roster() -> Roster {
         let names = |names: [&str; 2]| names.map(str::to_owned).into();
-        Roster::new(Selected { desired: names(["a", "b"]), without_agent: names(["c", "d"]) })
+        let (desired, without_agent) = (names(["a", "b"]), names(["c", "d"]));
+        Roster::new(Selected { desired, without_agent, ..Selected::default() })
     }
 
     #[test]
@@ -150,5 +152,20 @@ mod tests {
         assert!(roster.asked("d", || false));
         assert_eq!((roster.desired().len(), roster.without_agent()), (3, 1));
         assert!(!roster.asked("stranger", || true), "its agent may have looked at other labels");
+    }
+
+    #[test]
+    fn a_node_whose_agent_is_being_replaced_is_awaited_as_long_as_that_may_take() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut roster = Roster::new(Selected {
+            desired: names(&["a", "b"]),
+            replaced: names(&["b"]),
+            without_agent: names(&[]),
+        });
+        roster.reported("a", Stage::Done);
+        assert!(!roster.asked("b", || true) && !roster.is_complete());
+        assert!(roster.asked("b", || false) && roster.is_complete());
+        assert_eq!((roster.desired().len(), roster.without_agent()), (1, 1));
+        assert!(!roster.asked("a", || false), "who was asked of its agent is awaited until the deadline");
     }
 }

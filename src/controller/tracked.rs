@@ -172,7 +172,8 @@ impl Tracked {
 
     /// The node has left the cluster, is another one by its name, has other labels, or runs an agent now. Without its final report
     /// it counts only while it is there, and without any only while it is selected: its agent looks at the labels once, when its
-    /// turn comes. An agent that starts does what is under way, so it is waited for.
+    /// turn comes. An agent that starts does what is under way, so it is waited for; one that was being replaced when the deletion was
+    /// seen, and has not come since, is not.
     pub(super) fn node_changed(&mut self, node: &str, cluster: &Cluster) {
         let Some(roster) = &mut self.roster else { return };
         self.changed |= match self.reports.as_ref().and_then(|reports| reports.stage(node)) {

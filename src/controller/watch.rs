@@ -24,9 +24,10 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::Settings;
+use super::agents::AgentPod;
 use super::attempts::pauses;
 use super::change::Change;
-use super::cluster::{AgentPod, Node};
+use super::cluster::Node;
 use super::failure::Failure;
 use super::ledger::Seen;
 use super::listings::Number;

@@ -44,11 +44,15 @@ fn listed(name: &str, reports: usize) -> ReportChange {
     Change::Listed(all)
 }
 
+fn agent() -> AgentPod {
+    AgentPod { name: "agent-a".into(), node: Some("a".into()) }
+}
+
 /// Knows a cluster of one node with an agent, and no deletions.
 fn ledger() -> Ledger {
     let mut ledger = Ledger::default();
     ledger.nodes(Change::Listed(vec![Node { name: "a".into(), labels: BTreeMap::new(), created: at(0) }]));
-    ledger.agents(Change::Listed(vec![AgentPod { name: "agent-a".into(), node: Some("a".into()) }]));
+    ledger.agents(Change::Listed(vec![agent()]), at(0));
     assert!(!ledger.is_known());
     assert_eq!(ledger.deletions(Change::Listed(vec![]), at(0)), []);
     assert!(ledger.is_known());
@@ -96,7 +100,7 @@ fn reports_that_were_listed_before_the_cluster_was_known_count_when_it_is() {
     ledger.reports(&uid("one"), listed("one", 1));
     ledger.nodes(Change::Listed(vec![]));
     assert_eq!(ledger.next(), None);
-    ledger.agents(Change::Listed(vec![]));
+    ledger.agents(Change::Listed(vec![]), at(1));
     assert_eq!(only_write(ledger.due(at(1))).status.nodes_reported, "1/1");
 }
 
@@ -171,8 +175,45 @@ fn a_selector_is_made_once_however_many_nodes_change() {
     ledger.reports(&uid("one"), listed("one", 0));
     ledger.nodes(Change::Listed(nodes("x")));
     ledger.nodes(Change::Listed(nodes("y")));
-    ledger.agents(Change::Listed(pods(1_000)));
+    ledger.agents(Change::Listed(pods(1_000)), at(1));
     assert_eq!(made() - before, 1);
+}
+
+/// Between two pods of a node's agent there is none for a while, and a deletion that is applied just then is for that node, too.
+#[test]
+fn an_agent_that_is_being_replaced_is_waited_for_and_one_that_does_not_come_back_is_not() {
+    for comes_back in [true, false] {
+        let mut ledger = ledger();
+        ledger.agents(Change::Gone("agent-a".into()), at(1));
+        ledger.deletions(Change::Applied(open("one")), at(2));
+        ledger.reports(&uid("one"), listed("one", 0));
+        let write = only_write(ledger.due(at(3)));
+        assert_eq!((write.status.phase, write.status.nodes.desired), (Phase::Pending, 1));
+        ledger.written(&write, Some("2".into()));
+        assert_eq!(ledger.next(), Some(at(31)), "it looks again then");
+        if comes_back {
+            ledger.agents(Change::Applied(agent()), at(30));
+            assert_eq!((ledger.due(at(31)), ledger.next()), (vec![], Some(at(605))));
+            ledger.reports(&uid("one"), Change::Applied(report("one")));
+        }
+        let last = only_write(ledger.due(at(31))).status;
+        let expected = if comes_back { (1, 0) } else { (0, 1) };
+        assert_eq!(
+            (last.phase, (last.nodes.reported, last.nodes.without_agent)),
+            (Phase::Complete, expected)
+        );
+    }
+}
+
+/// Who does not lead decides as well who is asked, and may lead next.
+#[test]
+fn the_time_passes_also_where_nothing_is_carried_out() {
+    let mut ledger = ledger();
+    ledger.agents(Change::Gone("agent-a".into()), at(1));
+    ledger.pass(at(31));
+    ledger.deletions(Change::Applied(open("one")), at(32));
+    ledger.reports(&uid("one"), listed("one", 0));
+    assert_eq!(only_write(ledger.due(at(32))).status.nodes.without_agent, 1);
 }
 
 #[test]

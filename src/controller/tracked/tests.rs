@@ -7,7 +7,8 @@ use super::*;
 use crate::api::deletion::{ImageDeletionSpec, OnConflict};
 use crate::api::report::{ImageDeletionReport, ImageDeletionReportSpec};
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
-use crate::controller::cluster::{AgentPod, Node};
+use crate::controller::agents::AgentPod;
+use crate::controller::cluster::Node;
 use crate::controller::note::Kind;
 
 const CREATED: i64 = 1_000;
@@ -36,9 +37,19 @@ fn cluster<const N: usize>(nodes: [&str; N]) -> Cluster {
     let agent =
         |node: &Node| AgentPod { name: format!("agent-{}", node.name), node: Some(node.name.clone()) };
     let mut cluster = Cluster::default();
-    cluster.agents(Change::Listed(all.iter().map(agent).collect()));
+    cluster.agents(Change::Listed(all.iter().map(agent).collect()), at(-60_000));
     cluster.nodes(Change::Listed(all));
     cluster
+}
+
+/// The node has no agent from so many milliseconds after the creation on. For half a minute it is waited for.
+fn lose_agent(cluster: &mut Cluster, node: &str, milliseconds: i64) {
+    assert_eq!(cluster.agents(Change::Gone(format!("agent-{node}")), at(milliseconds)), [""; 0]);
+    cluster.pass(at(0));
+}
+
+fn next_agent(node: &str) -> AgentPod {
+    AgentPod { name: format!("next-agent-{node}"), node: Some(node.into()) }
 }
 
 fn report(node: &str, outcome: Outcome, completed: Option<i64>) -> ImageDeletionReportSpec {
@@ -381,16 +392,57 @@ fn a_node_that_is_no_longer_selected_counts_only_if_it_has_reported() {
 #[test]
 fn a_node_whose_agent_starts_while_it_is_under_way_is_waited_for() {
     let mut cluster = cluster(["a", "b"]);
-    cluster.agents(Change::Gone("agent-b".into()));
+    lose_agent(&mut cluster, "b", -30_000);
     let mut tracked = tracked(&cluster);
-    let next = AgentPod { name: "next-agent-b".into(), node: Some("b".into()) };
-    let changed = cluster.agents(Change::Applied(next));
+    let changed = cluster.agents(Change::Applied(next_agent("b")), at(500));
     tell(&mut tracked, &changed, &cluster);
     tracked.report(done("a"), &cluster);
     let active = written(&mut tracked, at(1_100), "2");
     assert_eq!((counts(&active), active.status.nodes.without_agent), ((Phase::Active, "1/2"), 0));
     tracked.report(done("b"), &cluster);
     assert_eq!(counts(&write(&mut tracked, at(1_200))), (Phase::Complete, "2/2"));
+}
+
+/// The nodes and the reports that count, and the nodes without an agent, once `a` has reported and nobody comes to `b` in time.
+#[test]
+fn a_node_whose_agent_does_not_come_back_is_waited_for_as_long_as_it_was_asked() {
+    let rows = [
+        ("its agent was being replaced", Some(50), None, (Phase::Complete, "1/1", 1)),
+        ("its agent has gone since", None, Some(5_000), (Phase::Active, "1/2", 0)),
+    ];
+    for (case, before, since, expected) in rows {
+        let mut cluster = cluster(["a", "b"]);
+        before.into_iter().for_each(|time| lose_agent(&mut cluster, "b", time));
+        let mut tracked = tracked(&cluster);
+        tracked.report(done("a"), &cluster);
+        let first = written(&mut tracked, at(1_100), "2");
+        assert_eq!((counts(&first), first.status.nodes.without_agent), ((Phase::Active, "1/2"), 0), "{case}");
+        since.into_iter().for_each(|time| lose_agent(&mut cluster, "b", time));
+        let changed = cluster.pass(at(50_000));
+        assert_eq!(changed, ["b"], "{case}");
+        tell(&mut tracked, &changed, &cluster);
+        let status = tracked.fold(at(50_000));
+        let found = (status.phase, &*status.nodes_reported, status.nodes.without_agent);
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
+/// It had no agent when the deletion was seen, then one, and that one is being replaced.
+#[test]
+fn a_node_that_was_asked_later_is_not_dropped_while_its_agent_is_replaced() {
+    let mut cluster = cluster(["a", "b"]);
+    lose_agent(&mut cluster, "b", -30_000);
+    let mut tracked = tracked(&cluster);
+    tracked.report(done("a"), &cluster);
+    let changed = cluster.agents(Change::Applied(next_agent("b")), at(500));
+    tell(&mut tracked, &changed, &cluster);
+    let changed = cluster.agents(Change::Gone("next-agent-b".into()), at(700));
+    tell(&mut tracked, &changed, &cluster);
+    assert_eq!(counts(&written(&mut tracked, at(1_100), "2")), (Phase::Active, "1/2"));
+    let changed = cluster.pass(at(30_700));
+    tell(&mut tracked, &changed, &cluster);
+    let last = write(&mut tracked, at(30_700));
+    assert_eq!((counts(&last), last.status.nodes.without_agent), ((Phase::Complete, "1/1"), 1));
 }
 
 #[test]
@@ -423,7 +475,7 @@ fn a_controller_that_starts_later_waits_for_an_agent_that_was_there() {
     ];
     for (nodes, expected) in rows {
         let mut cluster = cluster(["a", "b"]);
-        cluster.agents(Change::Gone("agent-b".into()));
+        lose_agent(&mut cluster, "b", -30_000);
         let mut left = deletion();
         left.status = nodes.map(|(desired, without_agent)| ImageDeletionStatus {
             observed_generation: Some(1),
@@ -463,7 +515,7 @@ fn a_node_that_joined_later_is_no_part_of_it() {
 #[test]
 fn a_node_that_reports_counts_also_if_no_agent_was_seen_on_it() {
     let mut cluster = cluster(["a", "b"]);
-    cluster.agents(Change::Gone("agent-b".into()));
+    lose_agent(&mut cluster, "b", -30_000);
     let mut tracked = tracked(&cluster);
     tracked.report(done("b"), &cluster);
     let active = written(&mut tracked, at(1_100), "2");
