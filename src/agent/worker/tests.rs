@@ -165,7 +165,7 @@ async fn what_failed_is_concluded_at_the_deadline_without_containerd() {
         told.metadata.creation_timestamp =
             Some(Time(Timestamp::now() - jiff::SignedDuration::from_secs(age)));
         worker.hear(Ok(Heard::New(Box::new(told.clone()))));
-        worker.health.lacks(CONTAINERD, "nobody listens");
+        worker.health.lacks(crate::agent::connection::CONTAINERD, "nobody listens");
         assert_eq!(worker.next_job().is_some(), is_over, "{age} s old");
         if !is_over {
             let remains = worker.wakes().unwrap() - Instant::now();
