@@ -57,7 +57,7 @@ races: root tools image ## Delete images while pods of them start, 400 times on 
 SITES ?= all
 
 .PHONY: faults
-faults: root tools ## Make every fault at every call of an agent, to containerd and to the API server: make faults ONE=an_idle_image SITES=9
+faults: root tools ## Make every fault at every call of an agent and of a controller: make faults ONE=an_idle_image SITES=9
 	SITES='$(SITES)' $(CARGO) test --locked --all-features --test faults -- $(ONE)
 
 .PHONY: limits
