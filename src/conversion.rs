@@ -65,7 +65,7 @@ fn kind(cause: &Cause) -> ConflictKind {
             State::Running => ConflictKind::RunningContainer,
             State::Stopped => ConflictKind::StoppedContainer,
         },
-        Cause::MultipleReferences => ConflictKind::MultipleReferences,
+        Cause::MultipleReferences | Cause::NamedMeanwhile => ConflictKind::MultipleReferences,
         Cause::Pinned => ConflictKind::Pinned,
         Cause::Protected(_) => ConflictKind::Protected,
         Cause::PendingPod(_) => ConflictKind::PendingPod,
@@ -89,7 +89,9 @@ fn holder(cause: &Cause) -> Holder {
         | Cause::StoppedContainer(container)
         | Cause::UsedReference(container) => container_names(container),
         Cause::PendingPod(pod) => (Some(pod.namespace.to_string()), Some(pod.name.to_string()), None),
-        Cause::MultipleReferences | Cause::Pinned | Cause::Protected(_) => (None, None, None),
+        Cause::MultipleReferences | Cause::NamedMeanwhile | Cause::Pinned | Cause::Protected(_) => {
+            (None, None, None)
+        }
     }
 }
 

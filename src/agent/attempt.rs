@@ -13,12 +13,12 @@ use super::did::Did;
 use super::draft::Draft;
 use super::error::{ApiError, AttemptError, Failed};
 use super::known::Known;
-use super::look::Seen;
 use super::membership::Membership;
 use super::owner::Owner;
 use super::pods::Pod;
 use super::queue::Key;
 use crate::api::deletion::{ImageDeletion, OnConflict};
+use crate::backoff::Backoff;
 use crate::conversion::Asked;
 use crate::image::{self, Pattern, Request, Rules};
 use crate::node::{
@@ -29,6 +29,9 @@ use crate::telemetry::metrics::AgentMetrics;
 /// How long the pods may take to be listed while images are away. They are put back after that. The API server lets a request of
 /// a service account wait for its turn for up to 15 s, and one that has waited in vain is only one more.
 const SHORT_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The longest pause between two tries to list them.
+const BETWEEN_LISTS: Duration = Duration::from_secs(2);
 
 /// What is the same for every attempt of an agent.
 pub struct Attempts {
@@ -106,18 +109,18 @@ impl Attempts {
             }
             return Ok(Prepared::Idle(Standing::Held));
         }
-        let turn = link.node.turn(&CancellationToken::new()).await?;
+        let turn = self.turn(link, draft).await?;
         let Some(deletion) = self.look(key, known).await? else {
             self.end(draft).await?;
             return Ok(Prepared::Idle(Standing::Done));
         };
         draft.see(&deletion);
-        let seen = Seen::now(known);
+        let seen = Instant::now();
         if self.membership.joined_after(&deletion).await? {
             // An earlier node of this name may have left a report. Nobody waits for that any more.
             return Ok(Prepared::Idle(Standing::Done));
         }
-        if self.catch_up(key, draft).await? == Standing::Done {
+        if self.catch_up(&key.uid, draft).await? == Standing::Done {
             return Ok(Prepared::Idle(Standing::Done));
         }
         draft.begin(self.cluster.now());
@@ -128,10 +131,26 @@ impl Attempts {
         let due = deletion.spec.images.iter().map(|image| image.as_str()).filter(|image| draft.is_due(image));
         let asked = Asked::read(due);
         let operation = self.operation(link, &deletion, &asked).await?;
-        let Some(deletion) = self.still_due(key, known, &seen, deletion, draft).await? else {
+        let Some(deletion) = self.still_due(key, known, seen, deletion, draft).await? else {
             return Ok(Prepared::Idle(Standing::Done));
         };
         Ok(Prepared::Due(Box::new(Due { turn, deletion, asked, operation })))
+    }
+
+    /// The deletion's turn on the node, as long as it is to be done.
+    async fn turn(&self, link: &Link, draft: &Draft) -> Result<Turn, AttemptError> {
+        let over = async {
+            match draft.until.filter(|until| *until > self.cluster.now()) {
+                Some(until) => tokio::time::sleep_until(self.cluster.instant_of(until)).await,
+                // There may be something to tell.
+                None => std::future::pending().await,
+            }
+        };
+        let never = CancellationToken::new();
+        tokio::select! {
+            turn = link.node.turn(&never) => Ok(turn?),
+            () = over => Err(AttemptError::Turn),
+        }
     }
 
     async fn carry_out(&self, link: &Link, due: Due, draft: &mut Draft) -> Result<Standing, AttemptError> {
@@ -249,7 +268,20 @@ impl Attempts {
 /// The node asks in the middle of an operation, while the images that it is about are away.
 impl Needs for Attempts {
     fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
-        let pods = tokio::time::timeout(SHORT_DEADLINE, self.pods());
+        let pods = async {
+            let mut backoff = Backoff::up_to(BETWEEN_LISTS);
+            loop {
+                match self.pods().await {
+                    Err(error) if !error.is_final() => {
+                        tracing::warn!(%error, "the pods are listed again, or images would be put back for that");
+                        self.metrics.error("api");
+                    }
+                    pods => return pods,
+                }
+                tokio::time::sleep(backoff.pause()).await;
+            }
+        };
+        let pods = tokio::time::timeout(SHORT_DEADLINE, pods);
         Box::pin(async move { Ok(pods.await??.iter().filter_map(Pod::needs).collect()) })
     }
 }

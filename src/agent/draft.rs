@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::changed::Changed;
 use super::did::Did;
 use crate::api::deletion::ImageDeletion;
-use crate::api::report::ImageDeletionReportSpec;
+use crate::api::report::{ImageDeletionReportSpec, leaves_out};
 use crate::api::result::{Conflict, ConflictKind, ImageResult, Outcome};
 use crate::image::Pattern;
 use crate::node::{HeldImages, Operation, Sandboxes};
@@ -100,7 +100,11 @@ impl Draft {
     pub fn come_after(&mut self, report: ImageDeletionReportSpec) {
         let own = std::mem::take(&mut self.results);
         self.resume(report);
-        let own = own.into_values().filter(|result| !self.has(result)).collect::<Vec<_>>();
+        let is_news = |own: &ImageResult| {
+            let says_nothing = own.outcome == Outcome::Failed && own.records.is_empty();
+            !(self.has(own) || says_nothing && self.results.contains_key(&own.image))
+        };
+        let own = own.into_values().filter(is_news).collect::<Vec<_>>();
         self.add(own);
     }
 
@@ -108,7 +112,7 @@ impl Draft {
     pub fn is_told_in(&self, report: &ImageDeletionReportSpec) -> bool {
         let is_told = |did: &ImageResult| {
             let mut told = report.results.iter().filter(|told| told.image == did.image);
-            told.any(|told| did.records.iter().all(|record| told.records.contains(record)))
+            told.any(|told| is_told(did, told))
         };
         self.uncounted.results.iter().all(is_told)
     }
@@ -214,9 +218,7 @@ impl Draft {
     /// Whether a result is known already, with all that was removed.
     fn has(&self, result: &ImageResult) -> bool {
         let known = self.results.get(&result.image);
-        known.is_some_and(|known| {
-            !result.records.is_empty() && result.records.iter().all(|record| known.records.contains(record))
-        })
+        known.is_some_and(|known| !result.records.is_empty() && is_told(result, known))
     }
 
     /// Whether a result says nothing of what was removed, or is held, that is not known.
@@ -273,6 +275,12 @@ impl Draft {
             |conflict: &Conflict| self.reported.iter().any(|result| result.conflicts.contains(conflict));
         results.iter().flat_map(|result| &result.conflicts).filter(move |conflict| !known(conflict))
     }
+}
+
+/// Whether all that was removed is in what was told, as far as there was room for it.
+fn is_told(did: &ImageResult, told: &ImageResult) -> bool {
+    let is_whole = || did.records.iter().all(|record| told.records.contains(record));
+    is_whole() || (leaves_out(told) && did.records.starts_with(&told.records))
 }
 
 /// An entry of which nothing is known: its turn did not come before the agent was stopped, or what came of it removed nothing, and no

@@ -29,7 +29,7 @@ impl Attempts {
         }
         draft.failure = hindrance.or(draft.failure.take());
         if self.membership.joined_after(&deletion).await?
-            || self.catch_up(key, draft).await? == Standing::Done
+            || self.catch_up(&key.uid, draft).await? == Standing::Done
         {
             return Ok(Standing::Done);
         }
@@ -38,9 +38,9 @@ impl Attempts {
     }
 
     /// Goes on from the report that may be there. `Done` where that is final.
-    pub(super) async fn catch_up(&self, key: &Key, draft: &mut Draft) -> Result<Standing, ApiError> {
+    pub(super) async fn catch_up(&self, uid: &str, draft: &mut Draft) -> Result<Standing, ApiError> {
         if draft.may_have_report
-            && let Some(report) = self.cluster.report(&key.uid).await?
+            && let Some(report) = self.cluster.report(uid).await?
         {
             if report.spec.completion_time.is_some() {
                 return Ok(Standing::Done);
@@ -76,8 +76,9 @@ impl Attempts {
     /// The deletion is finished, or gone, before this node has told the end of what it reported: where thousands wait for a deadline,
     /// the controller does not wait for all of them. Whether it is gone the report shows, so nobody asks.
     pub(super) async fn end(&self, draft: &mut Draft) -> Result<(), ApiError> {
-        let deletion = draft.deletion.clone();
-        if let Some(deletion) = deletion.filter(|_| draft.has_reported()) {
+        let Some(deletion) = draft.deletion.clone().filter(|_| draft.has_reported()) else { return Ok(()) };
+        let uid = deletion.metadata.uid.clone().unwrap_or_default();
+        if self.catch_up(&uid, draft).await? != Standing::Done {
             self.report_at(Place::Last, &deletion, draft, Standing::Done).await?;
         }
         Ok(())

@@ -52,6 +52,9 @@ pub enum AttemptError {
     /// The node.
     #[error(transparent)]
     Node(#[from] node::Error),
+    /// Its turn on the node has not come before the deadline.
+    #[error("something else was at work on this node until then")]
+    Turn,
 }
 
 impl AttemptError {
@@ -59,7 +62,7 @@ impl AttemptError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Api(_) | Self::Node(node::Error::Needs(_)) => "api",
-            Self::Node(_) => "containerd",
+            Self::Node(_) | Self::Turn => "containerd",
         }
     }
 }

@@ -16,26 +16,6 @@ use crate::api::deletion::ImageDeletion;
 /// because of its first status: it does not say whether the deletion was removed, and to ask costs thousands of agents a request each.
 const SOON: Duration = Duration::from_secs(10);
 
-/// When a deletion was looked at, and how.
-#[derive(Debug)]
-pub(super) struct Seen {
-    at: Instant,
-    /// Whether the watch would have told of a change since.
-    was_told: bool,
-}
-
-impl Seen {
-    /// It was looked at just now.
-    pub(super) fn now(known: &Known) -> Self {
-        Self { at: Instant::now(), was_told: known.current().is_some() }
-    }
-
-    #[cfg(test)]
-    pub(super) fn long_ago(known: &Known) -> Self {
-        Self { at: Instant::now() - SOON, ..Self::now(known) }
-    }
-}
-
 impl Attempts {
     /// The deletion as it is; `None` if it has come to its end, or is gone. What the watch has told of is not read again, and
     /// of a deletion that has left the watch no more is read than whether it has changed: its status may be long.
@@ -55,18 +35,17 @@ impl Attempts {
         if has_changed { self.cluster.deletion(&owner).await } else { Ok(Some(last.clone())) }
     }
 
-    /// The deletion as it is right before the node acts on it, which may be long after it was looked at: the pods were listed in between.
+    /// The deletion as it is right before the node acts on it, which may be long after it was `seen`: the pods were listed in between.
     /// `None` if it is not to be done any more; then it is concluded.
     pub(super) async fn still_due(
         &self,
         key: &Key,
         known: &Known,
-        seen: &Seen,
+        seen: Instant,
         deletion: ImageDeletion,
         draft: &mut Draft,
     ) -> Result<Option<ImageDeletion>, ApiError> {
-        let has_left = seen.was_told && known.current().is_none();
-        let now = match has_left && seen.at.elapsed() >= SOON {
+        let now = match known.current().is_none() && seen.elapsed() >= SOON {
             true => self.look(key, known).await?,
             false => Some(deletion),
         };

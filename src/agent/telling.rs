@@ -160,12 +160,14 @@ impl Attempts {
         let mut draft = Draft::new(false);
         if let Some(report) = self.cluster.report(&Owner::of(deletion).uid).await? {
             if report.spec.completion_time.is_some() {
-                // An entry may have been given up before it was known what was removed of it. Of the others all was told.
+                // An entry that was still to be done may have been concluded before it was known what was removed of it. Of the
+                // others all was told.
                 let told = &report.spec.results;
                 did.results.retain(|did| {
-                    let is_given_up =
-                        |told: &ImageResult| told.image == did.image && told.outcome == Outcome::Failed;
-                    !did.records.is_empty() && told.iter().any(is_given_up)
+                    let was_due = |told: &ImageResult| {
+                        told.image == did.image && matches!(told.outcome, Outcome::Failed | Outcome::Conflict)
+                    };
+                    !did.records.is_empty() && told.iter().any(was_due)
                 });
             }
             draft.resume(report.spec);

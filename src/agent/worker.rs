@@ -16,6 +16,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error_span};
 
+use conclusion::Try;
+
 use super::attempt::{Attempts, Standing};
 use super::changed::Changed;
 use super::cluster::Heard;
@@ -188,16 +190,31 @@ impl<'a> Worker<'a> {
 
     /// What to do next, if there is a connection and something to do.
     fn next_job(&mut self) -> Option<Doing<'a>> {
-        if let Some(conclusion) = self.conclusion() {
-            return Some(conclusion);
+        if !self.has_listed {
+            return None;
         }
-        let now = Instant::now();
-        let link = self.connection.link().filter(|_| self.has_listed)?;
-        if self.recovered != link.number {
-            let due = self.recover_at <= now;
-            return due.then(|| recover(self.attempts, link));
+        // What is recovered is known before it is concluded, and what can't be recovered is concluded all the same. What can't be
+        // told either has its turn when there is nothing else to do.
+        let recovery = self.recovery();
+        match recovery.filter(|_| self.recover_failure.is_none()) {
+            Some(link) => Some(recover(self.attempts, link)),
+            None => self
+                .conclusion(Try::First)
+                .or_else(|| self.recovery().map(|link| recover(self.attempts, link)))
+                .or_else(|| self.next_attempt())
+                .or_else(|| self.conclusion(Try::Again)),
         }
-        let key = self.queue.next(now)?;
+    }
+
+    /// The connection on which it is time to end what was killed.
+    fn recovery(&self) -> Option<Link> {
+        let is_due = |link: &Link| self.recovered != link.number && self.recover_at <= Instant::now();
+        self.connection.link().filter(is_due)
+    }
+
+    fn next_attempt(&mut self) -> Option<Doing<'a>> {
+        let link = self.connection.link().filter(|link| self.recovered == link.number)?;
+        let key = self.queue.next(Instant::now())?;
         let draft = self.drafts.remove(&key).unwrap_or_else(|| Draft::new(true));
         let known = self.known.get(&key).cloned().unwrap_or_default();
         self.pods_changed = Changed::none();
@@ -213,8 +230,8 @@ impl<'a> Worker<'a> {
             true => self.queue.wakes(),
             false => Some(self.recover_at),
         });
-        let concludes = self.concludes().map(|(at, _)| at);
-        work.into_iter().chain(concludes).min()
+        let concludes = [Try::First, Try::Again].map(|attempt| self.concludes(attempt).map(|(at, _)| at));
+        work.into_iter().chain(concludes.into_iter().flatten()).min()
     }
 
     fn settle(&mut self, job: Job, result: Result<Standing, Failed>) {
@@ -224,6 +241,8 @@ impl<'a> Worker<'a> {
         match job {
             Job::Recover { link } => match result {
                 Ok(_) => {
+                    // It may have reported what came of them.
+                    self.drafts.values_mut().for_each(|draft| draft.may_have_report = true);
                     self.recovered = link;
                     self.recover_failure = None;
                     self.recover_failures = Backoff::up_to(LONGEST);

@@ -137,6 +137,14 @@ pub const MAX_REPORT_BYTES: usize = 128 * 1024;
 /// The longest message of a result in a report, in characters.
 const MAX_MESSAGE: usize = 2048;
 
+/// What is said after the number of what was left out.
+const LEFT_OUT: &str = " records and conflicts are not listed, because the report would be too long";
+
+/// Whether a result of a report has less than what was told to it.
+pub(crate) fn leaves_out(result: &ImageResult) -> bool {
+    result.message.as_ref().is_some_and(|message| message.ends_with(LEFT_OUT))
+}
+
 /// The results, without the last of their records and conflicts where these are too many.
 fn bounded(mut results: Vec<ImageResult>) -> Vec<ImageResult> {
     let mut budget = Budget::new(MAX_REPORT_BYTES);
@@ -154,9 +162,7 @@ fn bounded(mut results: Vec<ImageResult>) -> Vec<ImageResult> {
         let left_out = all - result.records.len() - result.conflicts.len();
         if left_out > 0 {
             let told = result.message.iter().map(String::as_str);
-            let more = format!(
-                "{left_out} records and conflicts are not listed, because the report would be too long"
-            );
+            let more = format!("{left_out}{LEFT_OUT}");
             result.message = Some(told.chain([more.as_str()]).collect::<Vec<_>>().join("; "));
         }
     }

@@ -224,7 +224,8 @@ fn remedy(conflict: &Conflict) -> &'static str {
         (ConflictKind::StoppedContainer, _) => {
             "remove the container first, or use --force (by a name, only the name goes)"
         }
-        (ConflictKind::MultipleReferences, _) => "delete it name by name, or use --force",
+        (ConflictKind::MultipleReferences, false) => "prune again if that name is to go too",
+        (ConflictKind::MultipleReferences, true) => "delete it name by name, or use --force",
         (ConflictKind::Pinned, _) => "it stays until its pin is removed",
         (ConflictKind::Protected, _) => "it stays as long as that rule is there",
         (ConflictKind::PendingPod, _) => "remove the pod first, or use --force",

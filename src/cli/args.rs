@@ -157,7 +157,7 @@ pub struct Prune {
     /// Every image that no container uses
     #[arg(long)]
     pub unused: bool,
-    /// Only images whose newest name is older, such as 72h or 3d
+    /// Only images that were loaded, pulled or tagged last so long ago, such as 72h or 3d
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub older_than: Option<SignedDuration>,
     /// Keep images that have a matching name

@@ -57,9 +57,9 @@ struct Selection {
 
 impl Selection {
     async fn make(&self, session: &Session) -> Result<Vec<Idle>, Error> {
-        let created_before =
+        let changed_before =
             self.older_than.map(|age| Timestamp::now().saturating_sub(age).unwrap_or(Timestamp::MIN));
-        Ok(session.node.idle(self.scope, &session.guarded(&self.rules), created_before).await?)
+        Ok(session.node.idle(self.scope, &session.guarded(&self.rules), changed_before).await?)
     }
 
     fn request(&self, idle: &[Idle]) -> Request {

@@ -21,6 +21,8 @@ pub(super) struct AgentPod {
     pub(super) name: String,
     /// The node that it is bound to, or made for, and has not finished on.
     pub(super) node: Option<String>,
+    /// Whether it is bound to it. One that never was is no agent that could be replaced.
+    pub(super) is_bound: bool,
 }
 
 /// What is known of the agent of a node.
@@ -37,8 +39,8 @@ pub(super) enum Agent {
 /// The agents' pods, and those that have just gone.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
-    /// The node of each pod.
-    pods: HashMap<String, String>,
+    /// The node of each pod, and whether it is bound to it.
+    pods: HashMap<String, (String, bool)>,
     /// The number of pods of each of these nodes.
     counts: HashMap<String, usize>,
     /// Since when nodes have no pod that had one.
@@ -46,23 +48,23 @@ pub(super) struct Agents {
 }
 
 impl Agents {
-    /// Takes a change of the pods in, and names the nodes that have a pod by it and had none.
+    /// Takes a change of the pods in, and names the nodes that have a pod by it and had none, or have none and are not waited for.
     pub(super) fn take(&mut self, change: Change<AgentPod>, now: Timestamp) -> Vec<String> {
         match change {
             Change::Listed(pods) => {
                 let listed: HashMap<_, _> =
-                    pods.into_iter().filter_map(|pod| Some((pod.name, pod.node?))).collect();
+                    pods.into_iter().filter_map(|pod| Some((pod.name, (pod.node?, pod.is_bound)))).collect();
                 let is_gone = |name: &&String| !listed.contains_key(*name);
                 let gone: Vec<_> = self.pods.keys().filter(is_gone).cloned().collect();
-                gone.iter().for_each(|name| self.remove(name, now));
-                listed.into_iter().filter_map(|(name, node)| self.insert(name, node, now)).collect()
+                let mut changed: Vec<_> = gone.iter().filter_map(|name| self.remove(name, now)).collect();
+                changed.extend(listed.into_iter().filter_map(|(name, at)| self.insert(name, at, now)));
+                changed
             }
-            Change::Applied(AgentPod { name, node: Some(node) }) => {
-                self.insert(name, node, now).into_iter().collect()
+            Change::Applied(AgentPod { name, node: Some(node), is_bound }) => {
+                self.insert(name, (node, is_bound), now).into_iter().collect()
             }
-            Change::Applied(AgentPod { name, node: None }) | Change::Gone(name) => {
-                self.remove(&name, now);
-                Vec::new()
+            Change::Applied(AgentPod { name, node: None, .. }) | Change::Gone(name) => {
+                self.remove(&name, now).into_iter().collect()
             }
         }
     }
@@ -87,8 +89,11 @@ impl Agents {
         self.left.extract_if(|_, left| is_over(left)).map(|(node, _)| node).collect()
     }
 
-    fn insert(&mut self, name: String, node: String, now: Timestamp) -> Option<String> {
-        if self.pods.get(&name) == Some(&node) {
+    fn insert(&mut self, name: String, (node, is_bound): (String, bool), now: Timestamp) -> Option<String> {
+        if let Some((of, was_bound)) = self.pods.get_mut(&name)
+            && *of == node
+        {
+            *was_bound |= is_bound;
             return None;
         }
         self.remove(&name, now);
@@ -96,18 +101,24 @@ impl Agents {
         let count = self.counts.entry(node.clone()).or_default();
         *count += 1;
         let is_first = *count == 1;
-        self.pods.insert(name, node.clone());
+        self.pods.insert(name, (node.clone(), is_bound));
         is_first.then_some(node)
     }
 
-    fn remove(&mut self, name: &str, now: Timestamp) {
-        let Some(node) = self.pods.remove(name) else { return };
-        let Some(count) = self.counts.get_mut(&node) else { return };
+    /// Names the node if it has no pod now and had none that ran.
+    fn remove(&mut self, name: &str, now: Timestamp) -> Option<String> {
+        let (node, was_bound) = self.pods.remove(name)?;
+        let count = self.counts.get_mut(&node)?;
         *count -= 1;
-        if *count == 0 {
-            self.counts.remove(&node);
-            self.left.insert(node, now);
+        if *count > 0 {
+            return None;
         }
+        self.counts.remove(&node);
+        if was_bound {
+            self.left.insert(node, now);
+            return None;
+        }
+        Some(node)
     }
 }
 
@@ -120,7 +131,7 @@ mod tests {
     }
 
     fn pod(name: &str, node: &str) -> AgentPod {
-        AgentPod { name: name.into(), node: Some(node.into()) }
+        AgentPod { name: name.into(), node: Some(node.into()), is_bound: true }
     }
 
     /// Nodes a and b have a pod each.
@@ -145,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_node_whose_last_pod_has_gone_is_waited_for_half_a_minute() {
-        let finished = AgentPod { name: "a-1".into(), node: None };
+        let finished = AgentPod { name: "a-1".into(), node: None, is_bound: true };
         let all_but = Change::Listed(vec![pod("b-1", "b")]);
         for gone in [Change::Gone("a-1".into()), Change::Applied(finished), all_but] {
             let mut agents = agents();
@@ -156,6 +167,24 @@ mod tests {
             assert_eq!((agents.of("a"), agents.next()), (Agent::Missing, None));
             assert_eq!(agents.take(Change::Applied(pod("a-2", "a")), at(41)), ["a"], "it comes late");
         }
+    }
+
+    #[test]
+    fn a_node_whose_pod_was_never_bound_is_not_waited_for() {
+        let unbound = || AgentPod { is_bound: false, ..pod("c-1", "c") };
+        let refused = AgentPod { node: None, ..unbound() };
+        let others = Change::Listed(vec![pod("a-1", "a"), pod("b-1", "b")]);
+        for gone in [Change::Gone("c-1".into()), Change::Applied(refused), others] {
+            let mut agents = agents();
+            assert_eq!(agents.take(Change::Applied(unbound()), at(1)), ["c"]);
+            assert_eq!(agents.take(gone, at(2)), ["c"]);
+            assert_eq!((agents.of("c"), agents.next()), (Agent::Missing, None));
+        }
+        let mut agents = agents();
+        agents.take(Change::Applied(unbound()), at(1));
+        agents.take(Change::Applied(pod("c-1", "c")), at(2));
+        assert_eq!(agents.take(Change::Gone("c-1".into()), at(3)), [""; 0]);
+        assert_eq!(agents.of("c"), Agent::Replaced(at(3)), "it was bound in between");
     }
 
     #[test]

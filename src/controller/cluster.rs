@@ -35,7 +35,6 @@ impl Selected {
     /// The same, where each of them is asked whether it runs an agent now or not.
     pub(super) fn all_asked(mut self) -> Self {
         self.desired.append(&mut self.without_agent);
-        self.replaced.clear();
         self
     }
 }
@@ -166,7 +165,7 @@ mod tests {
     }
 
     fn agent(node: &str) -> AgentPod {
-        AgentPod { name: format!("agent-{node}"), node: Some(node.to_owned()) }
+        AgentPod { name: format!("agent-{node}"), node: Some(node.to_owned()), is_bound: true }
     }
 
     fn created(seconds: i64) -> ImageDeletion {

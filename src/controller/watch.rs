@@ -249,7 +249,8 @@ impl View<Pod> for AgentPod {
     fn of(pod: Pod) -> Self {
         let name = pod.name_any();
         let status = pod.status.unwrap_or_default();
-        Self { name, node: pod.spec.node(&status).filter(|_| !status.has_finished()) }
+        let is_bound = pod.spec.node_name.is_some();
+        Self { name, node: pod.spec.node(&status).filter(|_| !status.has_finished()), is_bound }
     }
 
     fn key(pod: &ObjectMeta) -> String {
@@ -291,9 +292,10 @@ mod tests {
             (json!({"nodeName": "a"}), json!({"phase": "Failed"}), None),
         ];
         for (spec, status, node) in rows {
+            let is_bound = spec["nodeName"].is_string();
             let pod = json!({"metadata": {"name": "agent-x"}, "spec": spec, "status": status});
             let pod: Pod = serde_json::from_value(pod).unwrap();
-            let expected = AgentPod { name: "agent-x".into(), node: node.map(Into::into) };
+            let expected = AgentPod { name: "agent-x".into(), node: node.map(Into::into), is_bound };
             assert_eq!(AgentPod::of(pod), expected);
         }
     }

@@ -36,6 +36,8 @@ pub enum Cause {
     UsedReference(Arc<Container>),
     /// More than one reference names it, and not all of them were meant.
     MultipleReferences,
+    /// It was found with other names than it has now.
+    NamedMeanwhile,
     /// containerd's pinned label is on a record of it.
     Pinned,
     /// A rule of the people who run the node protects it.
@@ -57,7 +59,9 @@ impl Cause {
     /// Whether forcing helps.
     pub const fn hardness(&self) -> Hardness {
         match self {
-            Self::RunningContainer(_) | Self::Pinned | Self::Protected(_) => Hardness::Hard,
+            Self::RunningContainer(_) | Self::NamedMeanwhile | Self::Pinned | Self::Protected(_) => {
+                Hardness::Hard
+            }
             Self::StoppedContainer(_)
             | Self::UsedReference(_)
             | Self::MultipleReferences
@@ -97,6 +101,7 @@ impl fmt::Display for Conflict {
                 write!(f, "container {container} {may} using its referenced image {image}")?;
             }
             Cause::MultipleReferences => return f.write_str("image is referenced in multiple repositories"),
+            Cause::NamedMeanwhile => return f.write_str("image was given another name meanwhile"),
             Cause::Pinned => return f.write_str("image is pinned"),
             Cause::Protected(rule) => return write!(f, "image is protected by {rule}"),
             Cause::PendingPod(pod) => {
@@ -140,12 +145,12 @@ pub(super) fn against_deletion(
     Ok(about(image, image.short(), doubt, causes))
 }
 
-/// The image has names that were not meant.
-pub(super) fn several_references(image: &ImageId) -> Conflict {
+/// The image has names that it did not have when it was found.
+pub(super) fn named_meanwhile(image: &ImageId) -> Conflict {
     Conflict {
         image: image.clone(),
         subject: image.short().into(),
-        cause: Cause::MultipleReferences,
+        cause: Cause::NamedMeanwhile,
         doubt: None,
     }
 }
@@ -178,6 +183,15 @@ pub(super) fn against_removal<'a>(
     rules: &Rules,
 ) -> Vec<Conflict> {
     about(image, image.short(), None, guards(records, rules))
+}
+
+/// What has come to guard names of an image since their removal was decided.
+pub fn guarding<'a>(
+    image: &ImageId,
+    records: impl Iterator<Item = &'a Arc<Record>>,
+    rules: &Rules,
+) -> Vec<Conflict> {
+    against_removal(image, records, rules).into_iter().filter(|conflict| conflict.blocks(rules)).collect()
 }
 
 /// Every conflict with taking the last name, `subject`, from an image that containers use.

@@ -29,7 +29,7 @@ pub struct Idle {
     pub image: ImageId,
     /// What people call it: its first reference, or its ID where it has none.
     pub text: String,
-    /// The names of its records.
+    /// The names of its records, but for identity records: the CRI plugin makes those anew when it likes.
     pub names: Names,
 }
 
@@ -46,7 +46,11 @@ impl Idle {
         Self {
             image: image.clone(),
             text: reference.map_or_else(|| image.to_string(), |reference| reference.familiar().to_string()),
-            names: inventory.records_of(image).map(|record| Arc::clone(&record.name)).collect(),
+            names: inventory
+                .records_of(image)
+                .filter(|record| record.kind.digest().is_none())
+                .map(|record| Arc::clone(&record.name))
+                .collect(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::conflict::{
-    ActiveReference, Conflict, against_deletion, against_last_name, against_removal, several_references,
+    ActiveReference, Conflict, against_deletion, against_last_name, against_removal, named_meanwhile,
 };
 use super::digest::ImageId;
 use super::inventory::{Inventory, Parts};
@@ -58,7 +58,7 @@ pub fn plan(inventory: &Inventory, query: &Query, rules: &Rules) -> Result<Plan,
         }
         By::Names(names) => {
             if !parts.named.iter().all(|record| names.contains(&record.name)) {
-                planner.refuse(vec![several_references(&image)])?;
+                planner.refuse(vec![named_meanwhile(&image)])?;
             }
             planner.delete_image(ActiveReference::Ignore)
         }

@@ -25,7 +25,7 @@ pub struct Listed {
     pub configs: Vec<String>,
     /// Its names as people type them, without those that the CRI plugin and we made for ourselves.
     pub names: Vec<String>,
-    /// When it got its newest name, in whole seconds.
+    /// When one of its names was made, moved or pulled again last, in whole seconds.
     pub created: Timestamp,
     /// What it has on the disk.
     pub size: Size,
@@ -76,7 +76,7 @@ impl Node {
         Ok(Catalog { images, refused })
     }
 
-    /// The images that nothing uses, as far as their records were made or moved before `changed_before`.
+    /// The images that nothing uses, as far as their records were made, moved or pulled again before `changed_before`.
     pub async fn idle(
         &self,
         scope: Scope,

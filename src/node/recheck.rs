@@ -13,7 +13,7 @@ use super::open_journal::Kept;
 use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
-use crate::image::conflict::{is_awaited, since};
+use crate::image::conflict::{guarding, is_awaited, since};
 use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reason, Record, Rules};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
@@ -44,6 +44,24 @@ impl Execution<'_> {
             }
         }
         Ok(self.keep_last_names().await?)
+    }
+
+    /// Where only names were to go, they come back as far as they may not go by now.
+    pub(super) async fn keep_guarded_names(&mut self) -> Result<(), CallError> {
+        for index in 0..self.carried.len() {
+            let plan = &self.carried[index].plan;
+            if plan.deleted().next().is_some() {
+                continue;
+            }
+            let conflicts = guarding(&plan.image, plan.removed(), &self.rules);
+            if !conflicts.is_empty() {
+                self.make_anew(index, |_| true).await?;
+                let carried = &mut self.carried[index];
+                carried.stays.insert(carried.plan.image.clone(), Stays::AsItWas);
+                carried.conflicts = conflicts;
+            }
+        }
+        Ok(())
     }
 
     fn deleted_by(&self, index: usize) -> Vec<ImageId> {

@@ -1,6 +1,6 @@
 //! Operations that were killed: what they had begun is finished, or put back where something uses it now, and reported.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use super::images::Row;
 use super::journal::Journal;
 use super::open_journal::{OpenJournal, Stage};
 use super::operation::{Done, Node, Operation, Recovered, Watch};
-use super::result::EntryResult;
+use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use super::traces::Traces;
 use crate::image::{Pattern, Plan, Record, Removal, Request, Rules};
@@ -37,6 +37,7 @@ impl Node {
             }
             let OpenJournal { journal, stage, .. } = open.clone();
             let mut execution = self.resume(&journal, &stage, protect).await?;
+            let begun: HashSet<usize> = execution.carried.iter().map(|carried| carried.place).collect();
             let entries = execution.carried.iter().map(|carried| carried.entry.clone()).collect();
             let holdings = execution.measure().await?;
             let (results, open) = match stage {
@@ -48,13 +49,18 @@ impl Node {
                     (results, open)
                 }
                 Stage::Begun => {
+                    execution.keep_guarded_names().await?;
                     execution.look_again(&holdings, &watch).await?;
                     execution.remove_all(&watch).await?;
                     execution.finish(open, Ok(holdings), &watch).await?
                 }
             };
             done.journals.push(open);
-            let results = by_entry(entries, results);
+            let mut results = by_entry(entries, results);
+            let planned = journal.plans.iter().enumerate();
+            for (_, unbegun) in planned.filter(|(place, _)| !begun.contains(place)) {
+                results.iter_mut().filter(|result| result.entry == unbegun.entry).for_each(is_partial);
+            }
             if !results.is_empty() {
                 done.recovered.push(Recovered { owner: journal.owner, results });
             }
@@ -126,6 +132,15 @@ impl Node {
         survey.rows.extend(rows.iter().map(|row| (row.name.clone(), row.clone())));
         let images = records.values().map(|record| record.target.clone());
         Ok(self.read(survey, images.collect()).await?)
+    }
+}
+
+/// Of a pattern some images were not begun with, and are not now.
+fn is_partial(result: &mut EntryResult) {
+    const MESSAGE: &str = "it was interrupted before every image was begun with: delete it again";
+    result.outcome = Outcome::Failed;
+    if result.messages.last().is_none_or(|last| last != MESSAGE) {
+        result.messages.push(MESSAGE.to_owned());
     }
 }
 

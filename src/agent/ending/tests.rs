@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -8,14 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
 use prometheus::Registry;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower::service_fn;
 
 use super::*;
 use crate::agent::did::Did;
 use crate::agent::fixture;
 use crate::agent::known::Known;
-use crate::agent::look::Seen;
 use crate::agent::queue::Key;
+use crate::api::report::ImageDeletionReport;
 use crate::api::status::{ImageDeletionStatus, Phase};
 use crate::node::{EntryResult, Outcome};
 use crate::telemetry::metrics::AgentMetrics;
@@ -104,6 +106,33 @@ async fn what_waits_is_reported_to_its_end_also_when_the_deletion_is_finished_an
     }
 }
 
+/// What was killed was ended meanwhile, and told in the report.
+#[tokio::test]
+async fn what_a_recovery_has_reported_is_not_overwritten() {
+    let deletion = fixture::deletion("drop", "5f2c");
+    for (is_final, requests) in [(true, &["GET"][..]), (false, &["GET", "PATCH"])] {
+        let time = Time(Timestamp::UNIX_EPOCH);
+        let deleted =
+            EntryResult { entry: "app:v1".to_owned(), outcome: Outcome::Deleted, ..EntryResult::default() };
+        let told = Did::of(&[deleted]).results;
+        let report =
+            ImageDeletionReport::of(&deletion, "node-a", told, time.clone(), is_final.then_some(time));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        let answer = move |request: Request<kube::client::Body>| {
+            heard.lock().unwrap().push(request.method().to_string());
+            let body = serde_json::to_string(&report).unwrap();
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body))))
+        };
+        let metrics = AgentMetrics::register(&Registry::new()).unwrap();
+        let attempts = fixture::attempts(Client::new(service_fn(answer), "default"), metrics);
+        let mut draft = waiting(&deletion);
+        draft.may_have_report = true;
+        attempts.end(&mut draft).await.unwrap();
+        assert_eq!(*asked.lock().unwrap(), requests, "it is final: {is_final}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_never_reported_is_not_when_the_deletion_is_finished() {
     let bench = Bench::new(true);
@@ -133,9 +162,9 @@ async fn what_was_finished_while_pods_were_listed_is_reported_to_its_end() {
     let deletion = fixture::deletion("drop", "5f2c");
     let mut draft = waiting(&deletion);
     let known = Known::told(deletion.clone());
-    let seen = Seen::long_ago(&known);
     known.unwatch();
-    let due = bench.attempts.still_due(&key(), &known, &seen, deletion, &mut draft).await.unwrap();
+    let seen = Instant::now() - Duration::from_secs(30);
+    let due = bench.attempts.still_due(&key(), &known, seen, deletion, &mut draft).await.unwrap();
     assert!(due.is_none());
     assert_eq!(
         (&**bench.asked.lock().unwrap(), bench.ended()),

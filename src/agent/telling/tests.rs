@@ -196,8 +196,8 @@ async fn an_agent_that_waits_is_done_where_another_of_its_node_was() {
 #[tokio::test]
 async fn what_was_removed_of_an_entry_that_was_given_up_is_added_to_the_report() {
     let time = Time(jiff::Timestamp::UNIX_EPOCH);
-    for (outcome, replaced_by) in [(node::Outcome::Failed, Some("Deleted")), (node::Outcome::Conflict, None)]
-    {
+    use node::Outcome::{Absent, Conflict, Failed};
+    for (outcome, replaced_by) in [(Failed, Some("Deleted")), (Conflict, Some("Deleted")), (Absent, None)] {
         let registry = Registry::new();
         let metrics = AgentMetrics::register(&registry).unwrap();
         let given_up = EntryResult { entry: "app:v1".to_owned(), outcome, ..EntryResult::default() };

@@ -14,11 +14,26 @@ use crate::agent::queue::Key;
 use crate::backoff::Backoff;
 use crate::telemetry::health::NOT_YET;
 
+/// How often it was tried to conclude a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Try {
+    /// Not yet.
+    First,
+    /// It has failed.
+    Again,
+}
+
+impl Try {
+    fn of(draft: &Draft) -> Self {
+        if draft.concluded_from.is_none() { Self::First } else { Self::Again }
+    }
+}
+
 impl<'a> Worker<'a> {
     /// The next deletion to be concluded, if one is.
-    pub(super) fn conclusion(&mut self) -> Option<Doing<'a>> {
+    pub(super) fn conclusion(&mut self, attempt: Try) -> Option<Doing<'a>> {
         // A time that has passed is told as now.
-        let (at, key) = self.concludes().filter(|_| self.has_listed)?;
+        let (at, key) = self.concludes(attempt)?;
         if at > Instant::now() {
             return None;
         }
@@ -28,13 +43,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Which deletion is concluded next, and when.
-    pub(super) fn concludes(&self) -> Option<(Instant, Key)> {
+    pub(super) fn concludes(&self, attempt: Try) -> Option<(Instant, Key)> {
         let is_hindered = self.hindrance().is_some();
         let instant_of = |time| self.attempts.cluster.instant_of(time);
         let concludes = |(key, draft): (&'_ Key, &'_ Draft)| {
             Some((draft.concludes(is_hindered, instant_of)?, key.clone()))
         };
-        self.drafts.iter().filter_map(concludes).min()
+        let drafts = self.drafts.iter().filter(|(_, draft)| Try::of(draft) == attempt);
+        drafts.filter_map(concludes).min()
     }
 
     /// Why nothing can be done on the node now, whatever it is.

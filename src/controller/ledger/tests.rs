@@ -45,7 +45,7 @@ fn listed(name: &str, reports: usize) -> ReportChange {
 }
 
 fn agent() -> AgentPod {
-    AgentPod { name: "agent-a".into(), node: Some("a".into()) }
+    AgentPod { name: "agent-a".into(), node: Some("a".into()), is_bound: true }
 }
 
 /// Knows a cluster of one node with an agent, and no deletions.
@@ -167,7 +167,9 @@ fn a_selector_is_made_once_however_many_nodes_change() {
         (0..1_000).map(|n| Node { name: node(n), labels: labels.clone(), created: at(0) }).collect()
     };
     let pods = |number: usize| -> Vec<AgentPod> {
-        (0..number).map(|n| AgentPod { name: format!("agent-{n}"), node: Some(node(n)) }).collect()
+        (0..number)
+            .map(|n| AgentPod { name: format!("agent-{n}"), node: Some(node(n)), is_bound: true })
+            .collect()
     };
     let mut ledger = ledger();
     let before = made();

@@ -34,8 +34,11 @@ fn cluster<const N: usize>(nodes: [&str; N]) -> Cluster {
     let node = |name: &str, created| Node { name: name.into(), labels: BTreeMap::new(), created };
     let mut all: Vec<_> = nodes.iter().map(|name| node(name, at(0))).collect();
     all.push(node("late", at(1_000)));
-    let agent =
-        |node: &Node| AgentPod { name: format!("agent-{}", node.name), node: Some(node.name.clone()) };
+    let agent = |node: &Node| AgentPod {
+        name: format!("agent-{}", node.name),
+        node: Some(node.name.clone()),
+        is_bound: true,
+    };
     let mut cluster = Cluster::default();
     cluster.agents(Change::Listed(all.iter().map(agent).collect()), at(-60_000));
     cluster.nodes(Change::Listed(all));
@@ -49,7 +52,7 @@ fn lose_agent(cluster: &mut Cluster, node: &str, milliseconds: i64) {
 }
 
 fn next_agent(node: &str) -> AgentPod {
-    AgentPod { name: format!("next-agent-{node}"), node: Some(node.into()) }
+    AgentPod { name: format!("next-agent-{node}"), node: Some(node.into()), is_bound: true }
 }
 
 fn report(node: &str, outcome: Outcome, completed: Option<i64>) -> ImageDeletionReportSpec {

@@ -107,11 +107,15 @@ fn what_changed_since_it_was_found_idle_is_safe() {
             "image is being used by running container d1d1d1d1d1d1",
         ),
         ("a pod needs it", app().pod("shop/cart", &["app:v2"]), "image is needed by pod shop/cart"),
-        ("it has a new name", app().image("a1", &["new:v1"]), "image is referenced in multiple repositories"),
+        (
+            "it has a new name",
+            app().image("a1", &["new:v1"]),
+            "(cannot be forced) - image was given another name meanwhile",
+        ),
         (
             "it has only a new name",
             Node::default().image("a1", &["new:v1"]),
-            "image is referenced in multiple repositories",
+            "(cannot be forced) - image was given another name meanwhile",
         ),
         ("a name moved", Node::default().image("a1", &["app:v1"]).image("a2", &["app:v2"]), "-app:v1 !a1"),
         (

@@ -8,6 +8,7 @@ both!(
     a_killed_command_is_reported_by_the_next,
     what_a_killed_command_could_not_do_is_said_by_the_next,
     what_is_protected_by_now_comes_back_after_a_kill,
+    a_name_that_is_protected_by_now_comes_back_after_a_kill,
     what_a_killed_agent_had_begun_is_left_to_it,
     a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next,
     what_is_recovered_before_a_wait_is_said_at_once,
@@ -55,6 +56,24 @@ async fn what_is_protected_by_now_comes_back_after_a_kill(version: Version) {
         "{answer:?}"
     );
     assert!(recovered.to_string().contains("image is protected by app:*"), "{answer:?}");
+    assert_eq!(names().await, before);
+}
+
+async fn a_name_that_is_protected_by_now_comes_back_after_a_kill(version: Version) {
+    let node = Node::start(version).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    node.tag(APP, &format!("docker.io/library/app@{}", app.target)).await;
+    node.tag(APP, "docker.io/library/other:v1").await;
+    let names = async || node.records().await.into_keys().collect::<Vec<_>>();
+    let before = names().await;
+    let mut command = secateur(&node, &["delete", "app:v1"]);
+    command.env("SECATEUR_STOP_AT", "removed");
+    killed(command).await;
+    assert_eq!(names().await.len(), before.len() - 1, "of an image with another name only this name goes");
+
+    let answer = call(&node, &["delete", "none:v1", "--protect", "app:*", "-o", "json"]).await;
+    let recovered = &answer.json()["recovered"][0]["results"][0];
+    assert_eq!(recovered["outcome"], "Conflict", "{answer:?}");
     assert_eq!(names().await, before);
 }
 

@@ -18,6 +18,7 @@ both!(
     a_journal_that_was_written_by_half_is_of_nothing,
     the_next_run_puts_back_what_came_into_use,
     what_was_not_begun_is_left_alone,
+    a_pattern_that_was_begun_by_half_says_so,
     what_was_not_begun_is_not_told_by_whoever_finds_the_journal_next,
     a_command_line_leaves_what_a_deletion_has_begun_to_its_agent,
     a_command_line_deletes_nothing_of_an_image_that_an_agent_has_begun_with,
@@ -219,6 +220,23 @@ async fn puts_back_what_came_into_use(version: Version, form: &str) {
         let container = node.container(&pod, place, &by_digest(&images[0]), State::Running).await;
         assert_put_back(&node, &before, &pod, place, &container, true).await;
     }
+}
+
+async fn a_pattern_that_was_begun_by_half_says_so(version: Version) {
+    const ALL: usize = 60;
+    let node = Node::start(version).await;
+    node.import_all(&Image::series("docker.io/half/app", ALL, 1)).await;
+    Process::stopped_at(&node, "removing:50", &["half/*:v1"]).await.kill().await;
+
+    let answer = Process::start(&node, "next", &["none:v1"]).finish().await;
+
+    let [told] = &answer.recovered[0].results[..] else { panic!("{answer:#?}") };
+    let deleted = told.removals.iter().filter(|removal| removal.starts_with("deleted ")).count();
+    let left = node.records().await.into_keys().filter(|name| name.starts_with("docker.io/half/")).count();
+    assert!((1..ALL).contains(&deleted) && left == ALL - deleted, "{deleted} deleted, {left} left");
+    assert_eq!(told.outcome, "Failed");
+    let said = "it was interrupted before every image was begun with: delete it again";
+    assert_eq!(told.messages, [said]);
 }
 
 async fn what_was_not_begun_is_left_alone(version: Version) {
