@@ -167,6 +167,11 @@ impl Machine {
 }
 
 impl Store {
+    /// Whether a record is gone that was there before.
+    pub(crate) fn has_lost(&self, before: &Self) -> bool {
+        before.records.keys().any(|name| !self.records.contains_key(name))
+    }
+
     /// What is here and not in another, in words.
     pub(crate) fn beyond(&self, other: &Self) -> String {
         let records: Vec<_> =

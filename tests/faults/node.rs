@@ -127,7 +127,9 @@ impl Bed {
                         if let Some(act) = &scenario.act {
                             let version = self.machine.containerd.version();
                             let is_seen = !fault.is_some_and(|fault| fault.is_after_the_look(version));
-                            had_begun = is_seen && self.machine.has_journal().await;
+                            // What breaks off before anything is gone is decided anew.
+                            let goes_on = kind == Some(Kind::Meddle) || self.machine.store().await.has_lost(&before);
+                            had_begun = is_seen && goes_on && self.machine.has_journal().await;
                             self.machine.act(act).await;
                         }
                         if kind.is_some_and(Kind::kills) {

@@ -13,7 +13,7 @@ use crate::scenario::{APP, Act, Scenario};
 pub(crate) struct Run {
     pub(crate) imported: Vec<Imported>,
     pub(crate) before: Store,
-    /// What there was of a deletion's leases when others meddled.
+    /// Whether the deletion had decided, when others meddled, and goes on with that.
     pub(crate) had_begun: bool,
     pub(crate) after: Store,
     /// The containers at the end.
