@@ -30,6 +30,12 @@ use crate::telemetry::metrics::AgentMetrics;
 /// a service account wait for its turn for up to 15 s, and one that has waited in vain is only one more.
 const SHORT_DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long it is tried again where that is refused. An agent that is to end has to put images back within its last 20 s.
+const TRIES: Duration = Duration::from_secs(10);
+
+/// How long a turn on the node is waited for at a time.
+const BETWEEN_TURNS: Duration = Duration::from_secs(60);
+
 /// The longest pause between two tries to list them.
 const BETWEEN_LISTS: Duration = Duration::from_secs(2);
 
@@ -109,7 +115,7 @@ impl Attempts {
             }
             return Ok(Prepared::Idle(Standing::Held));
         }
-        let turn = self.turn(link, draft).await?;
+        let turn = self.turn(link).await?;
         let Some(deletion) = self.look(key, known).await? else {
             self.end(draft).await?;
             return Ok(Prepared::Idle(Standing::Done));
@@ -137,19 +143,12 @@ impl Attempts {
         Ok(Prepared::Due(Box::new(Due { turn, deletion, asked, operation })))
     }
 
-    /// The deletion's turn on the node, as long as it is to be done.
-    async fn turn(&self, link: &Link, draft: &Draft) -> Result<Turn, AttemptError> {
-        let over = async {
-            match draft.until.filter(|until| *until > self.cluster.now()) {
-                Some(until) => tokio::time::sleep_until(self.cluster.instant_of(until)).await,
-                // There may be something to tell.
-                None => std::future::pending().await,
-            }
-        };
+    /// A turn on the node, for which others are waited for not too long: meanwhile nobody hears of a deadline.
+    async fn turn(&self, link: &Link) -> Result<Turn, AttemptError> {
         let never = CancellationToken::new();
-        tokio::select! {
-            turn = link.node.turn(&never) => Ok(turn?),
-            () = over => Err(AttemptError::Turn),
+        match tokio::time::timeout(BETWEEN_TURNS, link.node.turn(&never)).await {
+            Ok(turn) => Ok(turn?),
+            Err(_) => Err(AttemptError::Turn),
         }
     }
 
@@ -187,7 +186,7 @@ impl Attempts {
             // The own pod is among them, and later lists are without it.
             self.pods().await?;
         }
-        let turn = link.node.turn(&CancellationToken::new()).await?;
+        let turn = self.turn(link).await?;
         let done = link.node.recover(turn, &self.protected(link), &self.unwatched()).await?;
         let others = self.report_recovered(&done.recovered, None).await?;
         self.acknowledge(link, done, &others).await;
@@ -268,21 +267,23 @@ impl Attempts {
 /// The node asks in the middle of an operation, while the images that it is about are away.
 impl Needs for Attempts {
     fn pods(&self) -> BoxFuture<'_, Result<Vec<image::Pod>, Unknown>> {
-        let pods = async {
-            let mut backoff = Backoff::up_to(BETWEEN_LISTS);
+        Box::pin(async move {
+            let (mut backoff, last_try) = (Backoff::up_to(BETWEEN_LISTS), Instant::now() + TRIES);
+            let end = Instant::now() + SHORT_DEADLINE;
             loop {
-                match self.pods().await {
-                    Err(error) if !error.is_final() => {
-                        tracing::warn!(%error, "the pods are listed again, or images would be put back for that");
-                        self.metrics.error("api");
-                    }
-                    pods => return pods,
+                let error = match tokio::time::timeout_at(end, self.pods()).await? {
+                    Ok(pods) => return Ok(pods.iter().filter_map(Pod::needs).collect()),
+                    Err(error) => error,
+                };
+                let pause = backoff.pause();
+                if error.is_final() || Instant::now() + pause > last_try {
+                    return Err(error.into());
                 }
-                tokio::time::sleep(backoff.pause()).await;
+                tracing::warn!(%error, "the pods are listed again, or images would be put back for that");
+                self.metrics.error("api");
+                tokio::time::sleep(pause).await;
             }
-        };
-        let pods = tokio::time::timeout(SHORT_DEADLINE, pods);
-        Box::pin(async move { Ok(pods.await??.iter().filter_map(Pod::needs).collect()) })
+        })
     }
 }
 

@@ -25,6 +25,9 @@ const BETWEEN_PODS: Duration = Duration::from_secs(60);
 /// What is said of an entry that was not tried.
 const UNTRIED: &str = "interrupted before it was reported: nothing is known to be removed";
 
+/// What is said of an entry that could not be done, before the reason.
+const GIVEN_UP: &str = "this could not be done before the deadline";
+
 /// What is said of an entry that is not done.
 const INTERRUPTED: &str = "this was interrupted, and goes on";
 
@@ -101,7 +104,7 @@ impl Draft {
         let own = std::mem::take(&mut self.results);
         self.resume(report);
         let is_news = |own: &ImageResult| {
-            let says_nothing = own.outcome == Outcome::Failed && own.records.is_empty();
+            let says_nothing = own.records.is_empty() && is_given_up(own);
             !(self.has(own) || says_nothing && self.results.contains_key(&own.image))
         };
         let own = own.into_values().filter(is_news).collect::<Vec<_>>();
@@ -162,7 +165,7 @@ impl Draft {
 
     /// Says of every entry of which nothing is known, or which was to go on, why it was not done.
     pub fn give_up(&mut self, deletion: &ImageDeletion, cause: &str) {
-        let message = format!("this could not be done before the deadline: {}", plain(cause));
+        let message = format!("{GIVEN_UP}: {}", plain(cause));
         for image in deletion.spec.images.iter().map(|image| image.as_str()) {
             let result = self.results.entry(image.to_owned()).or_insert_with(|| untried(image));
             if matches!(result.message.as_deref(), Some(UNTRIED | INTERRUPTED)) {
@@ -280,7 +283,13 @@ impl Draft {
 /// Whether all that was removed is in what was told, as far as there was room for it.
 fn is_told(did: &ImageResult, told: &ImageResult) -> bool {
     let is_whole = || did.records.iter().all(|record| told.records.contains(record));
-    is_whole() || (leaves_out(told) && did.records.starts_with(&told.records))
+    let is_cut = leaves_out(told) && !told.records.is_empty();
+    is_whole() || (is_cut && did.records.starts_with(&told.records))
+}
+
+/// Whether nothing was done for an entry by the deadline.
+fn is_given_up(result: &ImageResult) -> bool {
+    result.message.as_deref().is_some_and(|message| message == UNTRIED || message.starts_with(GIVEN_UP))
 }
 
 /// An entry of which nothing is known: its turn did not come before the agent was stopped, or what came of it removed nothing, and no

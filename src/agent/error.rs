@@ -52,8 +52,8 @@ pub enum AttemptError {
     /// The node.
     #[error(transparent)]
     Node(#[from] node::Error),
-    /// Its turn on the node has not come before the deadline.
-    #[error("something else was at work on this node until then")]
+    /// Its turn on the node has not come for long.
+    #[error("something else is at work on this node, and does not end")]
     Turn,
 }
 

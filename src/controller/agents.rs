@@ -39,7 +39,7 @@ pub(super) enum Agent {
 /// The agents' pods, and those that have just gone.
 #[derive(Debug, Default)]
 pub(super) struct Agents {
-    /// The node of each pod, and whether it is bound to it.
+    /// The node of each pod, and whether it, or one that it comes after, was bound to it.
     pods: HashMap<String, (String, bool)>,
     /// The number of pods of each of these nodes.
     counts: HashMap<String, usize>,
@@ -97,7 +97,8 @@ impl Agents {
             return None;
         }
         self.remove(&name, now);
-        self.left.remove(&node);
+        // Whatever becomes of this pod, an agent ran here before it.
+        let is_bound = self.left.remove(&node).is_some() || is_bound;
         let count = self.counts.entry(node.clone()).or_default();
         *count += 1;
         let is_first = *count == 1;
@@ -185,6 +186,9 @@ mod tests {
         agents.take(Change::Applied(pod("c-1", "c")), at(2));
         assert_eq!(agents.take(Change::Gone("c-1".into()), at(3)), [""; 0]);
         assert_eq!(agents.of("c"), Agent::Replaced(at(3)), "it was bound in between");
+        agents.take(Change::Applied(AgentPod { name: "c-2".into(), ..unbound() }), at(4));
+        assert_eq!(agents.take(Change::Gone("c-2".into()), at(5)), [""; 0]);
+        assert_eq!(agents.of("c"), Agent::Replaced(at(5)), "one ran here before");
     }
 
     #[test]

@@ -41,17 +41,14 @@ impl Idle {
         Entry { text: self.text.clone(), selector: Selector::One(Query::Whole { image, names }) }
     }
 
-    fn of(inventory: &Inventory, image: &ImageId) -> Self {
+    fn of(inventory: &Inventory, image: &ImageId) -> Result<Self, Unread> {
         let reference = inventory.records_of(image).find_map(|record| record.reference());
-        Self {
+        let named = inventory.parts(image)?.named;
+        Ok(Self {
             image: image.clone(),
             text: reference.map_or_else(|| image.to_string(), |reference| reference.familiar().to_string()),
-            names: inventory
-                .records_of(image)
-                .filter(|record| record.kind.digest().is_none())
-                .map(|record| Arc::clone(&record.name))
-                .collect(),
-        }
+            names: named.iter().map(|record| Arc::clone(&record.name)).collect(),
+        })
     }
 }
 
@@ -103,7 +100,7 @@ fn all_may_go(
 
 /// The image, where its deletion leaves nothing of it. `left` is what earlier selections leave.
 fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Idle>, Unread> {
-    let idle = Idle::of(left, image);
+    let idle = Idle::of(left, image)?;
     let Selector::One(query) = idle.entry().selector else { return Ok(None) };
     match plan(left, &query, rules) {
         Ok(plan) => left.apply(&plan),

@@ -14,7 +14,7 @@ use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{guarding, is_awaited, since};
-use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reason, Record, Rules};
+use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reason, Record, Rules, dangling_name};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -56,7 +56,13 @@ impl Execution<'_> {
             let conflicts = guarding(&plan.image, plan.removed(), &self.rules);
             if !conflicts.is_empty() {
                 self.make_anew(index, |_| true).await?;
-                let carried = &mut self.carried[index];
+                let Self { survey, carried, node, .. } = self;
+                let carried = &mut carried[index];
+                let made =
+                    carried.plan.kept().filter_map(|record| survey.rows.get(&dangling_name(&record.target)));
+                for row in made {
+                    node.containerd.delete_image(row).await?;
+                }
                 carried.stays.insert(carried.plan.image.clone(), Stays::AsItWas);
                 carried.conflicts = conflicts;
             }

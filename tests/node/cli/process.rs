@@ -1,7 +1,7 @@
 //! How the process begins and ends: sockets, signals, pipes.
 
 use super::*;
-use crate::bed::both;
+use crate::bed::{Cri, Setup, both};
 
 both!(
     a_terminated_command_says_what_it_did,
@@ -9,6 +9,7 @@ both!(
     what_a_killed_command_could_not_do_is_said_by_the_next,
     what_is_protected_by_now_comes_back_after_a_kill,
     a_name_that_is_protected_by_now_comes_back_after_a_kill,
+    a_forced_name_that_is_protected_by_now_comes_back_alone,
     what_a_killed_agent_had_begun_is_left_to_it,
     a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next,
     what_is_recovered_before_a_wait_is_said_at_once,
@@ -79,6 +80,25 @@ async fn a_name_that_is_protected_by_now_comes_back_after_a_kill(version: Versio
     let recovered = &answer.json()["recovered"][0]["results"][0];
     assert_eq!(recovered["outcome"], "Conflict", "{answer:?}");
     assert_eq!(names().await, before);
+}
+
+/// The record that was to keep the image for its container is needed no longer then.
+async fn a_forced_name_that_is_protected_by_now_comes_back_alone(version: Version) {
+    let node = Node::start_with(version, Setup { cri: Cri::Disabled, ..Setup::default() }).await;
+    node.import(&Image::new(APP).layer("one")).await;
+    node.plain_container("plain", APP, State::Stopped).await;
+    let names = async || node.records().await.into_keys().collect::<Vec<_>>();
+    for place in ["removing", "removed"] {
+        let mut command = secateur(&node, &["delete", "app:v1", "--force"]);
+        command.env("SECATEUR_STOP_AT", place);
+        killed(command).await;
+        assert!(names().await.iter().any(|name| name.starts_with("moby-dangling@")), "{place}");
+
+        let answer = call(&node, &["delete", "none:v1", "--protect", "app:*", "-o", "json"]).await;
+        let recovered = &answer.json()["recovered"][0]["results"][0];
+        assert_eq!(recovered["outcome"], "Conflict", "{place}: {answer:?}");
+        assert_eq!(names().await, [APP], "{place}");
+    }
 }
 
 async fn a_killed_command_is_reported_by_the_next(version: Version) {
