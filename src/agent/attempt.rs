@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -115,7 +116,7 @@ impl Attempts {
             }
             return Ok(Prepared::Idle(Standing::Held));
         }
-        let turn = self.turn(link).await?;
+        let turn = self.turn(link, draft.until).await?;
         let Some(deletion) = self.look(key, known).await? else {
             self.end(draft).await?;
             return Ok(Prepared::Idle(Standing::Done));
@@ -143,10 +144,14 @@ impl Attempts {
         Ok(Prepared::Due(Box::new(Due { turn, deletion, asked, operation })))
     }
 
-    /// A turn on the node, for which others are waited for not too long: meanwhile nobody hears of a deadline.
-    async fn turn(&self, link: &Link) -> Result<Turn, AttemptError> {
+    /// A turn on the node. Others are waited for until the deadline, and not too long at a time: meanwhile nothing is said of what else
+    /// is to be done.
+    async fn turn(&self, link: &Link, until: Option<Timestamp>) -> Result<Turn, AttemptError> {
         let never = CancellationToken::new();
-        match tokio::time::timeout(BETWEEN_TURNS, link.node.turn(&never)).await {
+        let longest = Instant::now() + BETWEEN_TURNS;
+        let over = until.filter(|until| *until > self.cluster.now());
+        let end = over.map_or(longest, |until| self.cluster.instant_of(until).min(longest));
+        match tokio::time::timeout_at(end, link.node.turn(&never)).await {
             Ok(turn) => Ok(turn?),
             Err(_) => Err(AttemptError::Turn),
         }
@@ -186,7 +191,7 @@ impl Attempts {
             // The own pod is among them, and later lists are without it.
             self.pods().await?;
         }
-        let turn = self.turn(link).await?;
+        let turn = self.turn(link, None).await?;
         let done = link.node.recover(turn, &self.protected(link), &self.unwatched()).await?;
         let others = self.report_recovered(&done.recovered, None).await?;
         self.acknowledge(link, done, &others).await;

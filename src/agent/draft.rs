@@ -283,7 +283,8 @@ impl Draft {
 /// Whether all that was removed is in what was told, as far as there was room for it.
 fn is_told(did: &ImageResult, told: &ImageResult) -> bool {
     let is_whole = || did.records.iter().all(|record| told.records.contains(record));
-    let is_cut = leaves_out(told) && !told.records.is_empty();
+    let has_gone = !told.records.is_empty() || matches!(told.outcome, Outcome::Deleted | Outcome::Untagged);
+    let is_cut = leaves_out(told) && has_gone;
     is_whole() || (is_cut && did.records.starts_with(&told.records))
 }
 

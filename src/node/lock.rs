@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::client::Containerd;
 use super::error::Error;
@@ -15,8 +15,6 @@ const LOCK_FILE: &str = "secateur.lock";
 const MODE: u32 = 0o600;
 /// How long to wait before the lock is tried again.
 const RETRY: Duration = Duration::from_millis(50);
-/// An operation that waits longer than this says so: an ordinary one is over sooner.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -26,20 +24,13 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits until no one else works on this containerd. Dropping the future gives up.
+    /// Waits until no one else works on this containerd. Dropping the future gives up. Who waits long says so.
     pub(super) async fn acquire(containerd: &Containerd) -> Result<Self, Error> {
         let lock = Self::open(containerd)?;
-        let begin = Instant::now();
-        let mut has_told = false;
         loop {
             match lock.try_take() {
                 Ok(true) => return Ok(lock),
-                Ok(false) => {
-                    if begin.elapsed() > PATIENCE && !std::mem::replace(&mut has_told, true) {
-                        tracing::warn!(path = %lock.path.display(), "another process has had this lock for long; it is waited for");
-                    }
-                    tokio::time::sleep(RETRY).await;
-                }
+                Ok(false) => tokio::time::sleep(RETRY).await,
                 Err(source) => return Err(Error::Lock { path: lock.path, source }),
             }
         }

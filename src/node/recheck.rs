@@ -58,10 +58,13 @@ impl Execution<'_> {
                 self.make_anew(index, |_| true).await?;
                 let Self { survey, carried, node, .. } = self;
                 let carried = &mut carried[index];
-                let made =
-                    carried.plan.kept().filter_map(|record| survey.rows.get(&dangling_name(&record.target)));
-                for row in made {
-                    node.containerd.delete_image(row).await?;
+                for record in carried.plan.kept() {
+                    // Others may have given the name away meanwhile, and then this is all that keeps the image.
+                    let now = node.containerd.get_image(&record.name).await?;
+                    let is_back = now.is_some_and(|row| row.target.digest == record.target.to_string());
+                    if let Some(row) = survey.rows.get(&dangling_name(&record.target)).filter(|_| is_back) {
+                        node.containerd.delete_image(row).await?;
+                    }
                 }
                 carried.stays.insert(carried.plan.image.clone(), Stays::AsItWas);
                 carried.conflicts = conflicts;

@@ -10,6 +10,7 @@ both!(
     what_is_protected_by_now_comes_back_after_a_kill,
     a_name_that_is_protected_by_now_comes_back_after_a_kill,
     a_forced_name_that_is_protected_by_now_comes_back_alone,
+    a_forced_name_that_others_have_moved_comes_back_for_nobody,
     what_a_killed_agent_had_begun_is_left_to_it,
     a_command_that_is_interrupted_twice_leaves_the_rest_to_the_next,
     what_is_recovered_before_a_wait_is_said_at_once,
@@ -99,6 +100,24 @@ async fn a_forced_name_that_is_protected_by_now_comes_back_alone(version: Versio
         assert_eq!(recovered["outcome"], "Conflict", "{place}: {answer:?}");
         assert_eq!(names().await, [APP], "{place}");
     }
+}
+
+/// Then the name is no more what keeps the image for its container.
+async fn a_forced_name_that_others_have_moved_comes_back_for_nobody(version: Version) {
+    let node = Node::start_with(version, Setup { cri: Cri::Disabled, ..Setup::default() }).await;
+    let app = node.import(&Image::new(APP).layer("one")).await;
+    let other = node.import(&Image::new("docker.io/library/other:v1").layer("two")).await;
+    node.plain_container("plain", APP, State::Stopped).await;
+    let mut command = secateur(&node, &["delete", "app:v1", "--force"]);
+    command.env("SECATEUR_STOP_AT", "removing");
+    killed(command).await;
+    node.move_record(APP, &other.name).await;
+
+    let answer = call(&node, &["delete", "none:v1", "--protect", "app:*", "-o", "json"]).await;
+    let records = node.records().await;
+    assert_eq!(records[APP].target, other.target, "{answer:?}");
+    let kept = format!("moby-dangling@{}", app.target);
+    assert!(records.contains_key(&kept) && !is_gone(&node, &app).await, "{answer:?}");
 }
 
 async fn a_killed_command_is_reported_by_the_next(version: Version) {
