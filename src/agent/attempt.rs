@@ -31,14 +31,14 @@ use crate::telemetry::metrics::AgentMetrics;
 /// a service account wait for its turn for up to 15 s, and one that has waited in vain is only one more.
 const SHORT_DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long it is tried again where that is refused. An agent that is to end has to put images back within its last 20 s.
+/// How long they are listed again where that is refused. An agent that is to end has to put images back within its last 20 s.
 const TRIES: Duration = Duration::from_secs(10);
+
+/// The longest pause between two of those tries.
+const BETWEEN_LISTS: Duration = Duration::from_secs(2);
 
 /// How long a turn on the node is waited for at a time.
 const BETWEEN_TURNS: Duration = Duration::from_secs(60);
-
-/// The longest pause between two tries to list them.
-const BETWEEN_LISTS: Duration = Duration::from_secs(2);
 
 /// What is the same for every attempt of an agent.
 pub struct Attempts {
@@ -108,8 +108,7 @@ impl Attempts {
         {
             let now = Instant::now();
             if draft.is_to_be_looked_at(now) {
-                if self.look(key, known).await?.is_none() {
-                    self.end(draft).await?;
+                if self.look(key, known, draft).await?.is_none() {
                     return Ok(Prepared::Idle(Standing::Done));
                 }
                 draft.looked = now;
@@ -117,8 +116,7 @@ impl Attempts {
             return Ok(Prepared::Idle(Standing::Held));
         }
         let turn = self.turn(link, draft.until).await?;
-        let Some(deletion) = self.look(key, known).await? else {
-            self.end(draft).await?;
+        let Some(deletion) = self.look(key, known, draft).await? else {
             return Ok(Prepared::Idle(Standing::Done));
         };
         draft.see(&deletion);

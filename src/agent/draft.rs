@@ -128,8 +128,7 @@ impl Draft {
 
     /// Whether an entry is to be tried: it was not yet, or something held it, or it failed.
     pub fn is_due(&self, image: &str) -> bool {
-        let earlier = self.results.get(image);
-        earlier.is_none_or(|result| matches!(result.outcome, Outcome::Conflict | Outcome::Failed))
+        self.results.get(image).is_none_or(is_due_again)
     }
 
     /// Adds what came of entries, each behind what came of it before.
@@ -286,6 +285,11 @@ fn is_told(did: &ImageResult, told: &ImageResult) -> bool {
     let has_gone = !told.records.is_empty() || matches!(told.outcome, Outcome::Deleted | Outcome::Untagged);
     let is_cut = leaves_out(told) && has_gone;
     is_whole() || (is_cut && did.records.starts_with(&told.records))
+}
+
+/// Whether an entry of which this is known is to be tried again.
+pub(super) fn is_due_again(earlier: &ImageResult) -> bool {
+    matches!(earlier.outcome, Outcome::Conflict | Outcome::Failed)
 }
 
 /// Whether nothing was done for an entry by the deadline.

@@ -19,10 +19,7 @@ impl Attempts {
         draft: &mut Draft,
         hindrance: Option<String>,
     ) -> Result<Standing, ApiError> {
-        let Some(deletion) = self.look(key, known).await? else {
-            self.end(draft).await?;
-            return Ok(Standing::Done);
-        };
+        let Some(deletion) = self.look(key, known, draft).await? else { return Ok(Standing::Done) };
         draft.see(&deletion);
         if !is_over(&deletion, self.cluster.now()) {
             return Ok(Standing::Held);

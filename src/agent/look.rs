@@ -18,8 +18,22 @@ const SOON: Duration = Duration::from_secs(10);
 
 impl Attempts {
     /// The deletion as it is; `None` if it has come to its end, or is gone. What the watch has told of is not read again, and
-    /// of a deletion that has left the watch no more is read than whether it has changed: its status may be long.
-    pub(super) async fn look(&self, key: &Key, known: &Known) -> Result<Option<ImageDeletion>, ApiError> {
+    /// of a deletion that has left the watch no more is read than whether it has changed: its status may be long. Of one that has come to
+    /// its end, what this node has reported is told to its end too.
+    pub(super) async fn look(
+        &self,
+        key: &Key,
+        known: &Known,
+        draft: &mut Draft,
+    ) -> Result<Option<ImageDeletion>, ApiError> {
+        let found = self.find(key, known).await?;
+        if found.is_none() {
+            self.end(draft).await?;
+        }
+        Ok(found)
+    }
+
+    async fn find(&self, key: &Key, known: &Known) -> Result<Option<ImageDeletion>, ApiError> {
         if let Some(deletion) = known.current() {
             return Ok(Some(deletion.clone()));
         }
@@ -46,13 +60,10 @@ impl Attempts {
         draft: &mut Draft,
     ) -> Result<Option<ImageDeletion>, ApiError> {
         let now = match known.current().is_none() && seen.elapsed() >= SOON {
-            true => self.look(key, known).await?,
+            true => self.look(key, known, draft).await?,
             false => Some(deletion),
         };
-        let Some(deletion) = now else {
-            self.end(draft).await?;
-            return Ok(None);
-        };
+        let Some(deletion) = now else { return Ok(None) };
         if is_over(&deletion, self.cluster.now()) {
             self.conclude(&deletion, draft).await?;
             return Ok(None);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::attempt::{Attempts, Standing};
 use super::cluster::{Place, Written};
 use super::did::Did;
-use super::draft::Draft;
+use super::draft::{Draft, is_due_again};
 use super::error::ApiError;
 use super::membership::is_over;
 use super::owner::Owner;
@@ -164,9 +164,7 @@ impl Attempts {
                 // others all was told.
                 let told = &report.spec.results;
                 did.results.retain(|did| {
-                    let was_due = |told: &ImageResult| {
-                        told.image == did.image && matches!(told.outcome, Outcome::Failed | Outcome::Conflict)
-                    };
+                    let was_due = |told: &ImageResult| told.image == did.image && is_due_again(told);
                     !did.records.is_empty() && told.iter().any(was_due)
                 });
             }

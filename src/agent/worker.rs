@@ -195,15 +195,16 @@ impl<'a> Worker<'a> {
         }
         // What is recovered is known before it is concluded, and what can't be recovered is concluded all the same. What can't be
         // told either has its turn when there is nothing else to do.
-        let recovery = self.recovery();
-        match recovery.filter(|_| self.recover_failure.is_none()) {
-            Some(link) => Some(recover(self.attempts, link)),
-            None => self
-                .conclusion(Try::First)
-                .or_else(|| self.recovery().map(|link| recover(self.attempts, link)))
-                .or_else(|| self.next_attempt())
-                .or_else(|| self.conclusion(Try::Again)),
-        }
+        let recovery = self.recovery().map(|link| recover(self.attempts, link));
+        let (first, later) = match &self.recover_failure {
+            None => (recovery, None),
+            Some(_) => (None, recovery),
+        };
+        first
+            .or_else(|| self.conclusion(Try::First))
+            .or(later)
+            .or_else(|| self.next_attempt())
+            .or_else(|| self.conclusion(Try::Again))
     }
 
     /// The connection on which it is time to end what was killed.
@@ -230,8 +231,8 @@ impl<'a> Worker<'a> {
             true => self.queue.wakes(),
             false => Some(self.recover_at),
         });
-        let concludes = [Try::First, Try::Again].map(|attempt| self.concludes(attempt).map(|(at, _)| at));
-        work.into_iter().chain(concludes.into_iter().flatten()).min()
+        let concludes = self.concludes(&[Try::First, Try::Again]).map(|(at, _)| at);
+        work.into_iter().chain(concludes).min()
     }
 
     fn settle(&mut self, job: Job, result: Result<Standing, Failed>) {
@@ -258,6 +259,10 @@ impl<'a> Worker<'a> {
         }
     }
 
+    fn pause_after_failure(&mut self, key: &Key) -> Duration {
+        self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause()
+    }
+
     fn settle_attempt(
         &mut self,
         key: Key,
@@ -267,8 +272,6 @@ impl<'a> Worker<'a> {
     ) {
         match result {
             Ok(Standing::Done) => {
-                self.failures.remove(&key);
-                self.waiting_for_pods.remove(&key);
                 self.queue.done(&key);
                 return self.forget_drafts();
             }
@@ -283,7 +286,7 @@ impl<'a> Worker<'a> {
                 self.queue.held(&key, tried, Instant::now(), until);
             }
             Err(error) => {
-                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause();
+                let delay = self.pause_after_failure(&key);
                 tracing::warn!(deletion = key.name, %error, ?delay, "the deletion is tried again");
                 let now = Instant::now();
                 self.queue.again(&key, now + delay);

@@ -37,8 +37,11 @@ impl Idle {
     /// What to ask for. All of its names go or none does: it may have come into use meanwhile, and then it keeps what it is called by.
     /// It holds for this image and these names only, so one that is moved or made meanwhile is safe.
     pub fn entry(&self) -> Entry {
-        let (image, names) = (self.image.clone(), self.names.clone());
-        Entry { text: self.text.clone(), selector: Selector::One(Query::Whole { image, names }) }
+        Entry { text: self.text.clone(), selector: Selector::One(self.query()) }
+    }
+
+    fn query(&self) -> Query {
+        Query::Whole { image: self.image.clone(), names: self.names.clone() }
     }
 
     fn of(inventory: &Inventory, image: &ImageId) -> Result<Self, Unread> {
@@ -101,8 +104,7 @@ fn all_may_go(
 /// The image, where its deletion leaves nothing of it. `left` is what earlier selections leave.
 fn select(left: &mut Inventory, image: &ImageId, rules: &Rules) -> Result<Option<Idle>, Unread> {
     let idle = Idle::of(left, image)?;
-    let Selector::One(query) = idle.entry().selector else { return Ok(None) };
-    match plan(left, &query, rules) {
+    match plan(left, &idle.query(), rules) {
         Ok(plan) => left.apply(&plan),
         Err(NoPlan::Refused(_)) => return Ok(None),
         Err(NoPlan::Unread(unread)) => return Err(unread),

@@ -14,7 +14,7 @@ use super::operation::Watch;
 use super::reclaim::Holdings;
 use super::stop::stop_at;
 use crate::image::conflict::{guarding, is_awaited, since};
-use crate::image::{Config, Conflict, Fate, ImageId, Kind, Meant, Reason, Record, Rules, dangling_name};
+use crate::image::{Config, Conflict, Fate, ImageId, Meant, Reason, Record, Rules, dangling_name};
 
 /// How long it may take from the look at an image's record until the container that is made of it has a snapshot.
 const BIRTH: Duration = Duration::from_secs(1);
@@ -56,18 +56,23 @@ impl Execution<'_> {
             let conflicts = guarding(&plan.image, plan.removed(), &self.rules);
             if !conflicts.is_empty() {
                 self.make_anew(index, |_| true).await?;
-                let Self { survey, carried, node, .. } = self;
-                let carried = &mut carried[index];
-                for record in carried.plan.kept() {
-                    // Others may have given the name away meanwhile, and then this is all that keeps the image.
-                    let now = node.containerd.get_image(&record.name).await?;
-                    let is_back = now.is_some_and(|row| row.target.digest == record.target.to_string());
-                    if let Some(row) = survey.rows.get(&dangling_name(&record.target)).filter(|_| is_back) {
-                        node.containerd.delete_image(row).await?;
-                    }
-                }
+                self.unmake_dangling(index).await?;
+                let carried = &mut self.carried[index];
                 carried.stays.insert(carried.plan.image.clone(), Stays::AsItWas);
                 carried.conflicts = conflicts;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the record that a plan has made to keep the image, where its name keeps it again: others may have given that away
+    /// meanwhile.
+    async fn unmake_dangling(&self, index: usize) -> Result<(), CallError> {
+        for record in self.carried[index].plan.kept() {
+            let now = self.node.containerd.get_image(&record.name).await?;
+            let is_back = now.is_some_and(|row| row.target.digest == record.target.to_string());
+            if let Some(row) = self.survey.rows.get(&dangling_name(&record.target)).filter(|_| is_back) {
+                self.node.containerd.delete_image(row).await?;
             }
         }
         Ok(())
@@ -247,7 +252,7 @@ impl Execution<'_> {
         for index in 0..self.carried.len() {
             for image in self.deleted_by(index) {
                 let Some(records) = there.get(&image) else { continue };
-                let named = records.iter().filter(|(_, record)| !matches!(record.kind, Kind::Digest(_)));
+                let named = records.iter().filter(|(_, record)| record.kind.digest().is_none());
                 let names: Vec<_> = named.map(|(_, record)| record.familiar()).collect();
                 let stays = if !names.is_empty() {
                     Stays::Named(names)

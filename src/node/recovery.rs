@@ -15,7 +15,7 @@ use super::operation::{Done, Node, Operation, Recovered, Watch};
 use super::result::{EntryResult, Outcome};
 use super::survey::Survey;
 use super::traces::Traces;
-use crate::image::{Pattern, Plan, Record, Removal, Request, Rules};
+use crate::image::{Pattern, Plan, Record, Request, Rules};
 
 impl Node {
     /// Ends every operation that was killed, by the journal that it has left. Call it with the lock held: then no journal
@@ -146,8 +146,7 @@ fn is_partial(result: &mut EntryResult) {
 
 /// What was collected before it was killed could only have been measured then.
 fn doubt_size(result: &mut EntryResult) {
-    let has_deleted = result.removals.iter().any(|removal| matches!(removal, Removal::Deleted(_)));
-    if has_deleted && result.reclaimed_bytes == 0 {
+    if result.has_deleted() && result.reclaimed_bytes == 0 {
         let message = "it was interrupted before it was reported, so how many bytes that freed is not known";
         result.messages.push(message.to_owned());
     }

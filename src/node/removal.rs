@@ -13,7 +13,7 @@ use super::groups::groups;
 use super::images::{Removed, Row};
 use super::operation::{Progress, Watch};
 use super::stop::stop_at;
-use crate::image::{ImageId, Kind, Step, dangling_name};
+use crate::image::{ImageId, Step, dangling_name};
 
 /// How many images lose records at once. The store commits one record at a time, but the calls overlap.
 const CONCURRENCY: usize = 16;
@@ -97,5 +97,5 @@ async fn remove(
 async fn is_named(containerd: &Containerd, image: &ImageId) -> Result<bool, CallError> {
     let rows = containerd.list_images_of(&BTreeSet::from([image.clone()])).await?;
     let mut records = rows.iter().filter_map(Row::record).filter(|record| record.target == *image);
-    Ok(records.any(|record| !matches!(record.kind, Kind::Digest(_))))
+    Ok(records.any(|record| record.kind.digest().is_none()))
 }

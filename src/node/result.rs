@@ -52,6 +52,11 @@ impl EntryResult {
         self.outcome == Outcome::Conflict || !self.conflicts.is_empty()
     }
 
+    /// Whether an image of the entry is gone, not only names.
+    pub(super) fn has_deleted(&self) -> bool {
+        self.removals.iter().any(|removal| matches!(removal, Removal::Deleted(_)))
+    }
+
     /// Adds what became of one more image of the entry; the worst counts.
     pub(super) fn add(&mut self, other: Self) {
         self.outcome = self.outcome.max(other.outcome);
@@ -65,8 +70,8 @@ impl EntryResult {
 
     /// Adds what a later attempt came to, at what was held before: it decides, and what is gone stays gone.
     pub fn follow(&mut self, later: Self) {
+        let is_deleted = self.has_deleted();
         let mut removals = std::mem::take(&mut self.removals);
-        let is_deleted = removals.iter().any(|removal| matches!(removal, Removal::Deleted(_)));
         let (outcome, messages) = match (later.outcome, is_deleted) {
             (Outcome::Absent, true) => (Outcome::Deleted, Vec::new()),
             (Outcome::Absent, false) if !removals.is_empty() => (Outcome::Untagged, Vec::new()),

@@ -130,10 +130,8 @@ async fn an_agent_has_ten_thousand_images(cluster: &Cluster) {
 
 /// The most memory that the agent of a node ever had, in KiB.
 async fn peak(node: &Node) -> u64 {
-    let agents = node.container_pids(SECATEUR, "agent").await;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", agents[0])).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    let agents = secateur_on(node, "agent").await;
+    Vitals::of(node, &agents[0]).await.expect("the agent runs").peak
 }
 
 /// Makes the images with all their tags.

@@ -15,7 +15,7 @@ use super::killable::Killable;
 use super::trap::Trap;
 use crate::bed::eventually;
 use crate::cluster::NAMESPACE;
-use crate::fleet::Place;
+use crate::fleet::{Place, with_token};
 
 /// Where an agent runs, and as whom.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts one.
     pub(crate) fn start(seat: &Seat) -> Self {
-        let mut config = seat.config.clone();
-        config.auth_info.token = Some(seat.place.token.clone().into());
+        let config = with_token(&seat.config, &seat.place.token);
         let settings = Settings {
             node: seat.place.node.clone(),
             pod: Some((NAMESPACE.to_owned(), seat.place.pod.clone())),

@@ -24,11 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::http;
 use super::killable::Killable;
+use super::scenario::deletion;
 use super::sweep::{Extent, Made, Subject, last};
 use super::trap::{Fault, Kind, Site, Trap};
 use crate::bed::eventually;
 use crate::cluster::{Cluster, NAMESPACE};
-use crate::fleet::{self, Place};
+use crate::fleet::{self, Place, with_token};
 
 /// How long a deletion may take until it is removed, with whatever is tried again until then.
 const GONE: Duration = Duration::from_secs(50);
@@ -109,10 +110,14 @@ impl Played {
         Self { case, config, trap, client: cluster.client(), nodes, controller: None, runs: 0 }
     }
 
-    fn restart(&mut self) {
+    fn stop(&mut self) {
         if let Some(running) = self.controller.take() {
             running.thread.kill();
         }
+    }
+
+    fn restart(&mut self) {
+        self.stop();
         self.controller = Some(Controller::start(&self.config, &self.trap));
     }
 
@@ -122,10 +127,7 @@ impl Played {
             spec["activeDeadlineSeconds"] = json!(1);
         }
         let name = format!("{}-{}", self.case.name().replace('_', "-"), self.runs);
-        let object = json!({
-            "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletion", "metadata": {"name": name}, "spec": spec,
-        });
-        let deletion = serde_json::from_value(object).expect("it is an ImageDeletion");
+        let deletion = deletion(&name, &spec);
         self.deletions().create(&PostParams::default(), &deletion).await.expect("the API server takes it")
     }
 
@@ -198,9 +200,7 @@ impl Subject for Played {
         self.runs += 1;
         let kind = fault.map(|fault| fault.kind);
         // What a controller does first is trapped too.
-        if let Some(running) = self.controller.take() {
-            running.thread.kill();
-        }
+        self.stop();
         self.trap.set(fault.cloned());
         self.restart();
         let deletion = self.create().await;
@@ -370,10 +370,4 @@ impl Observer for Watcher {
             self.0.lacks(CLUSTER, "not known");
         }
     }
-}
-
-fn with_token(config: &Config, token: &str) -> Config {
-    let mut config = config.clone();
-    config.auth_info.token = Some(token.to_owned().into());
-    config
 }

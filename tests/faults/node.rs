@@ -14,7 +14,7 @@ use serde_json::json;
 use super::agent::{Agent, Seat};
 use super::grpc;
 use super::machine::Machine;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, deletion};
 use super::sweep::{Extent, Made, Subject, last};
 use super::trap::{Fault, Kind, Site, Trap};
 use super::verdict::Run;
@@ -176,10 +176,7 @@ impl Bed {
         let mut spec = scenario.spec(target);
         // Each node has an agent of its own, and only one of them is meant.
         spec["nodeSelector"] = json!({"matchLabels": {"kubernetes.io/hostname": self.seat.place.node}});
-        let object = json!({
-            "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletion", "metadata": {"name": name}, "spec": spec,
-        });
-        let deletion = serde_json::from_value(object).expect("it is an ImageDeletion");
+        let deletion = deletion(&name, &spec);
         deletions.create(&PostParams::default(), &deletion).await.expect("the API server takes it")
     }
 

@@ -1,5 +1,6 @@
 //! What is on a node, what is asked of it, and what others do there: a scenario for every branch of the algorithm.
 
+use secateur::api::deletion::ImageDeletion;
 use serde_json::{Value, json};
 
 use crate::bed::Image;
@@ -7,6 +8,14 @@ use crate::bed::Image;
 /// The name that most scenarios delete.
 pub(crate) const APP: &str = "docker.io/library/app:v1";
 const OTHER: &str = "docker.io/library/other:v1";
+
+/// A deletion to be created.
+pub(crate) fn deletion(name: &str, spec: &Value) -> ImageDeletion {
+    let object = json!({
+        "apiVersion": "secateur.dev/v1alpha1", "kind": "ImageDeletion", "metadata": {"name": name}, "spec": spec,
+    });
+    serde_json::from_value(object).expect("it is an ImageDeletion")
+}
 
 /// A container that only containerd knows.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::Place;
+use crate::fleet::{Place, with_token};
 use crate::meter::{self, Meter, Reading};
 use crate::scripted;
 
@@ -45,8 +45,7 @@ struct Seat {
 impl Agents {
     /// Starts an agent for each place, at its node's socket below a directory, and waits until all are ready.
     pub(crate) async fn start(places: Vec<Place>, config: &Config, sockets: &Path) -> Self {
-        let seat =
-            |(number, place): (usize, Place)| Arc::new(Seat::new(place, config.clone(), sockets, number));
+        let seat = |(number, place): (usize, Place)| Arc::new(Seat::new(place, config, sockets, number));
         let seats: Vec<_> = places.into_iter().enumerate().map(seat).collect();
         let cancel = CancellationToken::new();
         let threads = (0..THREADS)
@@ -97,8 +96,8 @@ impl Drop for Agents {
 }
 
 impl Seat {
-    fn new(place: Place, mut config: Config, sockets: &Path, number: usize) -> Self {
-        config.auth_info.token = Some(place.token.into());
+    fn new(place: Place, config: &Config, sockets: &Path, number: usize) -> Self {
+        let config = with_token(config, &place.token);
         let settings = Settings {
             node: place.node,
             pod: Some((crate::cluster::NAMESPACE.to_owned(), place.pod)),

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde_json::json;
 
 use crate::cluster::{Cluster, NAMESPACE};
@@ -21,6 +21,13 @@ pub(crate) struct Place {
     pub(crate) node: String,
     pub(crate) pod: String,
     pub(crate) token: String,
+}
+
+/// The same API server for whoever has this token.
+pub(crate) fn with_token(config: &Config, token: &str) -> Config {
+    let mut config = config.clone();
+    config.auth_info.token = Some(token.to_owned().into());
+    config
 }
 
 /// Makes nodes, each with the pod that the DaemonSet would make there, running as a kubelet would say.

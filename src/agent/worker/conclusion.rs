@@ -4,14 +4,13 @@ use futures::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, error_span};
 
-use super::{Doing, Job, LONGEST, Worker};
+use super::{Doing, Job, Worker};
 use crate::agent::attempt::{Attempts, Standing};
 use crate::agent::connection::CONTAINERD;
 use crate::agent::draft::Draft;
 use crate::agent::error::Failed;
 use crate::agent::known::Known;
 use crate::agent::queue::Key;
-use crate::backoff::Backoff;
 use crate::telemetry::health::NOT_YET;
 
 /// How often it was tried to conclude a deletion.
@@ -33,7 +32,7 @@ impl<'a> Worker<'a> {
     /// The next deletion to be concluded, if one is.
     pub(super) fn conclusion(&mut self, attempt: Try) -> Option<Doing<'a>> {
         // A time that has passed is told as now.
-        let (at, key) = self.concludes(attempt)?;
+        let (at, key) = self.concludes(&[attempt])?;
         if at > Instant::now() {
             return None;
         }
@@ -43,13 +42,13 @@ impl<'a> Worker<'a> {
     }
 
     /// Which deletion is concluded next, and when.
-    pub(super) fn concludes(&self, attempt: Try) -> Option<(Instant, Key)> {
+    pub(super) fn concludes(&self, attempts: &[Try]) -> Option<(Instant, Key)> {
         let is_hindered = self.hindrance().is_some();
         let instant_of = |time| self.attempts.cluster.instant_of(time);
         let concludes = |(key, draft): (&'_ Key, &'_ Draft)| {
             Some((draft.concludes(is_hindered, instant_of)?, key.clone()))
         };
-        let drafts = self.drafts.iter().filter(|(_, draft)| Try::of(draft) == attempt);
+        let drafts = self.drafts.iter().filter(|(_, draft)| attempts.contains(&Try::of(draft)));
         drafts.filter_map(concludes).min()
     }
 
@@ -67,15 +66,11 @@ impl<'a> Worker<'a> {
     /// What came of a conclusion.
     pub(super) fn settle_conclusion(&mut self, key: Key, mut draft: Draft, result: Result<Standing, Failed>) {
         match result {
-            Ok(Standing::Done) => {
-                self.failures.remove(&key);
-                self.waiting_for_pods.remove(&key);
-                self.queue.done(&key);
-            }
+            Ok(Standing::Done) => self.queue.done(&key),
             // Its deadline is later by now.
             Ok(Standing::Held) => drop(self.drafts.insert(key, draft)),
             Err(error) => {
-                let delay = self.failures.entry(key.clone()).or_insert(Backoff::up_to(LONGEST)).pause();
+                let delay = self.pause_after_failure(&key);
                 tracing::warn!(deletion = key.name, %error, ?delay, "the end of the deletion is told again");
                 draft.concluded_from = Some(Instant::now() + delay);
                 self.drafts.insert(key, draft);

@@ -9,6 +9,8 @@ use super::Node;
 pub(crate) struct Vitals {
     /// Its own memory, in KiB.
     pub memory: u64,
+    /// The most memory that it ever had, its program's among that, in KiB.
+    pub peak: u64,
     /// Its open files.
     pub files: usize,
 }
@@ -18,9 +20,12 @@ impl Vitals {
     pub(crate) async fn of(node: &Node, container: &str) -> Option<Self> {
         let process = node.process_of(container).await?;
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-        let memory = memory.trim().strip_suffix(" kB")?.parse().ok()?;
+        let told = |what: &str| {
+            let found = status.lines().find_map(|line| line.strip_prefix(what))?;
+            found.trim().strip_suffix(" kB")?.parse().ok()
+        };
+        let (memory, peak) = (told("RssAnon:")?, told("VmHWM:")?);
         let files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
-        Some(Self { memory, files })
+        Some(Self { memory, peak, files })
     }
 }
